@@ -1,0 +1,178 @@
+"""Every error that a caller of the API can act on.
+
+```
+AppError                      has a code and a message for people
+├── UserMistake               what the user can mend: `userErrors` of a payload (UserErrorCode)
+│   ├── InvalidInput · NotFound · IdempotencyKeyReused
+│   ├── ReauthorizationRequired · ScopeMissing · ConnectedElsewhere
+│   └── SyncFailed · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
+└── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
+    └── Unauthenticated · Forbidden · BadUserInput · LimitExceeded · ServiceUnavailable
+```
+
+The class docstring is the message unless a better one is given. Everything else that is raised is masked as
+INTERNAL_SERVER_ERROR. `docs/errors.md` lists all codes; a test compares it with this module.
+"""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Values of `extensions.code` of top-level errors: a closed list."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    RATE_LIMITED = "RATE_LIMITED"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+
+
+class UserErrorCode(StrEnum):
+    """Codes of `userErrors`."""
+
+    NOT_FOUND = "NOT_FOUND"
+    INVALID_INPUT = "INVALID_INPUT"
+    ACCOUNT_CONNECTED_ELSEWHERE = "ACCOUNT_CONNECTED_ELSEWHERE"
+    AUTHORIZATION_CODE_INVALID = "AUTHORIZATION_CODE_INVALID"
+    REAUTHORIZATION_REQUIRED = "REAUTHORIZATION_REQUIRED"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    SYNC_FAILED = "SYNC_FAILED"
+    TIKTOK_RATE_LIMITED = "TIKTOK_RATE_LIMITED"
+    TIKTOK_UNAVAILABLE = "TIKTOK_UNAVAILABLE"
+    APP_MISCONFIGURED = "APP_MISCONFIGURED"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+
+
+class AppError(Exception):
+    """Something went wrong that the caller can act on."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class UserMistake(AppError):
+    """The user can mend this."""
+
+    code: UserErrorCode
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        field: tuple[str, ...] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidInput(UserMistake):
+    """An input breaks a rule in its description."""
+
+    code = UserErrorCode.INVALID_INPUT
+
+
+class NotFound(UserMistake):
+    """There is no such object."""
+
+    code = UserErrorCode.NOT_FOUND
+
+
+class IdempotencyKeyReused(UserMistake):
+    """This idempotencyKey came with another input before."""
+
+    code = UserErrorCode.IDEMPOTENCY_KEY_REUSED
+
+
+class AuthorizationCodeInvalid(UserMistake):
+    """TikTok refuses the authorization code. Start again."""
+
+    code = UserErrorCode.AUTHORIZATION_CODE_INVALID
+
+
+class ConnectedElsewhere(UserMistake):
+    """Another user has connected this TikTok account."""
+
+    code = UserErrorCode.ACCOUNT_CONNECTED_ELSEWHERE
+
+
+class ReauthorizationRequired(UserMistake):
+    """TikTok no longer accepts this account's authorization. Connect the account again."""
+
+    code = UserErrorCode.REAUTHORIZATION_REQUIRED
+
+
+class ScopeMissing(UserMistake):
+    """The user did not grant what this needs. Connect the account again and grant the missing scopes."""
+
+    code = UserErrorCode.SCOPE_MISSING
+
+
+class SyncFailed(UserMistake):
+    """The account could not be read from TikTok."""
+
+    code = UserErrorCode.SYNC_FAILED
+
+
+class TikTokRateLimited(UserMistake):
+    """TikTok asks for fewer requests. Try again later."""
+
+    code = UserErrorCode.TIKTOK_RATE_LIMITED
+
+
+class TikTokUnavailable(UserMistake):
+    """TikTok does not answer, or not as documented. Try again later."""
+
+    code = UserErrorCode.TIKTOK_UNAVAILABLE
+
+
+class AppMisconfigured(UserMistake):
+    """TikTok refuses this server's own credentials. Its operator has to mend that."""
+
+    code = UserErrorCode.APP_MISCONFIGURED
+
+
+class RequestError(AppError):
+    """The request as a whole, or one of its fields, cannot be answered."""
+
+    code: ErrorCode
+
+
+class Unauthenticated(RequestError):
+    """A valid bearer token is required."""
+
+    code = ErrorCode.UNAUTHENTICATED
+
+
+class Forbidden(RequestError):
+    """This request is not allowed."""
+
+    code = ErrorCode.FORBIDDEN
+
+
+class BadUserInput(RequestError):
+    """An argument breaks a rule in its description."""
+
+    code = ErrorCode.BAD_USER_INPUT
+
+
+class LimitExceeded(RequestError):
+    """The request is larger than this server allows."""
+
+    code = ErrorCode.LIMIT_EXCEEDED
+
+
+class ServiceUnavailable(RequestError):
+    """The database does not answer. Try again later."""
+
+    code = ErrorCode.SERVICE_UNAVAILABLE
