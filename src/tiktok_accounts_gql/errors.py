@@ -89,7 +89,7 @@ class NotFound(UserMistake):
 
 
 class IdempotencyKeyReused(UserMistake):
-    """This idempotencyKey came with another input before."""
+    """An earlier call had this idempotencyKey with another input."""
 
     code = UserErrorCode.IDEMPOTENCY_KEY_REUSED
 
@@ -155,7 +155,7 @@ class Unauthenticated(RequestError):
 
 
 class Forbidden(RequestError):
-    """This request is not allowed."""
+    """The request is not allowed."""
 
     code = ErrorCode.FORBIDDEN
 

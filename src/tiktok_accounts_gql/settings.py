@@ -1,0 +1,183 @@
+"""All settings: read once, from environment variables with the prefix ACCOUNTS_ and from a file `.env`.
+
+`docs/configuration.md` is generated from this model. Every description says what the value is for and how to get one:
+it is what an operator reads when the start is refused.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from tiktok_accounts_gql.crypto import KEY_BYTES
+
+PREFIX = "ACCOUNTS_"
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+
+
+def _database_url(value: str) -> str:
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("is not a database URL such as sqlite:///accounts.db or postgresql://user@host/name") from None
+    if url.drivername not in _DRIVERS:
+        raise ValueError(f"uses {url.drivername}; only sqlite and postgresql (with aiosqlite and asyncpg) are possible")
+    if url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:"):
+        raise ValueError("needs a file: a database in memory is gone with the process")
+    return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _key(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        key = base64.b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not base64url") from None
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"has {len(key)} bytes where {KEY_BYTES} are needed")
+    return key
+
+
+def _web_url(value: str) -> str:
+    if not value.startswith(("https://", "http://")) or any(char.isspace() for char in value):
+        raise ValueError("is not an http or https URL")
+    return value
+
+
+def _base_url(value: str) -> str:
+    return _web_url(value).rstrip("/")
+
+
+def _strong(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value().encode()) < KEY_BYTES:
+        raise ValueError(f"is weak: at least {KEY_BYTES} bytes are needed (RFC 7518, section 3.2)")
+    return value
+
+
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+EncryptionKey = Annotated[SecretBytes, BeforeValidator(_key), PlainSerializer(lambda _: "…")]
+Environment = Literal["development", "production"]
+
+
+class Settings(BaseSettings):
+    """What an operator decides."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        repr=False,  # may hold a password
+        description="Where everything is stored: `sqlite:///file.db` or `postgresql://user:password@host/name`.",
+    )
+    database_pool_size: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL per process.")
+    jwt_secret: Annotated[SecretStr, AfterValidator(_strong)] | None = Field(
+        None,
+        description="Secret of the HS256 tokens with which users sign in, 32 bytes at least. "
+        "Get one by `openssl rand -base64 32`. Either this or `JWT_JWKS_URL`.",
+    )
+    jwt_jwks_url: WebUrl | None = Field(
+        None, description="Where the public keys of RS256, ES256 and EdDSA tokens are. Either this or `JWT_SECRET`."
+    )
+    jwt_issuer: str = Field(min_length=1, description="The `iss` that tokens must have.")
+    jwt_audience: str = Field(min_length=1, description="The `aud` that tokens must have.")
+    jwt_leeway_seconds: int = Field(10, ge=0, le=30, description="How far clocks may differ when tokens are checked.")
+    encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split)] = Field(
+        min_length=1,
+        description="Comma-separated keys of 32 bytes in base64url that seal TikTok's tokens; the first one seals, all "
+        "of them open. Get one by `openssl rand -base64 32 | tr '+/' '-_'`.",
+    )
+    tiktok_client_key: str = Field(min_length=1, description="The app's client key from TikTok's developer portal.")
+    tiktok_client_secret: SecretStr = Field(
+        min_length=1, description="The app's client secret from TikTok's developer portal."
+    )
+    tiktok_scopes: Words = Field(
+        ("user.info.basic", "user.info.profile", "user.info.stats"),
+        min_length=1,
+        description="Comma-separated scopes to ask for. One that the app is not approved for makes TikTok refuse all.",
+    )
+    tiktok_authorize_url: WebUrl = Field(
+        "https://www.tiktok.com/v2/auth/authorize/", description="TikTok's consent page."
+    )
+    tiktok_api_url: BaseUrl = Field("https://open.tiktokapis.com", description="TikTok's API.")
+    tiktok_timeout_seconds: float = Field(10, gt=0, le=60, description="How long one call to TikTok may take.")
+    public_url: BaseUrl = Field(description="Where browsers reach this server, such as `https://accounts.example.com`.")
+    environment: Environment = Field(
+        "production",
+        description="`development` offers GraphiQL, introspection, suggestions and readable logs; `production` none.",
+    )
+    allowed_hosts: Words = Field(
+        (),
+        description="Comma-separated host names that requests may be for, besides the one of `PUBLIC_URL`; `*.name` "
+        "stands for its subdomains.",
+    )
+    allowed_origins: Words = Field(
+        (),
+        description="Comma-separated origins of web pages that may call this API (CORS), such as "
+        "`https://app.example.com`.",
+    )
+    trusted_proxies: Words = Field(
+        ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
+    )
+    shutdown_seconds: int = Field(
+        15, ge=1, le=300, description="How long requests in flight may take after SIGTERM before they are cut off."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_sign_in(self) -> Self:
+        if (self.jwt_secret is None) == (self.jwt_jwks_url is None):
+            raise ValueError("JWT_SECRET: give exactly one of ACCOUNTS_JWT_SECRET and ACCOUNTS_JWT_JWKS_URL")
+        return self
+
+    @property
+    def keys(self) -> list[bytes]:
+        return [key.get_secret_value() for key in self.encryption_keys]
+
+
+class SettingsInvalid(Exception):
+    """Settings are missing or wrong; the message names each of them and how to mend it."""
+
+
+def load_settings(**values: Any) -> Settings:
+    """Settings from the environment, `.env` and `values`. Raises SettingsInvalid."""
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsInvalid("\n".join(_explained(error))) from None
+
+
+def _explained(error: ValidationError) -> Iterable[str]:
+    problems = error.errors(include_input=False, include_url=False)
+    by_name = {str(problem["loc"][0]) if problem["loc"] else "": problem for problem in reversed(problems)}
+    for name, problem in reversed(by_name.items()):
+        message = problem["msg"].removeprefix("Value error, ")
+        if not name:
+            yield message if message.startswith(PREFIX) else f"{PREFIX}{message}"
+            continue
+        says = "is missing" if problem["type"] == "missing" else message
+        yield f"{PREFIX}{name.upper()} {says}. {Settings.model_fields[name].description}"
