@@ -1,0 +1,171 @@
+"""Statements about accounts: the viewer in every WHERE, and no disconnected ones unless a docstring says so."""
+
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from tiktok_accounts_gql.db.keyset import Ordering
+from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus
+from tiktok_accounts_gql.errors import NotFound
+
+_SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
+
+
+class AccountOrderField(StrEnum):
+    """By what accounts can be ordered."""
+
+    CREATED_AT = "CREATED_AT"
+    DISPLAY_NAME = "DISPLAY_NAME"
+    USERNAME = "USERNAME"
+    FOLLOWER_COUNT = "FOLLOWER_COUNT"
+    LAST_SYNCED_AT = "LAST_SYNCED_AT"
+
+
+_SORT_COLUMNS = {
+    AccountOrderField.CREATED_AT: col(Account.created_at),
+    AccountOrderField.DISPLAY_NAME: col(Account.display_name_key),
+    AccountOrderField.USERNAME: col(Account.username_key),
+    AccountOrderField.FOLLOWER_COUNT: col(Account.follower_count),
+    AccountOrderField.LAST_SYNCED_AT: col(Account.last_synced_at),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFilter:
+    """Conditions that all have to hold; an empty one is none."""
+
+    statuses: tuple[AccountStatus, ...] = ()
+    search: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountsSummary:
+    """Totals over a viewer's accounts."""
+
+    total_accounts: int
+    active_accounts: int
+    inactive_accounts: int
+    expired_accounts: int
+    total_followers: int
+    total_likes: int
+    total_videos: int
+    oldest_sync_at: datetime | None
+
+
+def fold(name: str) -> str:
+    """A name as it is compared: in no case (Unicode's NFKC_Casefold, nearly) and without control characters."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(char for char in folded if unicodedata.category(char) != "Cc")
+
+
+def names(username: str | None, display_name: str) -> dict[str, Any]:
+    """The columns that hold names, and those that order and find by them."""
+    folded_username, folded_name = fold(username or ""), fold(display_name)
+    return {
+        "username": username,
+        "username_key": None if username is None else folded_username[:SORT_KEY_LENGTH],
+        "display_name": display_name,
+        "display_name_key": folded_name[:SORT_KEY_LENGTH],
+        "search_text": f"{folded_username}{_SEPARATOR}{folded_name}",
+    }
+
+
+def ordering(field: AccountOrderField, *, descending: bool) -> Ordering:
+    name = f"accounts {field} {'DESC' if descending else 'ASC'}"
+    return Ordering(name=name, column=_SORT_COLUMNS[field], id=col(Account.id), descending=descending)
+
+
+def connected(viewer_id: str, where: AccountFilter | None = None) -> Select[Account]:
+    return select(Account).where(*_connected(viewer_id), *_conditions(where or AccountFilter()))
+
+
+def _connected(viewer_id: str) -> tuple[ColumnElement[bool], ...]:
+    return col(Account.viewer_id) == viewer_id, col(Account.disconnected_at).is_(None)
+
+
+def _conditions(where: AccountFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if where.statuses:
+        conditions.append(col(Account.status).in_(where.statuses))
+    if needle := fold(where.search):
+        escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        conditions.append(col(Account.search_text).like(f"%{escaped}%", escape="\\"))
+    elif where.search:  # nothing but control characters, which no name holds
+        conditions.append(col(Account.id).is_(None))
+    return conditions
+
+
+async def count(session: AsyncSession, viewer_id: str, where: AccountFilter) -> int:
+    counted = connected(viewer_id, where).with_only_columns(func.count())
+    return (await session.execute(counted)).scalar_one()
+
+
+async def summarize(session: AsyncSession, viewer_id: str) -> AccountsSummary:
+    def of(status: AccountStatus) -> ColumnElement[int]:
+        return func.count().filter(col(Account.status) == status)
+
+    def total(column: Any) -> ColumnElement[int]:
+        return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
+    totals = select(
+        func.count().label("total_accounts"),
+        of(AccountStatus.ACTIVE).label("active_accounts"),
+        of(AccountStatus.INACTIVE).label("inactive_accounts"),
+        of(AccountStatus.EXPIRED).label("expired_accounts"),
+        total(Account.follower_count).label("total_followers"),
+        total(Account.likes_count).label("total_likes"),
+        total(Account.video_count).label("total_videos"),
+        func.min(col(Account.last_synced_at)).label("oldest_sync_at"),
+    ).where(*_connected(viewer_id))
+    return AccountsSummary(**(await session.execute(totals)).one()._asdict())
+
+
+async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[Account]:
+    return (await session.scalars(connected(viewer_id).where(col(Account.id).in_(ids)))).all()
+
+
+async def get(session: AsyncSession, viewer_id: str, account_id: UUID) -> Account:
+    """Raises NotFound."""
+    account = await session.scalar(connected(viewer_id).where(col(Account.id) == account_id))
+    if account is None:
+        raise NotFound
+    return account
+
+
+async def find_by_open_id(session: AsyncSession, viewer_id: str, open_id: str) -> Account | None:
+    """A disconnected one too: connected again, it comes back."""
+    same = select(Account).where(col(Account.viewer_id) == viewer_id, col(Account.open_id) == open_id)
+    return (await session.scalars(same)).one_or_none()
+
+
+async def list_connected_by_open_id(session: AsyncSession, open_id: str) -> Sequence[Account]:
+    """Whoever connected it: for what TikTok itself tells about an account."""
+    statement = select(Account).where(col(Account.open_id) == open_id, col(Account.disconnected_at).is_(None))
+    return (await session.scalars(statement)).all()
+
+
+async def change(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
+    """The account after the change. Raises NotFound."""
+    return await _update(session, *_connected(viewer_id), col(Account.id) == account_id, **values)
+
+
+async def reconnect(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
+    """The account after the change, which brings it back if it was disconnected. Raises NotFound."""
+    owned = (col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
+    return await _update(session, *owned, disconnected_at=None, **values)
+
+
+async def _update(session: AsyncSession, *where: ColumnElement[bool], **values: Any) -> Account:
+    statement = update(Account).where(*where).values(**values).returning(Account)
+    account = await session.scalar(statement, execution_options={"populate_existing": True})
+    if account is None:
+        raise NotFound
+    return account

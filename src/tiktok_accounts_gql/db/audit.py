@@ -1,0 +1,57 @@
+"""Statements about audit events: they are added and read, never changed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from tiktok_accounts_gql.db.keyset import Ordering
+from tiktok_accounts_gql.db.models import AuditAction, AuditEvent
+
+_IS_CHANGE = text("is_change")  # in the words of the partial index, or SQLite would not use it
+
+NEWEST_FIRST = Ordering(name="audit events", column=col(AuditEvent.created_at), id=col(AuditEvent.id), descending=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEventFilter:
+    """Conditions that all have to hold; an empty one is none."""
+
+    actions: tuple[AuditAction, ...] = ()
+    changes_only: bool = False
+    account_id: UUID | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+def of_viewer(viewer_id: str, where: AuditEventFilter) -> Select[AuditEvent]:
+    return select(AuditEvent).where(col(AuditEvent.viewer_id) == viewer_id, *_conditions(where))
+
+
+def _conditions(where: AuditEventFilter) -> list[Any]:
+    conditions: list[Any] = []
+    if where.actions:
+        conditions.append(col(AuditEvent.action).in_(where.actions))
+    if where.changes_only:
+        conditions.append(_IS_CHANGE)
+    if where.account_id is not None:
+        conditions.append(col(AuditEvent.account_id) == where.account_id)
+    if where.start is not None:
+        conditions.append(col(AuditEvent.created_at) >= where.start)
+    if where.end is not None:
+        conditions.append(col(AuditEvent.created_at) < where.end)
+    return conditions
+
+
+async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[AuditEvent]:
+    statement = of_viewer(viewer_id, AuditEventFilter()).where(col(AuditEvent.id).in_(ids))
+    return (await session.scalars(statement)).all()
+
+
+async def add_many(session: AsyncSession, events: Sequence[AuditEvent]) -> None:
+    await session.execute(insert(AuditEvent), [event.model_dump() for event in events])

@@ -1,0 +1,111 @@
+"""Connections and transactions, alike for SQLite and PostgreSQL.
+
+SQLite has two engines: one of readers in autocommit, and one writer, whose transactions begin with BEGIN IMMEDIATE, so
+that they wait for another process at their beginning (`busy_timeout`) and never fail in their middle.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from tiktok_accounts_gql.errors import ServiceUnavailable
+
+_BUSY_TIMEOUT_SECONDS = 10
+_STATEMENT_TIMEOUT_SECONDS = 30
+_SQLITE_READERS = 4
+
+
+class Database:
+    """A session per unit of work: `read()` outside of any transaction, `transaction()` all or nothing."""
+
+    def __init__(self, *, readers: AsyncEngine, writers: AsyncEngine) -> None:
+        self._readers = readers
+        self._writers = writers
+
+    @classmethod
+    def open(cls, url: str, *, pool_size: int = 10) -> Self:
+        """`url` as `Settings.database_url` has it. Connects when first used."""
+        if make_url(url).get_backend_name() == "sqlite":
+            return cls(readers=_sqlite(url, writes=False), writers=_sqlite(url, writes=True))
+        engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=_BUSY_TIMEOUT_SECONDS,
+            connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": _BUSY_TIMEOUT_SECONDS},
+        )
+        return cls(readers=engine.execution_options(isolation_level="AUTOCOMMIT"), writers=engine)
+
+    @property
+    def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
+        return self._readers, self._writers
+
+    async def close(self) -> None:
+        for engine in self.engines:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """Raises ServiceUnavailable if the database does not answer."""
+        with _unavailable_is_said():
+            async with AsyncSession(self._readers, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """Commits at the end, rolls back on any exception. Raises ServiceUnavailable as `read` does."""
+        with _unavailable_is_said():
+            async with AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    async def ping(self) -> None:
+        """One round trip. Raises ServiceUnavailable."""
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
+
+class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
+    """A database that is away, busy or full becomes ServiceUnavailable; a mistake in a statement stays one."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError)) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            raise ServiceUnavailable from error
+
+
+def _sqlite(url: str, *, writes: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=1 if writes else _SQLITE_READERS,
+        max_overflow=0,
+        pool_timeout=_BUSY_TIMEOUT_SECONDS,
+        connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
+        **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
+    )
+    event.listen(engine.sync_engine, "connect", prepare_sqlite)
+    if writes:
+        event.listen(engine.sync_engine, "begin", begin_immediate)
+    return engine
+
+
+def prepare_sqlite(connection: Any, record: object) -> None:
+    del record
+    connection.isolation_level = None  # the driver begins nothing by itself
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,184 @@
+"""The first tables."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered, byte_ordered_text
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+INDEXES = (
+    "CREATE INDEX accounts_by_created_at ON accounts (viewer_id, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_by_display_name ON accounts (viewer_id, display_name_key, id) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_by_followers ON accounts (viewer_id, follower_count, id) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_by_last_sync ON accounts (viewer_id, last_synced_at, id) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_by_status ON accounts (viewer_id, status, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_by_username ON accounts (viewer_id, username_key, id) WHERE disconnected_at IS NULL",
+    "CREATE UNIQUE INDEX accounts_open_id_connected_once ON accounts (open_id) WHERE disconnected_at IS NULL",
+    "CREATE INDEX audit_events_by_account ON audit_events (viewer_id, account_id, created_at DESC, id DESC)",
+    "CREATE INDEX audit_events_by_time ON audit_events (viewer_id, created_at DESC, id DESC)",
+    "CREATE INDEX audit_events_of_changes ON audit_events (viewer_id, created_at DESC, id DESC) WHERE is_change",
+)
+
+APPEND_ONLY = {
+    "sqlite": tuple(
+        f"CREATE TRIGGER audit_events_refuse_{change.lower()} BEFORE {change} ON audit_events "
+        "BEGIN SELECT RAISE(ABORT, 'audit events are append-only'); END"
+        for change in ("UPDATE", "DELETE")
+    ),
+    "postgresql": (
+        "CREATE FUNCTION refuse_change_of_audit_events() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'audit events are append-only'; END $$",
+        "CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit_events()",
+    ),
+}
+
+SEARCH = (
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE EXTENSION IF NOT EXISTS btree_gin",
+    "CREATE INDEX accounts_search ON accounts USING gin (viewer_id, search_text gin_trgm_ops) "
+    "WHERE disconnected_at IS NULL",
+)
+
+
+def upgrade() -> None:
+    dialect = op.get_bind().dialect.name
+    create_tables()
+    for statement in (*INDEXES, *APPEND_ONLY[dialect], *(SEARCH if dialect == "postgresql" else ())):
+        op.execute(statement)
+
+
+def create_tables() -> None:
+    op.create_table(
+        "accounts",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("open_id", byte_ordered(255), nullable=False),
+        sa.Column("union_id", sa.Text(), nullable=True),
+        sa.Column("username", sa.Text(), nullable=True),
+        sa.Column("username_key", byte_ordered(200), nullable=True),
+        sa.Column("display_name", sa.Text(), nullable=False),
+        sa.Column("display_name_key", byte_ordered(200), nullable=False),
+        sa.Column("search_text", byte_ordered_text(), nullable=False),
+        sa.Column("avatar_url", sa.Text(), nullable=True),
+        sa.Column("bio_description", sa.Text(), nullable=True),
+        sa.Column("profile_url", sa.Text(), nullable=True),
+        sa.Column("is_verified", sa.Boolean(), nullable=True),
+        sa.Column(
+            "status",
+            sa.Enum(
+                "ACTIVE",
+                "INACTIVE",
+                "EXPIRED",
+                name="accountstatus_known",
+                native_enum=False,
+                create_constraint=True,
+                length=40,
+            ),
+            nullable=False,
+        ),
+        sa.Column("follower_count", sa.BigInteger(), nullable=True),
+        sa.Column("following_count", sa.BigInteger(), nullable=True),
+        sa.Column("likes_count", sa.BigInteger(), nullable=True),
+        sa.Column("video_count", sa.BigInteger(), nullable=True),
+        sa.Column("granted_scopes", sa.JSON(), nullable=False),
+        sa.Column("last_synced_at", UtcDateTime(), nullable=True),
+        sa.Column("token_expires_at", UtcDateTime(), nullable=True),
+        sa.Column("reauthorize_by", UtcDateTime(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("connected_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.Column("disconnected_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("id", "viewer_id", name="accounts_id_with_viewer"),
+    )
+    op.create_index("accounts_open_id_once_per_viewer", "accounts", ["viewer_id", "open_id"], unique=True)
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("key", byte_ordered(255), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("input_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("viewer_id", "key"),
+    )
+    op.create_index("idempotency_keys_by_age", "idempotency_keys", ["viewer_id", "created_at"], unique=False)
+    op.create_table(
+        "audit_events",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("action", sa.String(40), nullable=False),
+        sa.Column("is_change", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "actor",
+            sa.Enum(
+                "USER",
+                "SYSTEM",
+                "TIKTOK",
+                name="auditactor_known",
+                native_enum=False,
+                create_constraint=True,
+                length=40,
+            ),
+            nullable=False,
+        ),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("ip_address", sa.Text(), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "owed_revocations",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("access_token", sa.LargeBinary(), nullable=False),
+        sa.Column("access_token_expires_at", UtcDateTime(), nullable=False),
+        sa.Column("refresh_token", sa.LargeBinary(), nullable=True),
+        sa.Column("next_attempt_at", UtcDateTime(), nullable=False),
+        sa.Column("given_up_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("owed_revocations_due", "owed_revocations", ["next_attempt_at"], unique=False)
+    op.create_table(
+        "snapshots",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("hour", sa.Integer(), nullable=False),
+        sa.Column("follower_count", sa.BigInteger(), nullable=True),
+        sa.Column("following_count", sa.BigInteger(), nullable=True),
+        sa.Column("likes_count", sa.BigInteger(), nullable=True),
+        sa.Column("video_count", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("snapshots_by_account", "snapshots", ["viewer_id", "account_id", "recorded_at"], unique=True)
+    op.create_table(
+        "token_pairs",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("access_token", sa.LargeBinary(), nullable=False),
+        sa.Column("refresh_token", sa.LargeBinary(), nullable=True),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
+        sa.PrimaryKeyConstraint("account_id"),
+    )
+
+
+def downgrade() -> None:
+    for table in ("idempotency_keys", "audit_events", "snapshots", "owed_revocations", "token_pairs", "accounts"):
+        op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION refuse_change_of_audit_events")

@@ -1,0 +1,84 @@
+"""Statements about snapshots: the counters of each sync."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import and_, func, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from tiktok_accounts_gql.db.models import Account, Snapshot
+
+SECONDS_PER_HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """From `start`, inclusive, to `end`, exclusive; one snapshot, the last one, for each `hours` UTC hours."""
+
+    start: datetime
+    end: datetime
+    hours: int
+
+
+def hour_of(time: datetime) -> int:
+    """UTC hours since 1970."""
+    return int(time.astimezone(UTC).timestamp()) // SECONDS_PER_HOUR
+
+
+def of_account(account: Account, recorded_at: datetime) -> Snapshot:
+    return Snapshot(
+        viewer_id=account.viewer_id,
+        account_id=account.id,
+        recorded_at=recorded_at,
+        hour=hour_of(recorded_at),
+        follower_count=account.follower_count,
+        following_count=account.following_count,
+        likes_count=account.likes_count,
+        video_count=account.video_count,
+    )
+
+
+async def add_many(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:
+    await session.execute(insert(Snapshot), [snapshot.model_dump() for snapshot in snapshots])
+
+
+async def list_history(
+    session: AsyncSession, viewer_id: str, account_ids: Collection[UUID], period: Period
+) -> Sequence[Snapshot]:
+    """The last snapshot of each hour or day that has one, of all these accounts, oldest first."""
+    bucket = (col(Snapshot.account_id), col(Snapshot.hour) // period.hours)
+    latest = func.row_number().over(partition_by=bucket, order_by=col(Snapshot.recorded_at).desc())
+    ranked = (
+        select(Snapshot, latest.label("rank"))
+        .where(
+            col(Snapshot.viewer_id) == viewer_id,
+            col(Snapshot.account_id).in_(account_ids),
+            col(Snapshot.recorded_at) >= period.start,
+            col(Snapshot.recorded_at) < period.end,
+        )
+        .subquery()
+    )
+    chosen = aliased(Snapshot, ranked)
+    return (await session.scalars(select(chosen).where(ranked.c.rank == 1).order_by(chosen.recorded_at))).all()  # type: ignore[arg-type]
+
+
+async def list_first_and_last(
+    session: AsyncSession, viewer_id: str, account_ids: Collection[UUID], since: datetime
+) -> Sequence[Snapshot]:
+    """The first and the last snapshot since a time, of all these accounts, oldest first."""
+    owned = (col(Snapshot.viewer_id) == viewer_id, col(Snapshot.account_id).in_(account_ids))
+    first, last = func.min(col(Snapshot.recorded_at)), func.max(col(Snapshot.recorded_at))
+    ends = (
+        select(col(Snapshot.account_id).label("account_id"), first.label("first"), last.label("last"))
+        .where(*owned, col(Snapshot.recorded_at) >= since)
+        .group_by(col(Snapshot.account_id))
+        .subquery()
+    )
+    time = col(Snapshot.recorded_at)
+    at_an_end = and_(col(Snapshot.account_id) == ends.c.account_id, or_(time == ends.c.first, time == ends.c.last))
+    statement = select(Snapshot).join(ends, at_an_end).where(col(Snapshot.viewer_id) == viewer_id).order_by(time)
+    return (await session.scalars(statement)).all()
