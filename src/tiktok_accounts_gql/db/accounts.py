@@ -1,7 +1,8 @@
 """Statements about accounts: the viewer in every WHERE, and no disconnected ones unless a docstring says so."""
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -17,6 +19,10 @@ from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatu
 from tiktok_accounts_gql.errors import NotFound
 
 _SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
+
+
+class Taken(Exception):
+    """Somebody has connected this TikTok account already."""
 
 
 class AccountOrderField(StrEnum):
@@ -132,9 +138,10 @@ async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUI
     return (await session.scalars(connected(viewer_id).where(col(Account.id).in_(ids)))).all()
 
 
-async def get(session: AsyncSession, viewer_id: str, account_id: UUID) -> Account:
-    """Raises NotFound."""
-    account = await session.scalar(connected(viewer_id).where(col(Account.id) == account_id))
+async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: bool = False) -> Account:
+    """`lock` keeps others from changing it until the transaction ends. Raises NotFound."""
+    statement = connected(viewer_id).where(col(Account.id) == account_id)
+    account = await session.scalar(statement.with_for_update() if lock else statement)
     if account is None:
         raise NotFound
     return account
@@ -152,15 +159,36 @@ async def list_connected_by_open_id(session: AsyncSession, open_id: str) -> Sequ
     return (await session.scalars(statement)).all()
 
 
+async def add(session: AsyncSession, viewer_id: str, *, open_id: str, connected_at: datetime, **values: Any) -> Account:
+    """Raises Taken."""
+    account = Account(
+        viewer_id=viewer_id, open_id=open_id, created_at=connected_at, connected_at=connected_at, **values
+    )
+    session.add(account)
+    with _taken_is_said():
+        await session.flush()
+    return account
+
+
 async def change(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
     """The account after the change. Raises NotFound."""
     return await _update(session, *_connected(viewer_id), col(Account.id) == account_id, **values)
 
 
 async def reconnect(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
-    """The account after the change, which brings it back if it was disconnected. Raises NotFound."""
+    """The account after the change, which brings it back if it was disconnected. Raises NotFound, Taken."""
     owned = (col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
-    return await _update(session, *owned, disconnected_at=None, **values)
+    with _taken_is_said():
+        return await _update(session, *owned, disconnected_at=None, **values)
+
+
+@contextmanager
+def _taken_is_said() -> Iterator[None]:
+    """The unique indexes decide, also in a race."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Taken from error
 
 
 async def _update(session: AsyncSession, *where: ColumnElement[bool], **values: Any) -> Account:

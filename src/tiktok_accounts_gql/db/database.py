@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
+Session = AsyncSession
+
 _BUSY_TIMEOUT_SECONDS = 10
 _STATEMENT_TIMEOUT_SECONDS = 30
 _SQLITE_READERS = 4
@@ -38,6 +40,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_BUSY_TIMEOUT_SECONDS,
+            hide_parameters=True,  # of a failed statement: they may hold what no log should
             connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": _BUSY_TIMEOUT_SECONDS},
         )
         return cls(readers=engine.execution_options(isolation_level="AUTOCOMMIT"), writers=engine)
@@ -89,6 +92,7 @@ def _sqlite(url: str, *, writes: bool) -> AsyncEngine:
         pool_size=1 if writes else _SQLITE_READERS,
         max_overflow=0,
         pool_timeout=_BUSY_TIMEOUT_SECONDS,
+        hide_parameters=True,
         connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
         **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
     )

@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 from tiktok_accounts_gql.pagination import Position
 
 Model = TypeVar("Model", bound=SQLModel)
+Statement = Select
 
 _COMPARE = {(True, False): gt, (True, True): ge, (False, False): lt, (False, True): le}  # (larger ones, inclusive)
 
@@ -52,7 +53,7 @@ class Slice(Generic[Model]):
     has_previous: bool
 
 
-async def read_slice(  # noqa: PLR0913
+async def read_slice(
     session: AsyncSession,
     statement: Select[Model],
     ordering: Ordering,
@@ -73,7 +74,7 @@ async def read_slice(  # noqa: PLR0913
     return Slice(rows=rows, has_next=more or beyond_end, has_previous=beyond_start)
 
 
-async def _rows(  # noqa: PLR0913
+async def _rows(
     session: AsyncSession,
     statement: Select[Model],
     ordering: Ordering,

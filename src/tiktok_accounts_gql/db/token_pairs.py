@@ -20,7 +20,7 @@ async def find(session: AsyncSession, viewer_id: str, account_id: UUID) -> Token
     return (await session.scalars(owned)).one_or_none()
 
 
-async def save(  # noqa: PLR0913
+async def save(
     session: AsyncSession,
     viewer_id: str,
     account_id: UUID,

@@ -1,0 +1,61 @@
+# Each target sets up what it needs; a second run finds it there.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix schema docs lock check-node check-browser clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --reset …")
+	@$(BIN)/tiktok-accounts demo $(ARGS)
+
+test: check ## Check the code and run all tests (ARGS="-k name …")
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+
+check: .venv/installed-dev ## Types, style, layers
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: .venv/installed-dev ## Format, and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: .venv/installed ## Write schema.graphql from the code
+	$(BIN)/tiktok-accounts schema print > schema.graphql
+
+docs: .venv/installed ## Write the reference pages from the code
+	$(BIN)/tiktok-accounts docs configuration > docs/configuration.md
+	$(BIN)/tiktok-accounts docs errors > docs/errors.md
+
+check-node: .venv/installed ## HTTP audits, Relay's compiler and GraphQL's linter (needs Node)
+	scripts/check_node.sh
+
+check-browser: .venv/installed ## GraphiQL in headless Chromium (needs Node)
+	scripts/check_browser.sh
+
+lock: .venv/installed-dev ## Pin every version anew
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) --group dev pyproject.toml -o requirements-dev.lock
+
+LOCK := --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+clean: ## Remove what was installed and what the demo left
+	rm -rf .venv .data .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* dist node/node_modules

@@ -1,0 +1,107 @@
+"""The application: routes, middleware, lifespan."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tiktok_accounts_gql.db.migrate import check_migrated
+from tiktok_accounts_gql.errors import ErrorCode
+from tiktok_accounts_gql.execution.engine import Engine
+from tiktok_accounts_gql.execution.limits import Documents, Limits
+from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.authentication import Authenticator
+from tiktok_accounts_gql.http.edge import REQUEST_ID, Edge
+from tiktok_accounts_gql.http.graphiql.examples import load_examples
+from tiktok_accounts_gql.http.graphiql.page import Explorer
+from tiktok_accounts_gql.http.graphql import METHODS, GraphQLEndpoint
+from tiktok_accounts_gql.http.health import livez, readyz
+from tiktok_accounts_gql.logs import configure_logs
+from tiktok_accounts_gql.schema.build import create_schema
+from tiktok_accounts_gql.settings import Settings, load_settings
+from tiktok_accounts_gql.wiring import in_background, open_services
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+CORS_HEADERS = ("Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", REQUEST_ID)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The same application everywhere. It opens its database and its client when it starts, not before."""
+    development = settings.environment == "development"
+    explorer = Explorer(load_examples()) if development else None
+    engine = create_engine(development=development)
+    return Starlette(
+        routes=[
+            Route("/graphql", GraphQLEndpoint(engine=engine, explorer=explorer).handle, methods=METHODS),
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            *(explorer.routes() if explorer else ()),
+        ],
+        middleware=_middleware(settings),
+        lifespan=_lifespan(settings),
+        exception_handlers={404: _not_found},
+    )
+
+
+def app_from_environment() -> Starlette:
+    """For uvicorn, which calls this in every process that it starts."""
+    settings = load_settings()
+    configure_logs(settings.environment)
+    return create_app(settings)
+
+
+def create_authenticator(settings: Settings) -> Authenticator:
+    return Authenticator(
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=timedelta(seconds=settings.jwt_leeway_seconds),
+        secret=settings.jwt_secret,
+        jwks_url=settings.jwt_jwks_url,
+    )
+
+
+def create_engine(*, development: bool) -> Engine:
+    schema = create_schema()
+    documents = Documents(schema, Limits(), introspection=development, hide_suggestions=not development)
+    return Engine(schema, documents, hide_suggestions=not development)
+
+
+def _lifespan(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[Mapping[str, Any]]:
+        del app
+        async with open_services(settings) as running, in_background(running):
+            await check_migrated(running.db)
+            authenticator = create_authenticator(settings)
+            yield {"authenticator": authenticator, "services": running.services, "db": running.db}
+            await authenticator.aclose()
+
+    return lifespan
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    public = urlsplit(settings.public_url).hostname or ""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=CORS_HEADERS,
+        expose_headers=(REQUEST_ID, "Retry-After"),
+        max_age=3600,
+    )
+    return [Middleware(Edge, hosts=(public, *LOOPBACK, *settings.allowed_hosts)), cors]
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    del error
+    extensions = {"code": ErrorCode.NOT_FOUND, "requestId": request.scope["state"]["request_id"]}
+    body = {"errors": [{"message": "There is nothing at this path.", "extensions": extensions}]}
+    return answers.respond(body, 404, "application/json")

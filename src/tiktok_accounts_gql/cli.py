@@ -1,0 +1,173 @@
+"""The command line: `tiktok-accounts`."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+import uvicorn
+from rich.console import Console
+
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated, migrate
+from tiktok_accounts_gql.demo.run import run_demo
+from tiktok_accounts_gql.errors import AppError
+from tiktok_accounts_gql.http.authentication import issue_token
+from tiktok_accounts_gql.reference import configuration_page, errors_page
+from tiktok_accounts_gql.schema.build import print_contract
+from tiktok_accounts_gql.server import server_options
+from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
+from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
+
+P = ParamSpec("P")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
+schema_app = typer.Typer(no_args_is_help=True, help="The contract.")
+app.add_typer(schema_app, name="schema")
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
+_LIFETIME = re.compile(r"(\d+)(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _says_what_is_wrong(command: Callable[P, None]) -> Callable[P, None]:
+    """What an operator can mend ends the command with a message, not with a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (SettingsInvalid, NotMigrated, AppError, OSError) as error:
+            errors.print(str(error), style="red", markup=False)
+            raise typer.Exit(1) from None
+
+    return run
+
+
+@app.command()
+@_says_what_is_wrong
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(help="Processes that serve.", min=1)] = 1,
+) -> None:
+    """Serve the API. Everything else is set by environment variables: see docs/configuration.md."""
+    settings = load_settings()
+    asyncio.run(_with_database(settings, check_migrated))
+    uvicorn.run(
+        "tiktok_accounts_gql.app:app_from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        **server_options(settings),
+    )
+
+
+@app.command()
+@_says_what_is_wrong
+def demo(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    data_dir: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path(".data/demo"),
+    reset: Annotated[bool, typer.Option("--reset", help="Forget what the last demo left.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the table.")] = False,
+) -> None:
+    """Run everything on this machine: an embedded database, a TikTok sandbox, three viewers with accounts, the API."""
+    run_demo(host=host, port=port, data_dir=data_dir, reset=reset, as_json=as_json)
+
+
+@app.command()
+@_says_what_is_wrong
+def sandbox(
+    host: Host = "127.0.0.1",
+    port: Port = 8001,
+    client_key: Annotated[str, typer.Option(help="The client key that it accepts.")] = "sandbox-client-key",
+    client_secret: Annotated[str, typer.Option(help="The client secret that it accepts.")] = "sandbox-client-secret",  # noqa: S107 - of no worth anywhere else
+    data: Annotated[Path | None, typer.Option(help="File that keeps its grants; in memory without it.")] = None,
+) -> None:
+    """Run the TikTok sandbox alone."""
+    run_sandbox(host=host, port=port, client_key=client_key, client_secret=client_secret, path=data)
+
+
+@app.command("migrate")
+@_says_what_is_wrong
+def migrate_command() -> None:
+    """Bring the database's tables up to this version. Nothing happens if they are."""
+    asyncio.run(_with_database(load_settings(), migrate))
+    typer.echo("The database is up to date.")
+
+
+async def _with_database(settings: Settings, work: Callable[[Database], Any]) -> None:
+    db = Database.open(settings.database_url)
+    try:
+        await work(db)
+    finally:
+        await db.close()
+
+
+@app.command()
+@_says_what_is_wrong
+def token(
+    viewer: Annotated[str, typer.Option(help="Whose token: the JWT's `sub`.")],
+    expires: Annotated[str, typer.Option(help="Lifetime, such as 30m, 1h or 7d.")] = "1h",
+) -> None:
+    """Print a JWT for a viewer. Only where ACCOUNTS_JWT_SECRET is set: keys behind a JWKS URL are not ours."""
+    settings = load_settings()
+    if settings.jwt_secret is None:
+        raise SettingsInvalid("ACCOUNTS_JWT_SECRET is not set: tokens come from whoever runs ACCOUNTS_JWT_JWKS_URL.")
+    typer.echo(
+        issue_token(
+            settings.jwt_secret,
+            subject=viewer,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            lifetime=_lifetime(expires),
+        )
+    )
+
+
+def _lifetime(text: str) -> timedelta:
+    match = _LIFETIME.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter("A lifetime is a number and one of s, m, h, d, such as 1h.", param_hint="--expires")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+docs_app = typer.Typer(no_args_is_help=True, help="Reference pages, made from the code.")
+app.add_typer(docs_app, name="docs")
+
+
+@docs_app.command("configuration")
+def docs_configuration() -> None:
+    """Print the reference of all settings (Markdown)."""
+    typer.echo(configuration_page(), nl=False)
+
+
+@docs_app.command("errors")
+def docs_errors() -> None:
+    """Print the catalogue of all error codes (Markdown)."""
+    typer.echo(errors_page(), nl=False)
+
+
+@schema_app.command("print")
+def schema_print() -> None:
+    """Print the contract (SDL)."""
+    typer.echo(print_contract(), nl=False)
+
+
+@schema_app.command("check")
+def schema_check(
+    file: Annotated[Path, typer.Argument(help="The contract to compare with.", exists=True)] = Path("schema.graphql"),
+) -> None:
+    """Compare the contract in a file with the code; exit code 1 if they differ."""
+    if file.read_text() != print_contract():
+        errors.print(f"{file} differs from the code. Mend one of them; `schema print` prints the code's.", style="red")
+        raise typer.Exit(1)
+    typer.echo(f"{file} is what the code does.")

@@ -1,0 +1,10 @@
+"""The time, handed in wherever it is needed, so that a test can set it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,186 @@
+"""Which documents are accepted: within the limits and valid.
+
+What is too large is refused before validation: some small documents stand for billions of fields, and validation is
+quadratic in others.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    Token,
+    TokenKind,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from tiktok_accounts_gql.errors import ErrorCode
+from tiktok_accounts_gql.execution.counts import MOST, Count, Repeats, counted
+
+# How the parser begins when it meets a limit and not a mistake. Nothing that a client writes can stand there.
+_PARSER_LIMITS = ("Syntax Error: Document contains more than ", "Syntax Error: Document is nested too deeply")
+_OPENING = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
+_CLOSING = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R})
+
+_LONGEST_KEPT = 16 * 1024
+# Measured with graphql-core 3.3 on Python 3.11: tokens and nodes take at most 620 bytes for each token of the text;
+# a character takes up to 4 bytes, in the text and once more in a token.
+_BYTES_PER_TOKEN = 620
+_BYTES_PER_CHARACTER = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one operation may have, its fragments expanded. Tokens, characters and nesting are the whole document's."""
+
+    depth: int = 12
+    aliases: int = 30
+    tokens: int = 1000
+    directives: int = 50
+    fields: int = 500
+    repeats: int = 30
+    # The standard introspection query is 15 fields deep because of the list and non-null wrappers around types. So what
+    # is below `__schema` and `__type` has its own bound. Validation lets nothing but introspection stand there, and its
+    # MaxIntrospectionDepthRule bounds the lists in each other, without which the answer would grow exponentially.
+    introspection_depth: int = 20
+    # Brackets of all kinds in each other. Depth sees neither inline fragments nor lists and objects in arguments, but
+    # validation, coercion and execution recurse into all of them, and share 1,000 frames with everything around them.
+    nesting: int = 50
+    characters: int = 65_536
+
+
+def parse_and_check(query: str, limits: Limits) -> DocumentNode:
+    """Raises GraphQLError with the code GRAPHQL_PARSE_FAILED or LIMIT_EXCEEDED."""
+    if len(query) > limits.characters:
+        raise _exceeded(f"The query has {len(query)} characters; {limits.characters} are allowed.")
+    document = _parsed(query, limits)
+    for problem in _problems(document, limits):
+        raise _exceeded(problem)
+    return document
+
+
+class Documents:
+    """Knows what a query's text stands for, without a second look at those it was asked for lately.
+
+    Bounded by number and by memory: 1,000 documents of 1,000 tokens would take 600 MB. Invalid documents are not kept:
+    their cost is bounded by the limits, and a client that sends many of them must not displace the valid ones.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: Limits,
+        *,
+        hide_suggestions: bool,
+        introspection: bool,
+        rules: Collection[type[ASTValidationRule]] = (),
+        size: int = 1000,
+        memory: int = 64 * 1024 * 1024,
+    ) -> None:
+        hidden = () if introspection else (NoSchemaIntrospectionCustomRule,)
+        self._schema = schema
+        self._limits = limits
+        self._rules = (*specified_rules, *hidden, *rules)
+        self._hide_suggestions = hide_suggestions
+        self._size = size
+        self._memory = memory
+        self._kept: OrderedDict[str, tuple[DocumentNode, int]] = OrderedDict()
+        self._used = 0
+
+    def get(self, query: str) -> DocumentNode | list[GraphQLError]:
+        """The document, or at least one error with a code."""
+        if query in self._kept:
+            self._kept.move_to_end(query)
+            return self._kept[query][0]
+        try:
+            document = parse_and_check(query, self._limits)
+        except GraphQLError as error:
+            return [error.with_traceback(None)]
+        errors = validate(self._schema, document, self._rules, hide_suggestions=self._hide_suggestions)
+        if errors:
+            return [_clean(error, ErrorCode.GRAPHQL_VALIDATION_FAILED) for error in errors]
+        self._keep(query, document)
+        return document
+
+    def _keep(self, query: str, document: DocumentNode) -> None:
+        if len(query) > _LONGEST_KEPT:
+            return
+        tokens = sum(1 for _ in _tokens(document))
+        weight = _BYTES_PER_CHARACTER * len(query) + _BYTES_PER_TOKEN * tokens
+        self._kept[query] = document, weight
+        self._used += weight
+        while len(self._kept) > self._size or self._used > self._memory:
+            _, (_, freed) = self._kept.popitem(last=False)
+            self._used -= freed
+
+
+def _parsed(query: str, limits: Limits) -> DocumentNode:
+    if "\0" in query:  # the parser takes it in strings and comments, PostgreSQL takes it nowhere
+        raise GraphQLError("The query has a NUL character.", extensions={"code": ErrorCode.GRAPHQL_PARSE_FAILED.value})
+    try:
+        return parse(query, max_lexical_tokens=limits.tokens, max_comments=limits.tokens)
+    except GraphQLSyntaxError as error:
+        limited = error.message.startswith(_PARSER_LIMITS)
+        failure = _clean(error, ErrorCode.LIMIT_EXCEEDED if limited else ErrorCode.GRAPHQL_PARSE_FAILED)
+    raise failure
+
+
+def _problems(document: DocumentNode, limits: Limits) -> Iterator[str]:
+    """What is too large, in sentences. Each bounds the work for those after it."""
+    nesting = _nesting(document)
+    if nesting > limits.nesting:
+        yield f"The query has {nesting} brackets inside each other; {limits.nesting} are allowed."
+    for count in counted(document):
+        yield from _excesses(count, limits)
+    times, key = Repeats(document).most()
+    if times > limits.repeats:
+        yield f"The query selects {key} {times} times in one place; {limits.repeats} are allowed."
+
+
+def _excesses(count: Count, limits: Limits) -> Iterator[str]:
+    # A fragment may be meant for a place below `__schema`; where it stands in an operation, it is counted there.
+    operation = isinstance(count.definition, OperationDefinitionNode)
+    figures = (
+        ("is {} levels deep", count.depth, limits.depth if operation else limits.introspection_depth),
+        ("is {} levels deep in its introspection", count.introspection_depth, limits.introspection_depth),
+        ("has {} aliases", count.aliases, limits.aliases),
+        ("has {} directives", count.directives, limits.directives),
+        ("has {} fields", count.fields, limits.fields),
+    )
+    for what, figure, limit in figures:
+        if figure > limit:
+            shown = what.format(figure if figure < MOST else f"{MOST} or more")
+            yield f"The query {shown}; {limit} are allowed."
+
+
+def _nesting(document: DocumentNode) -> int:
+    deepest = level = 0
+    for token in _tokens(document):
+        level += (token.kind in _OPENING) - (token.kind in _CLOSING)
+        deepest = max(deepest, level)
+    return deepest
+
+
+def _tokens(document: DocumentNode) -> Iterator[Token]:
+    token = document.loc.start_token if document.loc else None
+    while token:
+        yield token
+        token = token.next
+
+
+def _exceeded(message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": ErrorCode.LIMIT_EXCEEDED.value})
+
+
+def _clean(error: GraphQLError, code: ErrorCode) -> GraphQLError:
+    """The client's mistake with its code. The exception behind it is left out: it would be masked as the server's."""
+    return GraphQLError(error.message, error.nodes, error.source, error.positions, extensions={"code": code.value})

@@ -1,0 +1,96 @@
+"""What goes back: JSON everywhere, errors with a code, nothing of the inside."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import structlog
+from graphql import ExecutionResult, GraphQLError, GraphQLFormattedError
+from starlette.responses import Response
+from uuid_utils.compat import uuid7
+
+from tiktok_accounts_gql.errors import AppError, ErrorCode, RequestError
+from tiktok_accounts_gql.http.media_types import JSON
+from tiktok_accounts_gql.http.requests import BodyTooLarge, UnsupportedMediaType
+
+STATUS = {
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.SERVICE_UNAVAILABLE: 503,
+    ErrorCode.INTERNAL_SERVER_ERROR: 500,
+}
+_STATUS_OF: Mapping[type[RequestError], int] = {BodyTooLarge: 413, UnsupportedMediaType: 415}
+_PASSED_BY_JSON = {ErrorCode.GRAPHQL_PARSE_FAILED, ErrorCode.GRAPHQL_VALIDATION_FAILED, ErrorCode.BAD_USER_INPUT}
+MASKED = "Unexpected error."
+
+log = structlog.get_logger()
+
+
+def refusal(
+    error: RequestError, request_id: str, *, media_type: str = JSON, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer to a request that is not executed."""
+    status = _STATUS_OF.get(type(error)) or STATUS.get(error.code, 400)
+    extensions = {"code": error.code, "requestId": request_id}
+    body = {"errors": [{"message": error.message, "extensions": extensions}]}
+    return respond(body, status, media_type, headers)
+
+
+def unexpected(error: Exception, request_id: str) -> Response:
+    """The answer where even the edge failed."""
+    extensions = {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _logged(error), "requestId": request_id}
+    return respond({"errors": [{"message": MASKED, "extensions": extensions}]}, 500, JSON)
+
+
+def answer(result: ExecutionResult, request_id: str, media_type: str) -> Response:
+    """The answer to a request that was executed, or that the schema refuses."""
+    if not result.errors:
+        return respond({"data": result.data}, 200, media_type)
+    errors = [_formatted(error, request_id) for error in result.errors]
+    if result.data is not None or any(error.path for error in result.errors):
+        return respond({"errors": errors, "data": result.data}, 200, media_type)
+    return respond({"errors": errors}, _refused_status(errors, media_type), media_type)
+
+
+def respond(body: Any, status: int, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    content_type = f"{media_type}; charset=utf-8"
+    return Response(orjson.dumps(body), status, headers, media_type=content_type)
+
+
+def _refused_status(errors: Sequence[Mapping[str, Any]], media_type: str) -> int:
+    """Before the watershed of the specification, application/json says 200 to a document that the schema refuses."""
+    codes = {error["extensions"]["code"] for error in errors}
+    if media_type == JSON and codes <= _PASSED_BY_JSON:
+        return 200
+    return max(STATUS.get(ErrorCode(code), 400) for code in codes)
+
+
+def _formatted(error: GraphQLError, request_id: str) -> GraphQLFormattedError:
+    formatted = error.formatted
+    formatted["extensions"] = {**_explained(error, formatted), "requestId": request_id}
+    return formatted
+
+
+def _explained(error: GraphQLError, formatted: GraphQLFormattedError) -> dict[str, Any]:
+    """The extensions; the message is replaced where it says too much."""
+    cause = _cause(error)
+    if cause is None:
+        return {"code": ErrorCode.BAD_USER_INPUT, **(error.extensions or {})}
+    if isinstance(cause, AppError):
+        return {"code": cause.code if isinstance(cause, RequestError) else ErrorCode.BAD_USER_INPUT}
+    formatted["message"] = MASKED
+    return {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _logged(cause)}
+
+
+def _cause(error: GraphQLError) -> Exception | None:
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause
+
+
+def _logged(error: Exception) -> str:
+    error_id = uuid7().hex
+    log.error("unexpected error", error_id=error_id, exc_info=error)
+    return error_id

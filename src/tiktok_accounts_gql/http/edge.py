@@ -1,0 +1,103 @@
+"""What every answer has, whatever it answers: a request id, security headers, one line of log, and JSON for failures."""
+
+import re
+import time
+from collections.abc import Iterable, MutableMapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils.compat import uuid7
+
+from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.http import answers
+
+REQUEST_ID = "X-Request-ID"
+_FIT_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-site",
+}
+
+log = structlog.get_logger()
+
+
+def request_id(connection: HTTPConnection) -> str:
+    """The one that the client sent, if it is fit to be repeated; else a new one."""
+    found: str = connection.scope["state"]["request_id"]
+    return found
+
+
+def annotate(connection: HTTPConnection, **facts: str | None) -> None:
+    """Adds to the request's line of log."""
+    connection.scope["state"]["log"].update(facts)
+
+
+class Edge:
+    """The outermost middleware."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = tuple(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await _Exchange(scope, send).run(self._app_for(scope), receive)
+
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        """A page of a foreign name that resolves to this server (DNS rebinding) gets nothing."""
+        host = Headers(scope=scope).get("host", "").rpartition("@")[2].lower()
+        name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
+        return self._app if any(fnmatchcase(name, allowed) for allowed in self._hosts) else _foreign_host
+
+
+async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:
+    error = BadUserInput("This server does not serve the host that the request is for.")
+    await answers.refusal(error, scope["state"]["request_id"])(scope, receive, send)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        sent = Headers(scope=scope).get(REQUEST_ID, "")
+        self._id = sent if _FIT_REQUEST_ID.fullmatch(sent) else uuid7().hex
+        self._facts: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
+        self._status = 0
+        self._send = send
+        self._scope = scope
+        state: MutableMapping[str, Any] = scope.setdefault("state", {})
+        state["request_id"], state["log"] = self._id, self._facts
+
+    async def run(self, app: ASGIApp, receive: Receive) -> None:
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=self._id):
+            try:
+                await app(self._scope, receive, self._dressed)
+            except Exception as error:  # noqa: BLE001 - the last place where it can become an answer
+                await self._fail(error, receive)
+            finally:
+                duration = round((time.perf_counter() - began) * 1000, 1)
+                log.info("request", status=self._status, duration_ms=duration, **self._facts)
+
+    async def _fail(self, error: Exception, receive: Receive) -> None:
+        response = answers.unexpected(error, self._id)
+        if self._status == 0:
+            await response(self._scope, receive, self._dressed)
+
+    async def _dressed(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID] = self._id
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)

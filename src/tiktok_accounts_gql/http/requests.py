@@ -1,0 +1,119 @@
+"""From an HTTP request to a GraphQL request, as the GraphQL-over-HTTP specification describes both.
+
+No batches, no multipart, no forms: one JSON object by POST, or query parameters by GET. A browser sends a GET or a "simple"
+POST to any site without asking (a preflight), so those are answered only with a header that a page of another origin
+cannot set without being asked about it.
+"""
+
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from tiktok_accounts_gql.errors import BadUserInput, Forbidden, LimitExceeded
+
+MAX_BODY_BYTES = 64 * 1024
+PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
+_SIMPLE_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
+
+
+class BodyTooLarge(LimitExceeded):
+    """The request's body is larger than 64 KiB."""
+
+
+class UnsupportedMediaType(BadUserInput):
+    """POST a JSON object in UTF-8, with the content type application/json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLRequest:
+    """What to execute. `method` decides what is allowed."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation_name: str | None
+    method: str
+
+
+async def read_request(request: Request) -> GraphQLRequest:
+    """Raises BadUserInput, UnsupportedMediaType, Forbidden, BodyTooLarge."""
+    if request.method == "GET":
+        _refuse_cross_site(request)
+        return _from(_query_parameters(request), "GET")
+    _refuse_other_types(request)
+    return _from(_json(await _body(request)), "POST")
+
+
+def _refuse_cross_site(request: Request) -> None:
+    if any(request.headers.get(name) for name in PREFLIGHT_HEADERS):
+        return
+    media_type, _ = _content_type(request)
+    if not media_type or media_type in _SIMPLE_TYPES:
+        raise Forbidden(f"A GET request needs the header {PREFLIGHT_HEADERS[0]}, with any value.")
+
+
+def _refuse_other_types(request: Request) -> None:
+    media_type, charset = _content_type(request)
+    if media_type != "application/json" or charset not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType
+
+
+def _content_type(request: Request) -> tuple[str, str]:
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    if not header["content-type"]:
+        return "", ""
+    return header.get_content_type(), (header.get_content_charset() or "utf-8")
+
+
+def _query_parameters(request: Request) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = _json(parameters[name].encode("utf-8", "surrogatepass"))
+    return parameters
+
+
+async def _body(request: Request) -> bytes:
+    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise BodyTooLarge
+    except ClientDisconnect:
+        raise BadUserInput("The request ended before its body was complete.") from None
+    return bytes(body)
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadUserInput(f"This is not JSON: {error.msg}.") from None
+
+
+def _from(parameters: Any, method: str) -> GraphQLRequest:
+    if not isinstance(parameters, dict):
+        raise BadUserInput("The body is one JSON object; batches are not supported.")
+    _typed(parameters, "extensions", dict)
+    query = _typed(parameters, "query", str)
+    if not query:
+        raise BadUserInput("`query` is missing.")
+    return GraphQLRequest(
+        query=query,
+        variables=_typed(parameters, "variables", dict),
+        operation_name=_typed(parameters, "operationName", str),
+        method=method,
+    )
+
+
+def _typed(parameters: dict[str, Any], name: str, kind: type) -> Any:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise BadUserInput(f"`{name}` is {'a string' if kind is str else 'a JSON object'}.")
+    return value

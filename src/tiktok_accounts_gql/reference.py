@@ -1,0 +1,113 @@
+"""Reference pages that are made from the code: `docs/configuration.md` and `docs/errors.md`. Tests compare them."""
+
+from enum import Enum
+from typing import TypeVar
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tiktok_accounts_gql.errors import ErrorCode, UserErrorCode
+from tiktok_accounts_gql.http.answers import STATUS
+from tiktok_accounts_gql.settings import PREFIX, Settings
+
+Code = TypeVar("Code", bound=Enum)
+
+_CONFIGURATION = f"""# Configuration
+
+Every setting is an environment variable with the prefix `{PREFIX}`, or a line of a file `.env` in the working folder.
+They are read once, at the start; one that is missing or weak stops it and is named. Made from the code by `make docs`.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+_ERRORS = """# Errors
+
+Two kinds, both closed lists. Compare codes, never messages. Made from the code by `make docs`.
+
+## `userErrors` of a payload: what the user can mend
+
+Every mutation answers with `userErrors {{ code message field retryAfterSeconds }}`, empty if nothing went wrong.
+
+| code | meaning | try again? |
+|---|---|---|
+{user}
+## `extensions.code` of top-level errors: what the client or the server got wrong
+
+Each has `extensions.requestId`, the `X-Request-ID` of the answer; INTERNAL_SERVER_ERROR also has `extensions.errorId`,
+under which the server's log has the cause. The status is that of answers without `data` under
+`application/graphql-response+json`; under `application/json` a document that the schema refuses is answered with 200, as
+the GraphQL-over-HTTP specification has it. An error of one field among others comes with `data` and status 200.
+
+| code | status | meaning | try again? |
+|---|---|---|---|
+{top}"""
+
+_NO, _LATER = "No: mend the cause first.", "Yes, after `retryAfterSeconds`."
+
+_USER: dict[UserErrorCode, tuple[str, str]] = {
+    UserErrorCode.NOT_FOUND: ("There is no such object, it was disconnected, or it belongs to somebody else.", _NO),
+    UserErrorCode.INVALID_INPUT: ("An input breaks a rule in its description; `field` says which.", _NO),
+    UserErrorCode.ACCOUNT_CONNECTED_ELSEWHERE: ("Another user has connected this TikTok account.", _NO),
+    UserErrorCode.AUTHORIZATION_CODE_INVALID: ("TikTok refuses the authorization code.", "No: begin to connect anew."),
+    UserErrorCode.REAUTHORIZATION_REQUIRED: (
+        "TikTok no longer accepts the account's authorization.",
+        "No: connect the account again.",
+    ),
+    UserErrorCode.SCOPE_MISSING: (
+        "The user did not grant what this needs.",
+        "No: connect again, with `missingScopes`.",
+    ),
+    UserErrorCode.SYNC_FAILED: ("The account could not be read, for none of the other reasons.", "Yes, later."),
+    UserErrorCode.TIKTOK_RATE_LIMITED: ("TikTok asks for fewer requests.", _LATER),
+    UserErrorCode.TIKTOK_UNAVAILABLE: ("TikTok does not answer, or not as documented.", _LATER),
+    UserErrorCode.APP_MISCONFIGURED: ("TikTok refuses this server's own credentials.", "No: its operator has to act."),
+    UserErrorCode.IDEMPOTENCY_KEY_REUSED: (
+        "The `idempotencyKey` came with another input before.",
+        "No: use a new key.",
+    ),
+}
+
+_TOP: dict[ErrorCode, tuple[str, str]] = {
+    ErrorCode.UNAUTHENTICATED: ("No bearer token, or one that is not accepted.", "Yes, with a valid token."),
+    ErrorCode.FORBIDDEN: ("A GET that another site could have caused: a header is missing.", _NO),
+    ErrorCode.NOT_FOUND: ("There is nothing at this path.", _NO),
+    ErrorCode.BAD_USER_INPUT: ("An argument, a variable or the request itself breaks a rule.", _NO),
+    ErrorCode.GRAPHQL_PARSE_FAILED: ("The document is not GraphQL.", _NO),
+    ErrorCode.GRAPHQL_VALIDATION_FAILED: ("The document does not fit the schema.", _NO),
+    ErrorCode.LIMIT_EXCEEDED: ("The document is too deep, too wide or too long; 413 if it is the body.", _NO),
+    ErrorCode.RATE_LIMITED: ("Too many requests.", "Yes, after `Retry-After`."),
+    ErrorCode.SERVICE_UNAVAILABLE: ("The database or the sign-in's keys cannot be reached.", "Yes, with backoff."),
+    ErrorCode.INTERNAL_SERVER_ERROR: ("A mistake of the server.", "Perhaps; tell the operator the `errorId`."),
+}
+
+
+def configuration_page() -> str:
+    rows = [f"| `{PREFIX}{name.upper()}` | {_default(field)} | {field.description} |" for name, field in _fields()]
+    return _CONFIGURATION + "\n".join(rows) + "\n"
+
+
+def errors_page() -> str:
+    user = "".join(f"| `{code}` | {meaning} | {retry} |\n" for code, (meaning, retry) in _rows(UserErrorCode, _USER))
+    top = "".join(
+        f"| `{code}` | {STATUS.get(code, 400)} | {meaning} | {retry} |\n"
+        for code, (meaning, retry) in _rows(ErrorCode, _TOP)
+    )
+    return _ERRORS.format(user=user, top=top)
+
+
+def _rows(codes: type[Code], texts: dict[Code, tuple[str, str]]) -> list[tuple[Code, tuple[str, str]]]:
+    return [(code, texts[code]) for code in codes]
+
+
+def _fields() -> list[tuple[str, FieldInfo]]:
+    return list(Settings.model_fields.items())
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None or field.default == ():
+        return "none"
+    value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    return f"`{value}`"

@@ -1,0 +1,115 @@
+"""Accounts: lists, one, totals, history, and what can be done to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from tiktok_accounts_gql.db.accounts import AccountsSummary
+from tiktok_accounts_gql.db.models import Account, Snapshot
+from tiktok_accounts_gql.pagination import PageRequest
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.resolvers.context import Info
+from tiktok_accounts_gql.resolvers.inputs import (
+    AccountFilterInput,
+    AccountOrderInput,
+    After,
+    Before,
+    DisconnectAccountInput,
+    First,
+    Last,
+    SyncAccountInput,
+)
+from tiktok_accounts_gql.resolvers.payloads import Refused
+from tiktok_accounts_gql.services.accounts import AccountPage, Disconnected
+from tiktok_accounts_gql.services.history import AccountGrowth, StatsGranularity
+from tiktok_accounts_gql.services.syncing import Synced
+
+INPUT_ID = ("input", "id")
+
+
+async def accounts(
+    info: Info,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    filter: Annotated[
+        AccountFilterInput | None, strawberry.argument(description="Which accounts; all of them without it.")
+    ] = None,
+    order_by: Annotated[AccountOrderInput | None, strawberry.argument(description="Newest first without it.")] = None,
+) -> AccountPage:
+    page = PageRequest.of(first, after, last, before)
+    where = (filter or AccountFilterInput()).understood()
+    order = (order_by or AccountOrderInput()).understood()
+    return await info.context.services.accounts.list(info.context.viewer, page, where, order)
+
+
+async def total_count(root: strawberry.Parent[AccountPage], info: Info) -> int:
+    return await info.context.services.accounts.count(info.context.viewer, root.where)
+
+
+async def account(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The account's id.")]
+) -> Account | None:
+    return await info.context.loaders.account_reads.load(ids.account_key(id) or ids.NOBODYS)
+
+
+async def accounts_summary(info: Info) -> AccountsSummary:
+    return await info.context.services.accounts.summarize(info.context.viewer)
+
+
+def account_id(root: strawberry.Parent[Account]) -> strawberry.ID:
+    return strawberry.ID(ids.encode(ids.Kind.ACCOUNT, root.id))
+
+
+def missing_scopes(root: strawberry.Parent[Account], info: Info) -> list[str]:
+    return [scope for scope in info.context.services.scopes if scope not in root.granted_scopes]
+
+
+async def stats_history(
+    root: strawberry.Parent[Account],
+    info: Info,
+    from_: Annotated[
+        datetime | None,
+        strawberry.argument(
+            name="from",
+            description="Inclusive; 30 days before `to` without it. Round it to the hour or day, or a client's cache "
+            "never hits.",
+        ),
+    ] = None,
+    to: Annotated[datetime | None, strawberry.argument(description="Exclusive; now without it.")] = None,
+    granularity: Annotated[
+        StatsGranularity, strawberry.argument(description="How close the points lie.")
+    ] = StatsGranularity.DAY,
+) -> Sequence[Snapshot]:
+    period = info.context.services.history.period(from_, to, granularity)
+    return await info.context.loaders.stats(period).load(root.id) or []
+
+
+async def growth(
+    root: strawberry.Parent[Account],
+    info: Info,
+    days: Annotated[int, strawberry.argument(description="From 1 to 365.")] = 7,
+) -> AccountGrowth | None:
+    return await info.context.loaders.growth(days).load(root.id)
+
+
+async def sync_account(
+    info: Info, input: Annotated[SyncAccountInput, strawberry.argument(description="Which account.")]
+) -> Synced:
+    key = ids.input_account_key(input.id, *INPUT_ID)
+    return await info.context.services.syncing.sync(info.context.viewer, key)
+
+
+async def disconnect_account(
+    info: Info, input: Annotated[DisconnectAccountInput, strawberry.argument(description="Which account.")]
+) -> Disconnected:
+    key = ids.input_account_key(input.id, *INPUT_ID)
+    return await info.context.services.accounts.disconnect(info.context.viewer, key, input.idempotency_key)
+
+
+def disconnected_account_id(root: strawberry.Parent[Disconnected | Refused]) -> strawberry.ID | None:
+    key = root.disconnected_account_id
+    return None if key is None else strawberry.ID(ids.encode(ids.Kind.ACCOUNT, key))

@@ -1,0 +1,54 @@
+"""Global ids, as in Relay's Global Object Identification: base64url of a kind and a key. Opaque to clients."""
+
+import base64
+import binascii
+from enum import Enum
+from uuid import UUID
+
+from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
+
+_UUID_BYTES = 16
+
+
+class Kind(Enum):
+    """What an id is of."""
+
+    ACCOUNT = b"A"
+    AUDIT_EVENT = b"E"
+    VIEWER = b"V"
+
+
+def encode(kind: Kind, key: UUID | str) -> str:
+    raw = kind.value + (key.bytes if isinstance(key, UUID) else key.encode())
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def decode(global_id: str) -> tuple[Kind, UUID | str]:
+    """Raises BadUserInput."""
+    try:
+        raw = base64.b64decode(global_id + "=" * (-len(global_id) % 4), b"-_", validate=True)
+        kind = Kind(raw[:1])
+        key = raw[1:].decode() if kind is Kind.VIEWER else UUID(bytes=raw[1:])
+    except (binascii.Error, ValueError):
+        raise BadUserInput("This is not an id of this API.") from None
+    if encode(kind, key) != global_id:
+        raise BadUserInput("This is not an id of this API.")
+    return kind, key
+
+
+def account_key(global_id: str) -> UUID | None:
+    """None for an id of something else: no account has it. Raises BadUserInput."""
+    kind, key = decode(global_id)
+    return key if kind is Kind.ACCOUNT and isinstance(key, UUID) else None
+
+
+def input_account_key(global_id: str, *field: str) -> UUID:
+    """For mutations, whose mistakes name the input. Raises InvalidInput."""
+    try:
+        key = account_key(global_id)
+    except BadUserInput as error:
+        raise InvalidInput(error.message, field=field) from None
+    return key or NOBODYS
+
+
+NOBODYS = UUID(int=0)  # the id of something else leads to no account, as an unknown one does

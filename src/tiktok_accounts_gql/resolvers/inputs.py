@@ -1,0 +1,172 @@
+"""What comes in: enums, filters and inputs of the contract, and what services understand by them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Annotated, TypeVar
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
+from tiktok_accounts_gql.db.audit import AuditEventFilter
+from tiktok_accounts_gql.db.models import AccountStatus, AuditAction, AuditActor
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.services.accounts import AccountOrder
+from tiktok_accounts_gql.services.history import StatsGranularity
+
+AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
+
+
+class OrderDirection(StrEnum):
+    """Which way a list is ordered."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+def describe(enum: AnyEnum, description: str, values: Mapping[str, str]) -> AnyEnum:
+    """Makes a GraphQL enum of one that knows nothing of GraphQL."""
+    described: AnyEnum = strawberry.enum(enum, description=description)
+    definition: StrawberryEnumDefinition = described.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[value.name]
+    return described
+
+
+describe(
+    AccountStatus,
+    "Whether an account can be used.",
+    {
+        "ACTIVE": "Authorized.",
+        "INACTIVE": "Connected, but TikTok withdrew the authorization or closed the account.",
+        "EXPIRED": "The authorization ran out or can no longer be renewed: the user has to reconnect.",
+    },
+)
+describe(
+    AccountOrderField,
+    "By what accounts can be ordered. All but CREATED_AT can change between two pages: an account may then be seen "
+    "twice or not at all.",
+    {
+        "CREATED_AT": "When it was connected for the first time.",
+        "DISPLAY_NAME": "By display name, in any case.",
+        "USERNAME": "By username, in any case.",
+        "FOLLOWER_COUNT": "By followers.",
+        "LAST_SYNCED_AT": "By last sync.",
+    },
+)
+describe(
+    OrderDirection,
+    "Which way a list is ordered.",
+    {"ASC": "Smallest, oldest, A first.", "DESC": "Largest, newest, Z first."},
+)
+describe(
+    StatsGranularity,
+    "How close the points of a history lie. Days and hours are those of UTC.",
+    {"HOUR": "At most one point an hour.", "DAY": "At most one point a day."},
+)
+describe(
+    AuditActor,
+    "Who did something.",
+    {
+        "USER": "The signed-in user.",
+        "SYSTEM": "This server by itself: the schedule, a retry, the renewal of a token.",
+        "TIKTOK": "TikTok.",
+    },
+)
+describe(
+    AuditAction,
+    "What happened. More actions may come: show an unknown one by its name.",
+    {
+        "ACCOUNTS_LISTED": "A page of accounts was read.",
+        "ACCOUNT_READ": "One account was read.",
+        "SUMMARY_READ": "The totals were read.",
+        "AUDIT_EVENTS_READ": "The audit log was read.",
+        "AUTHORIZATION_REMOVED": "TikTok told us that the authorization is gone.",
+        "ACCOUNT_CONNECTED": "An account was connected for the first time.",
+        "ACCOUNT_RECONNECTED": "An account was connected again.",
+        "ACCOUNT_DISCONNECTED": "An account was disconnected.",
+        "ACCOUNT_SYNCED": "An account was read from TikTok.",
+        "ACCOUNT_SYNC_FAILED": "An account could not be read from TikTok.",
+        "TOKEN_REFRESHED": "TikTok renewed an access token.",
+        "TOKEN_REFRESH_FAILED": "An access token could not be renewed.",
+    },
+)
+
+First = Annotated[
+    int | None,
+    strawberry.argument(
+        description="From 0 to 50. 20 if neither `first` nor `last` is given; both together are an error."
+    ),
+]
+After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description="From 0 to 50, counted from the end.")]
+Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
+
+_CONDITIONS = "Conditions that all have to hold. An empty list is no condition."
+_ANY = "Any of these."
+
+
+@strawberry.input(name="AccountFilter", description=_CONDITIONS)
+class AccountFilterInput:
+    status: list[AccountStatus] | None = strawberry.field(default=None, description=_ANY)
+    search: str | None = strawberry.field(
+        default=None,
+        description="Part of the username or display name, in any case. 100 characters at most; %, _ and the backslash "
+        "stand for themselves.",
+    )
+
+    def understood(self) -> AccountFilter:
+        return AccountFilter(statuses=tuple(self.status or ()), search=self.search or "")
+
+
+@strawberry.input(
+    name="AccountOrder",
+    description="How a list of accounts is ordered. Equal values are ordered by id; accounts without a value come last "
+    "in both directions.",
+)
+class AccountOrderInput:
+    field: AccountOrderField = strawberry.field(default=AccountOrderField.CREATED_AT, description="By what.")
+    direction: OrderDirection = strawberry.field(default=OrderDirection.DESC, description="Which way.")
+
+    def understood(self) -> AccountOrder:
+        return AccountOrder(field=self.field, descending=self.direction is OrderDirection.DESC)
+
+
+@strawberry.input(name="AuditEventFilter", description=_CONDITIONS)
+class AuditEventFilterInput:
+    action: list[AuditAction] | None = strawberry.field(default=None, description=_ANY)
+    changes_only: bool = strawberry.field(default=False, description="Leaves out everything that only reads.")
+    account_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Only events about this account, a disconnected one too."
+    )
+    from_: datetime | None = strawberry.field(name="from", default=None, description="Inclusive.")
+    to: datetime | None = strawberry.field(default=None, description="Exclusive.")
+
+    def understood(self) -> AuditEventFilter:
+        """Raises BadUserInput."""
+        return AuditEventFilter(
+            actions=tuple(self.action or ()),
+            changes_only=self.changes_only,
+            account_id=None if self.account_id is None else ids.account_key(self.account_id) or ids.NOBODYS,
+            start=self.from_,
+            end=self.to,
+        )
+
+
+_ACCOUNT_ID = "The account's id."
+
+
+@strawberry.input(description="Which account to read.")
+class SyncAccountInput:
+    id: strawberry.ID = strawberry.field(description=_ACCOUNT_ID)
+
+
+@strawberry.input(description="Which account to disconnect.")
+class DisconnectAccountInput:
+    id: strawberry.ID = strawberry.field(description=_ACCOUNT_ID)
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description="Makes a repeated call safe for 24 hours: the same key with the same input answers as the first "
+        "call did, with another input it is refused. 1 to 255 characters, best a UUID.",
+    )

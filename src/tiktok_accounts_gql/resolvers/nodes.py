@@ -1,0 +1,56 @@
+"""Any object by its global id, as in Relay's Global Object Identification."""
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from tiktok_accounts_gql.db.models import Account, AuditEvent
+from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.resolvers.context import Info
+from tiktok_accounts_gql.services.viewer import Viewer
+
+MAX_IDS = 50
+
+AnyNode = Account | AuditEvent | Viewer
+
+
+async def node(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The object's id.")]
+) -> AnyNode | None:
+    return await _load(info, *ids.decode(id))
+
+
+async def nodes(
+    info: Info, global_ids: Annotated[list[strawberry.ID], strawberry.argument(name="ids", description="50 at most.")]
+) -> list[AnyNode | None]:
+    return await asyncio.gather(*[_load(info, *key) for key in _keys(global_ids)])
+
+
+def viewer(info: Info) -> Viewer:
+    return info.context.viewer
+
+
+def viewer_id(root: strawberry.Parent[Viewer]) -> strawberry.ID:
+    return strawberry.ID(ids.encode(ids.Kind.VIEWER, root.id))
+
+
+def viewer_user_id(root: strawberry.Parent[Viewer]) -> str:
+    return root.id
+
+
+def _keys(global_ids: list[strawberry.ID]) -> list[tuple[ids.Kind, UUID | str]]:
+    if len(global_ids) > MAX_IDS:
+        raise BadUserInput(f"`ids` has {MAX_IDS} ids at most.")
+    return [ids.decode(global_id) for global_id in global_ids]
+
+
+async def _load(info: Info, kind: ids.Kind, key: UUID | str) -> AnyNode | None:
+    match kind, key:
+        case ids.Kind.ACCOUNT, UUID():
+            return await info.context.loaders.account_reads.load(key)
+        case ids.Kind.AUDIT_EVENT, UUID():
+            return await info.context.loaders.audit_events.load(key)
+    return info.context.viewer if key == info.context.viewer.id else None

@@ -1,0 +1,48 @@
+"""What all payloads have in common."""
+
+from dataclasses import dataclass
+
+import strawberry
+
+from tiktok_accounts_gql.errors import UserErrorCode, UserMistake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A mutation that did nothing: every field but `userErrors` is empty."""
+
+    error: UserMistake
+    account: None = None
+    synced_at: None = None
+    disconnected_account_id: None = None
+
+
+def success(root: strawberry.Parent[object]) -> bool:
+    return _error(root) is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A mistake as data: graphql-core raises every exception that it meets as a value."""
+
+    code: UserErrorCode
+    message: str
+    field: tuple[str, ...] | None
+    retry_after_seconds: int | None
+
+
+def user_errors(root: strawberry.Parent[object]) -> list[Explained]:
+    error = _error(root)
+    if error is None:
+        return []
+    seconds = error.retry_after_seconds
+    return [Explained(code=error.code, message=error.message, field=error.field, retry_after_seconds=seconds)]
+
+
+def query(root: strawberry.Parent[object]) -> object:
+    """Queries need nothing but the context."""
+    return root
+
+
+def _error(root: object) -> UserMistake | None:
+    return getattr(root, "error", None)

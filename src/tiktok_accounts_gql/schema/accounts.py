@@ -1,0 +1,133 @@
+"""Types about accounts: views over rows, with the contract's descriptions."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from graphql import GraphQLResolveInfo
+
+from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.db.models import AccountStatus as Status
+from tiktok_accounts_gql.resolvers import accounts as account_resolvers
+from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
+from tiktok_accounts_gql.schema.scalars import BigInt
+
+_UNREADABLE = "Null if it was not readable then."
+_AS_FOLLOWERS = "Null as `followerCount` is."
+_KNOWN = "Sum over the accounts whose counter is known."
+_NO_PROFILE = "Null while the scope `user.info.profile` is not granted."
+
+
+@strawberry.type(description="The counters at one time.")
+class AccountStatsPoint:
+    recorded_at: datetime = strawberry.field(description="When they were read from TikTok.")
+    follower_count: BigInt | None = strawberry.field(description=_UNREADABLE)
+    following_count: BigInt | None = strawberry.field(description=_UNREADABLE)
+    likes_count: BigInt | None = strawberry.field(description=_UNREADABLE)
+    video_count: BigInt | None = strawberry.field(description=_UNREADABLE)
+
+
+@strawberry.type(description="What changed between an earlier reading and the last one.")
+class AccountGrowth:
+    since: datetime = strawberry.field(
+        description="When the earlier reading was taken: the first one inside the days asked for."
+    )
+    follower_change: BigInt | None = strawberry.field(description="Followers won; negative if lost.")
+    follower_change_rate: float | None = strawberry.field(
+        description="`followerChange` in relation to the earlier count: 0.05 is five percent more. Null if that was 0."
+    )
+    likes_change: BigInt | None = strawberry.field(description="Likes won; negative if lost.")
+    video_change: BigInt | None = strawberry.field(description="Videos published less videos removed.")
+
+
+@strawberry.type(
+    description="A TikTok account that a user has connected. Disconnected and connected again, it keeps its id."
+)
+class TikTokAccount(Node):
+    id: strawberry.ID = strawberry.field(resolver=account_resolvers.account_id, description=NODE_ID)
+    open_id: str = strawberry.field(
+        name="tiktokUserId", description="TikTok's `open_id`: the account, as this TikTok app sees it."
+    )
+    username: str | None = strawberry.field(
+        description=f"The name after the @, without it. It can change. {_NO_PROFILE}"
+    )
+    display_name: str = strawberry.field(
+        description="The name shown on TikTok. Until it was read once, the beginning of `tiktokUserId`."
+    )
+    avatar_url: str | None = strawberry.field(
+        description="TikTok's link to the picture as of the last sync. TikTok signs it and lets it expire."
+    )
+    bio_description: str | None = strawberry.field(description=_NO_PROFILE)
+    profile_url: str | None = strawberry.field(description=f"The profile's page on TikTok. {_NO_PROFILE}")
+    is_verified: bool | None = strawberry.field(description=f"Whether TikTok shows a badge. {_NO_PROFILE}")
+    status: Status = strawberry.field(description="In one word.")
+    follower_count: BigInt | None = strawberry.field(
+        description="Null while the scope `user.info.stats` is not granted or the first sync is not done."
+    )
+    following_count: BigInt | None = strawberry.field(
+        description=f"Accounts that this account follows. {_AS_FOLLOWERS}"
+    )
+    likes_count: BigInt | None = strawberry.field(description=f"Likes of all its videos. {_AS_FOLLOWERS}")
+    video_count: BigInt | None = strawberry.field(description=f"Public videos. {_AS_FOLLOWERS}")
+    granted_scopes: list[str] = strawberry.field(description="TikTok's names of the scopes that the user granted.")
+    missing_scopes: list[str] = strawberry.field(
+        resolver=account_resolvers.missing_scopes,
+        description="Scopes that this API asks for and the user did not grant.",
+    )
+    last_synced_at: datetime | None = strawberry.field(
+        description="When the profile and the counters were last read from TikTok."
+    )
+    token_expires_at: datetime | None = strawberry.field(
+        description="When the access token runs out. It is renewed by itself: nothing to act on."
+    )
+    reauthorize_by: datetime | None = strawberry.field(description="When the user has to reconnect at the latest.")
+    last_error: str | None = strawberry.field(
+        description="The last failure, as an English sentence of this API for people to read; null when the last sync "
+        "worked."
+    )
+    created_at: datetime = strawberry.field(description="When it was connected for the first time.")
+    connected_at: datetime = strawberry.field(description="When it was last connected.")
+    updated_at: datetime = strawberry.field(description="When anything of it last changed.")
+    stats_history = strawberry.field(
+        resolver=account_resolvers.stats_history,
+        graphql_type=list[AccountStatsPoint],
+        description="Counters as they were, oldest first: the last reading of each UTC hour or day that has one. More "
+        "than 400 points are an error.",
+    )
+    growth = strawberry.field(
+        resolver=account_resolvers.growth,
+        graphql_type=AccountGrowth | None,
+        description="Change of the counters over the last days; null while there is nothing to compare with.",
+    )
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
+        del info
+        return isinstance(obj, Account)
+
+
+@strawberry.type(description="Connected accounts, as a place in a list.")
+class AccountEdge:
+    cursor: str = strawberry.field(description=CURSOR)
+    node: TikTokAccount = strawberry.field(description=NODE)
+
+
+@strawberry.type(description="Connected accounts, page by page.")
+class AccountConnection:
+    edges: list[AccountEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+    total_count: int = strawberry.field(resolver=account_resolvers.total_count, description=TOTAL_COUNT)
+
+
+@strawberry.type(description="Totals over all connected accounts of one user.")
+class AccountsSummary:
+    total_accounts: int = strawberry.field(description="Connected accounts.")
+    active_accounts: int = strawberry.field(description="Those with the status ACTIVE.")
+    inactive_accounts: int = strawberry.field(description="Those with the status INACTIVE.")
+    expired_accounts: int = strawberry.field(description="Those with the status EXPIRED.")
+    total_followers: BigInt = strawberry.field(description=_KNOWN)
+    total_likes: BigInt = strawberry.field(description=_KNOWN)
+    total_videos: BigInt = strawberry.field(description=_KNOWN)
+    oldest_sync_at: datetime | None = strawberry.field(
+        description="When the oldest of the counters in these totals was read; null without any."
+    )

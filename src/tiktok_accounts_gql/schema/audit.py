@@ -1,0 +1,66 @@
+"""Types about the audit log."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from graphql import GraphQLResolveInfo
+
+from tiktok_accounts_gql.db import models
+from tiktok_accounts_gql.db.models import AuditAction, AuditActor
+from tiktok_accounts_gql.resolvers import audit as audit_resolvers
+from tiktok_accounts_gql.schema.accounts import TikTokAccount
+from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, Node, PageInfo
+
+
+@strawberry.type(description="One fact about an audit event.")
+class AuditDetail:
+    name: str = strawberry.field(
+        resolver=audit_resolvers.detail_name,
+        description="What it is about, such as `status`, `reason` or `followerCount`.",
+    )
+    value: str | None = strawberry.field(
+        resolver=audit_resolvers.detail_value, description="What it is, or has become."
+    )
+    previous_value: str | None = strawberry.field(
+        resolver=audit_resolvers.detail_previous_value, description="What it was, if it changed."
+    )
+
+
+@strawberry.type(description="One thing that happened. It never changes.")
+class AuditEvent(Node):
+    id: strawberry.ID = strawberry.field(resolver=audit_resolvers.event_id, description=NODE_ID)
+    action: AuditAction = strawberry.field(description="What happened.")
+    created_at: datetime = strawberry.field(description="When it happened.")
+    account_id: strawberry.ID | None = strawberry.field(
+        resolver=audit_resolvers.event_account_id,
+        description="The account that it is about, there even when the account is gone.",
+    )
+    account = strawberry.field(
+        resolver=audit_resolvers.event_account,
+        graphql_type=TikTokAccount | None,
+        description="Null if it was disconnected, or the event is not about one account.",
+    )
+    actor: AuditActor = strawberry.field(description="Who did it.")
+    request_id: str | None = strawberry.field(description="The X-Request-ID under which it happened.")
+    ip_address: str | None = strawberry.field(description="From where the user did it; null for every other actor.")
+    details: list[AuditDetail] = strawberry.field(
+        description="Further facts from a fixed list, never a secret, for people to read."
+    )
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
+        del info
+        return isinstance(obj, models.AuditEvent)
+
+
+@strawberry.type(description="Audit events, as a place in a list.")
+class AuditEventEdge:
+    cursor: str = strawberry.field(description=CURSOR)
+    node: AuditEvent = strawberry.field(description=NODE)
+
+
+@strawberry.type(description="Audit events, page by page.")
+class AuditEventConnection:
+    edges: list[AuditEventEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)

@@ -1,0 +1,49 @@
+"""The whole schema."""
+
+from collections.abc import Iterable, Mapping
+
+import strawberry
+from graphql import GraphQLArgument, GraphQLInputField, GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
+from graphql.pyutils import Undefined
+from graphql.type import is_introspection_type, is_specified_scalar_type
+from graphql.utilities import print_type
+from strawberry.schema.config import StrawberryConfig
+
+from tiktok_accounts_gql.schema.accounts import TikTokAccount
+from tiktok_accounts_gql.schema.audit import AuditEvent
+from tiktok_accounts_gql.schema.mutation import Mutation
+from tiktok_accounts_gql.schema.nodes import Viewer
+from tiktok_accounts_gql.schema.query import Query
+from tiktok_accounts_gql.schema.scalars import scalars
+
+
+def create_schema() -> GraphQLSchema:
+    """For graphql-core, with Strawberry's resolvers in it."""
+    config = StrawberryConfig(scalar_map=scalars())
+    types = [TikTokAccount, AuditEvent, Viewer]
+    schema = strawberry.Schema(query=Query, mutation=Mutation, types=types, config=config)._schema  # noqa: SLF001 - Strawberry has no public name for it
+    for inputs in _inputs(schema):
+        _drop_null_defaults(inputs)
+    return schema
+
+
+def print_contract() -> str:
+    """The contract as `schema.graphql` holds it: types by name, fields as they are declared."""
+    types = sorted(create_schema().type_map.items())
+    own = [type_ for _, type_ in types if not is_introspection_type(type_) and not is_specified_scalar_type(type_)]
+    return "\n\n".join(map(print_type, own)) + "\n"
+
+
+def _inputs(schema: GraphQLSchema) -> Iterable[Mapping[str, GraphQLArgument | GraphQLInputField]]:
+    for type_ in schema.type_map.values():
+        if isinstance(type_, GraphQLInputObjectType):
+            yield type_.fields
+        elif isinstance(type_, GraphQLObjectType):
+            yield from (field.args for field in type_.fields.values())
+
+
+def _drop_null_defaults(inputs: Mapping[str, GraphQLArgument | GraphQLInputField]) -> None:
+    """Python's None for "not given" is no default of the contract; left out, Python's own default applies."""
+    for one in inputs.values():
+        if one.default_value is None:
+            one.default_value = Undefined

@@ -1,0 +1,42 @@
+"""What Relay's specifications ask for."""
+
+from typing import Any
+
+import strawberry
+from graphql import GraphQLResolveInfo
+
+from tiktok_accounts_gql.resolvers import nodes as node_resolvers
+from tiktok_accounts_gql.services.viewer import Viewer as ViewerOfService
+
+NODE_ID = "Opaque and globally unique. It never changes and is never used again."
+EDGES = "One edge for each object on this page."
+PAGE_INFO = "Where this page stands in the whole."
+TOTAL_COUNT = "How many there are over all pages, with the filter. Counted only if asked for."
+CURSOR = "Opaque. It stays the same between requests, and belongs to the ordering that it came with."
+NODE = "The object itself."
+
+
+@strawberry.interface(description="An object with a globally unique id.")
+class Node:
+    id: strawberry.ID = strawberry.field(description=NODE_ID)
+
+
+@strawberry.type(description="Where a page stands in the whole, as in Relay's specification.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether there is more after `endCursor`.")
+    has_previous_page: bool = strawberry.field(description="Whether there is more before `startCursor`.")
+    start_cursor: str | None = strawberry.field(description="The first edge's cursor; null on an empty page.")
+    end_cursor: str | None = strawberry.field(description="The last edge's cursor; null on an empty page.")
+
+
+@strawberry.type(description="The signed-in user.")
+class Viewer(Node):
+    id: strawberry.ID = strawberry.field(resolver=node_resolvers.viewer_id, description=NODE_ID)
+    user_id: str = strawberry.field(
+        resolver=node_resolvers.viewer_user_id, description="The subject of the access token."
+    )
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
+        del info
+        return isinstance(obj, ViewerOfService)

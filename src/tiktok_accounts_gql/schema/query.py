@@ -1,0 +1,45 @@
+"""Everything that can be read."""
+
+import strawberry
+
+from tiktok_accounts_gql.resolvers import accounts as account_resolvers
+from tiktok_accounts_gql.resolvers import audit as audit_resolvers
+from tiktok_accounts_gql.resolvers import nodes as node_resolvers
+from tiktok_accounts_gql.schema.accounts import AccountConnection, AccountsSummary, TikTokAccount
+from tiktok_accounts_gql.schema.audit import AuditEventConnection
+from tiktok_accounts_gql.schema.nodes import Node, Viewer
+
+
+@strawberry.type(description="Everything that can be read. All of it belongs to the signed-in user.")
+class Query:
+    node = strawberry.field(
+        resolver=node_resolvers.node,
+        graphql_type=Node | None,
+        description="Any object of the signed-in user by its id; null if there is none, or it belongs to somebody else.",
+    )
+    nodes = strawberry.field(
+        resolver=node_resolvers.nodes,
+        graphql_type=list[Node | None],
+        description="Several objects at once, in the order of `ids`, null where there is none.",
+    )
+    viewer = strawberry.field(resolver=node_resolvers.viewer, graphql_type=Viewer, description="The signed-in user.")
+    accounts = strawberry.field(
+        resolver=account_resolvers.accounts,
+        graphql_type=AccountConnection,
+        description="The signed-in user's connected accounts.",
+    )
+    account = strawberry.field(
+        resolver=account_resolvers.account,
+        graphql_type=TikTokAccount | None,
+        description="One account by id; null if there is none, it was disconnected, or it belongs to somebody else.",
+    )
+    accounts_summary = strawberry.field(
+        resolver=account_resolvers.accounts_summary,
+        graphql_type=AccountsSummary,
+        description="Totals over all connected accounts of the signed-in user.",
+    )
+    audit_events = strawberry.field(
+        resolver=audit_resolvers.audit_events,
+        graphql_type=AuditEventConnection,
+        description="What was done to, and read from, the signed-in user's accounts, newest first.",
+    )

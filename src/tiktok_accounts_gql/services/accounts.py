@@ -1,0 +1,117 @@
+"""Reading accounts, and giving them up."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db import accounts, token_pairs
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField, AccountsSummary
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import Account, AuditAction, OwedRevocation
+from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.pagination import Page, PageRequest
+from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
+from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.revocations import RevocationService
+from tiktok_accounts_gql.services.viewer import Viewer
+
+MAX_SEARCH_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOrder:
+    """Newest first if nothing else is asked for."""
+
+    field: AccountOrderField = AccountOrderField.CREATED_AT
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPage(Page[Account]):
+    """Keeps its filter, so that all accounts it is a page of can be counted if somebody asks."""
+
+    where: AccountFilter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    disconnected_account_id: UUID
+
+
+class AccountService:
+    """What a viewer does with accounts that are connected already."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        audit: AuditService,
+        pager: Pager,
+        idempotency: IdempotencyService,
+        revocations: RevocationService,
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._audit = audit
+        self._pager = pager
+        self._idempotency = idempotency
+        self._revocations = revocations
+        self._clock = clock
+
+    async def list(self, viewer: Viewer, page: PageRequest, where: AccountFilter, order: AccountOrder) -> AccountPage:
+        """Raises BadUserInput for cursors of another list and searches that are too long."""
+        if len(where.search) > MAX_SEARCH_LENGTH:
+            raise BadUserInput(f"`search` has {MAX_SEARCH_LENGTH} characters at most.")
+        ordering = accounts.ordering(order.field, descending=order.descending)
+        found = await self._pager.read(viewer.id, accounts.connected(viewer.id, where), ordering, page)
+        await self._audit.record_read(viewer, AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=len(found.edges)))
+        return AccountPage(edges=found.edges, page_info=found.page_info, where=where)
+
+    async def count(self, viewer: Viewer, where: AccountFilter) -> int:
+        """Part of a list: the list's event covers it."""
+        async with self._db.read() as session:
+            return await accounts.count(session, viewer.id, where)
+
+    async def summarize(self, viewer: Viewer) -> AccountsSummary:
+        async with self._db.read() as session:
+            summary = await accounts.summarize(session, viewer.id)
+        await self._audit.record_read(viewer, AuditAction.SUMMARY_READ)
+        return summary
+
+    async def read(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, Account]:
+        """Those of these accounts that the viewer has connected; an event for each."""
+        found = await self.find(viewer, ids)
+        await self._audit.record_account_reads(viewer, found.keys(), len(set(ids)))
+        return found
+
+    async def find(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, Account]:
+        """As `read`, for accounts that are shown within something whose own event covers them."""
+        async with self._db.read() as session:
+            return {account.id: account for account in await accounts.list_by_ids(session, viewer.id, ids)}
+
+    async def disconnect(self, viewer: Viewer, account_id: UUID, idempotency_key: str | None) -> Disconnected:
+        """Gives the account up here at once, and at TikTok as soon as TikTok answers.
+
+        What is owed to TikTok commits with the change, so that no crash and no silence of TikTok's loses it.
+        Raises NotFound, InvalidInput, IdempotencyKeyReused.
+        """
+        call = Call(operation="disconnectAccount", input=str(account_id), answer=str(account_id))
+        owed = None
+        async with self._db.transaction() as session:
+            if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
+                owed = await self._give_up(session, viewer, account_id)
+                await self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id)
+        if owed is not None:
+            await self._revocations.settle(owed)
+        return Disconnected(disconnected_account_id=account_id)
+
+    async def _give_up(self, session: Session, viewer: Viewer, account_id: UUID) -> OwedRevocation | None:
+        now = self._clock()
+        account = await accounts.get(session, viewer.id, account_id, lock=True)
+        owed = await self._revocations.owe(session, account)
+        gone = {"disconnected_at": now, "updated_at": now, "token_expires_at": None, "reauthorize_by": None}
+        await accounts.change(session, viewer.id, account_id, **gone)
+        await token_pairs.erase(session, viewer.id, account_id)
+        return owed

@@ -1,0 +1,23 @@
+"""All services together."""
+
+from dataclasses import dataclass
+
+from tiktok_accounts_gql.services.accounts import AccountService
+from tiktok_accounts_gql.services.audit import AuditService
+from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.history import HistoryService
+from tiktok_accounts_gql.services.removals import RemovalService
+from tiktok_accounts_gql.services.syncing import SyncService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What resolvers and commands call; `scopes` are those that this server asks for."""
+
+    accounts: AccountService
+    audit: AuditService
+    connections: ConnectionService
+    history: HistoryService
+    removals: RemovalService
+    syncing: SyncService
+    scopes: tuple[str, ...]

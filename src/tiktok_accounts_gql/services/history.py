@@ -1,0 +1,110 @@
+"""An account's counters over time."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from uuid import UUID
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db import snapshots
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.models import Snapshot
+from tiktok_accounts_gql.db.snapshots import Period
+from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.services.viewer import Viewer
+
+MAX_POINTS = 400
+MAX_GROWTH_DAYS = 365
+DEFAULT_PERIOD = timedelta(days=30)
+
+
+class StatsGranularity(IntEnum):
+    """How close the points of a history lie, in hours."""
+
+    HOUR = 1
+    DAY = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountGrowth:
+    """What changed between two snapshots; None where one of them lacks the counter."""
+
+    since: datetime
+    follower_change: int | None
+    follower_change_rate: float | None
+    likes_change: int | None
+    video_change: int | None
+
+    @classmethod
+    def between(cls, first: Snapshot, last: Snapshot) -> "AccountGrowth":
+        followers = _difference(last.follower_count, first.follower_count)
+        return cls(
+            since=first.recorded_at,
+            follower_change=followers,
+            follower_change_rate=followers / first.follower_count
+            if followers is not None and first.follower_count
+            else None,
+            likes_change=_difference(last.likes_count, first.likes_count),
+            video_change=_difference(last.video_count, first.video_count),
+        )
+
+
+def _difference(later: int | None, earlier: int | None) -> int | None:
+    return None if later is None or earlier is None else later - earlier
+
+
+class HistoryService:
+    """Reads snapshots, of all accounts of a page in one statement."""
+
+    def __init__(self, *, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    def period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
+        """Raises BadUserInput for more points than allowed, and for an end that is not after the start."""
+        end = end or self._clock()
+        start = start or _before(end, DEFAULT_PERIOD)
+        if start >= end:
+            raise BadUserInput("`from` lies before `to`.")
+        last_hour = snapshots.hour_of(end - timedelta(microseconds=1))
+        points = last_hour // granularity - snapshots.hour_of(start) // granularity + 1
+        if points > MAX_POINTS:
+            unit = granularity.name.lower()
+            raise BadUserInput(
+                f"From `from` to `to` there are {points} UTC {unit}s; {MAX_POINTS} are allowed. "
+                f"Choose a later `from`, best the beginning of a UTC {unit}."
+            )
+        return Period(start=start, end=end, hours=granularity.value)
+
+    async def list_points(
+        self, viewer: Viewer, account_ids: Sequence[UUID], period: Period
+    ) -> dict[UUID, list[Snapshot]]:
+        """The points of each account, oldest first."""
+        async with self._db.read() as session:
+            found = await snapshots.list_history(session, viewer.id, account_ids, period)
+        return _by_account(found)
+
+    async def list_growth(self, viewer: Viewer, account_ids: Collection[UUID], days: int) -> dict[UUID, AccountGrowth]:
+        """Of each account that has two snapshots in these last days. Raises BadUserInput."""
+        if not 1 <= days <= MAX_GROWTH_DAYS:
+            raise BadUserInput(f"`days` is from 1 to {MAX_GROWTH_DAYS}.")
+        since = self._clock() - timedelta(days=days)
+        async with self._db.read() as session:
+            found = await snapshots.list_first_and_last(session, viewer.id, account_ids, since)
+        ends = _by_account(found).items()
+        return {account: AccountGrowth.between(of[0], of[-1]) for account, of in ends if len(of) > 1}
+
+
+def _before(time: datetime, period: timedelta) -> datetime:
+    try:
+        return time - period
+    except OverflowError:
+        raise BadUserInput("`to` is too early.") from None
+
+
+def _by_account(found: Sequence[Snapshot]) -> dict[UUID, list[Snapshot]]:
+    grouped: dict[UUID, list[Snapshot]] = {}
+    for snapshot in found:
+        grouped.setdefault(snapshot.account_id, []).append(snapshot)
+    return grouped

@@ -1,0 +1,132 @@
+"""TikTok's API as this project needs it: one pooled client, every reply bounded in time and size.
+
+Sources: TikTok for Developers, "OAuth User Access Token Management", "Login Kit for Web", "Get User Info".
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import httpx
+from pydantic import SecretStr
+
+from tiktok_accounts_gql.tiktok import replies
+from tiktok_accounts_gql.tiktok.errors import Unavailable
+from tiktok_accounts_gql.tiktok.replies import Reply
+from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant, fields_of
+
+MAX_REPLY_BYTES = 1024 * 1024
+CONNECT_SECONDS = 3.0
+TOKEN_PATH, REVOKE_PATH, USER_INFO_PATH = "/v2/oauth/token/", "/v2/oauth/revoke/", "/v2/user/info/"
+
+
+def authorization_url(
+    *,
+    authorize_url: str,
+    client_key: str,
+    redirect_uri: str,
+    scopes: Iterable[str],
+    state: str,
+    code_challenge: str | None = None,
+) -> str:
+    """Where the user consents. `code_challenge` is the lower-case hex of the verifier's SHA-256 (desktop apps only)."""
+    parameters = {
+        "client_key": client_key,
+        "response_type": "code",
+        "scope": ",".join(scopes),
+        "redirect_uri": redirect_uri,
+        "state": state,
+        "disable_auto_auth": "1",  # or TikTok reconnects whoever is signed in, and nobody can add a second account
+    }
+    if code_challenge is not None:
+        parameters |= {"code_challenge": code_challenge, "code_challenge_method": "S256"}
+    return f"{authorize_url}?{urlencode(parameters)}"
+
+
+class TikTokClient:
+    """Raises TikTokError; retries nothing by itself."""
+
+    def __init__(self, http: httpx.AsyncClient, *, client_key: str, client_secret: SecretStr, timeout: float) -> None:
+        self._http = http
+        self._client_key = client_key
+        self._client_secret = client_secret
+        self._timeout = timeout
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        api_url: str,
+        client_key: str,
+        client_secret: SecretStr,
+        timeout: float = 10.0,
+        max_connections: int = 100,
+    ) -> Self:
+        """`timeout`: seconds for a whole call, however slowly its reply drips."""
+        http = httpx.AsyncClient(
+            base_url=api_url,
+            timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
+            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+            follow_redirects=False,
+            headers={"User-Agent": "tiktok-accounts-gql", "Accept": "application/json"},
+        )
+        return cls(http, client_key=client_key, client_secret=client_secret, timeout=timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def exchange_code(self, *, code: str, redirect_uri: str, code_verifier: str | None = None) -> TokenGrant:
+        """An authorization code for tokens. InvalidGrant: the code is used, too old or not ours."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        if code_verifier is not None:
+            form["code_verifier"] = code_verifier
+        return replies.token_grant(await self._post(TOKEN_PATH, form))
+
+    async def refresh(self, refresh_token: str) -> TokenGrant:
+        """New tokens; the old refresh token is worthless from then on."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return replies.token_grant(await self._post(TOKEN_PATH, form))
+
+    async def revoke(self, access_token: str) -> None:
+        """Ends the authorization of the TikTok user for this app."""
+        replies.revoked(await self._post(REVOKE_PATH, {"token": access_token}))
+
+    async def user_info(self, access_token: str, *, scopes: Collection[str]) -> TikTokUser:
+        """The account behind a token, as far as these granted scopes allow."""
+        query = {"fields": ",".join(fields_of(scopes))}
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return replies.user(await self._call("GET", USER_INFO_PATH, params=query, headers=headers))
+
+    async def _post(self, path: str, form: Mapping[str, str]) -> Reply:
+        credentials = {"client_key": self._client_key, "client_secret": self._client_secret.get_secret_value()}
+        return await self._call("POST", path, data={**credentials, **form})
+
+    async def _call(self, method: str, path: str, **content: Any) -> Reply:
+        try:
+            async with asyncio.timeout(self._timeout), self._http.stream(method, path, **content) as response:
+                return await _whole(response)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            raise Unavailable(ambiguous=False) from None
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+            raise Unavailable from None
+
+
+async def _whole(response: httpx.Response) -> Reply:
+    if response.is_redirect:
+        raise Unavailable
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            raise Unavailable
+    return Reply(status=response.status_code, body=bytes(body), retry_after=response.headers.get("retry-after"))

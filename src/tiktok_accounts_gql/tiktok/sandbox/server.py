@@ -1,0 +1,53 @@
+"""The sandbox on a port: in a thread beside other work, or alone."""
+
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
+
+START_SECONDS = 10
+
+
+class SandboxServer:
+    """`with SandboxServer(sandbox, port=0) as url:` serves until the block ends. Raises OSError if it cannot."""
+
+    def __init__(self, sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        config = uvicorn.Config(sandbox.app, host=host, port=port, log_config=None, access_log=False, lifespan="off")
+        self._listening = config.bind_socket()
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._listening],), daemon=True)
+        self.url = f"http://{host}:{self._listening.getsockname()[1]}"
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if time.monotonic() > deadline:
+                raise OSError("The sandbox did not start.")
+            time.sleep(0.005)
+        return self.url
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._listening.close()
+
+    def serve(self) -> Self:
+        """In the caller's own thread, until a signal ends it."""
+        self._server.run([self._listening])
+        return self
+
+
+def run_sandbox(*, host: str, port: int, client_key: str, client_secret: str, path: Path | None) -> None:
+    """Alone, until Ctrl-C."""
+    sandbox = create_sandbox(client_key=client_key, client_secret=client_secret, path=path)
+    server = SandboxServer(sandbox, host=host, port=port)
+    print(f"TikTok sandbox: {server.url}", flush=True)  # noqa: T201 - what the command is for
+    server.serve()

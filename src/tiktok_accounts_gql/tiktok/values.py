@@ -1,0 +1,48 @@
+"""What TikTok's API tells, as values. `None` stands for what a reply lacks: the caller keeps what is stored."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+FIELDS_OF_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "user.info.basic": ("open_id", "union_id", "avatar_url", "display_name"),
+        "user.info.profile": ("username", "bio_description", "is_verified", "profile_deep_link"),
+        "user.info.stats": ("follower_count", "following_count", "likes_count", "video_count"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenGrant:
+    """What an exchange or a refresh returns. Lifetimes are the seconds that remain."""
+
+    open_id: str
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str | None = field(default=None, repr=False)
+    refresh_expires_in: int | None = None
+    scopes: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TikTokUser:
+    """An account as TikTok shows it. A real 0 is 0."""
+
+    open_id: str
+    union_id: str | None = None
+    display_name: str | None = None
+    username: str | None = None
+    avatar_url: str | None = None
+    bio_description: str | None = None
+    profile_url: str | None = None
+    is_verified: bool | None = None
+    follower_count: int | None = None
+    following_count: int | None = None
+    likes_count: int | None = None
+    video_count: int | None = None
+
+
+def fields_of(scopes: Collection[str]) -> tuple[str, ...]:
+    """What may be asked for: TikTok refuses a request for any field beyond the granted scopes."""
+    return tuple(name for scope, names in FIELDS_OF_SCOPES.items() if scope in scopes for name in names)

@@ -1,0 +1,177 @@
+"""Mutation.disconnectAccount"""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import SQLModel, col
+
+from tests.support.server import Api
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.db.models import Account, AuditEvent, OwedRevocation, Snapshot, TokenPair
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.wiring import Running
+
+DISCONNECT = """
+mutation Disconnect($input: DisconnectAccountInput!) {
+  disconnectAccount(input: $input) {
+    disconnectedAccountId
+    userErrors { code message field }
+    query { accountsSummary { totalAccounts } }
+  }
+}
+"""
+EVERYWHERE = """
+query Everywhere($id: ID!) {
+  node(id: $id) { id }
+  nodes(ids: [$id]) { id }
+  account(id: $id) { id }
+  accounts { totalCount edges { node { id } } }
+  accountsSummary { totalAccounts }
+  auditEvents(filter: { accountId: $id, changesOnly: true }) { edges { node { action accountId account { id } } } }
+}
+"""
+REVOKE = "/v2/oauth/revoke/"
+
+
+def global_id(account: Account) -> str:
+    return ids.encode(ids.Kind.ACCOUNT, account.id)
+
+
+async def disconnect(api: Api, account: Account, key: str | None = None) -> dict[str, Any]:
+    answer = await api.data(DISCONNECT, input={"id": global_id(account), "idempotencyKey": key})
+    payload: dict[str, Any] = answer["disconnectAccount"]
+    return payload
+
+
+async def rows(running: Running, model: type[SQLModel], account: Account) -> list[Any]:
+    async with running.db.read() as session:
+        return list(await session.scalars(select(model).where(col(model.account_id) == account.id)))  # type: ignore[attr-defined]
+
+
+async def test_a_disconnected_account_is_gone_from_every_answer(api: Api, tiktok: TikTok) -> None:
+    account = await tiktok.connect(api.viewer)
+    payload = await disconnect(api, account)
+    assert payload["disconnectedAccountId"] == global_id(account)
+    assert payload["query"]["accountsSummary"]["totalAccounts"] == 0
+    seen = await api.data(EVERYWHERE, id=global_id(account))
+    assert (seen["node"], seen["nodes"], seen["account"]) == (None, [None], None)
+    assert seen["accounts"] == {"totalCount": 0, "edges": []}
+    event = seen["auditEvents"]["edges"][0]["node"]
+    assert event == {"action": "ACCOUNT_DISCONNECTED", "accountId": global_id(account), "account": None}
+
+
+async def test_the_tokens_are_revoked_and_erased_and_the_rest_is_kept(
+    api: Api, tiktok: TikTok, running: Running
+) -> None:
+    account = await tiktok.connect(api.viewer)
+    await disconnect(api, account)
+    assert tiktok.revocations(account.open_id) == 1
+    assert await rows(running, TokenPair, account) == []
+    assert await rows(running, OwedRevocation, account) == []
+    assert len(await rows(running, Snapshot, account)) == 1
+    actions = [event.action for event in await rows(running, AuditEvent, account)]
+    assert actions == ["ACCOUNT_CONNECTED", "ACCOUNT_DISCONNECTED"]
+
+
+async def test_without_an_answer_of_tiktok_the_revocation_is_owed_and_settled_later(
+    api: Api, tiktok: TikTok, running: Running
+) -> None:
+    account = await tiktok.connect(api.viewer)
+    tiktok.fail(REVOKE, account, status=503)
+    payload = await disconnect(api, account)
+    assert payload["userErrors"] == []
+    assert await rows(running, TokenPair, account) == []
+    [owed] = await rows(running, OwedRevocation, account)
+    assert tiktok.revoked(account.open_id) is False
+    await running.revocations.settle(owed)
+    assert tiktok.revoked(account.open_id) is True
+    assert await rows(running, OwedRevocation, account) == []
+
+
+async def test_an_expired_access_token_is_renewed_to_be_revoked(api: Api, tiktok: TikTok, running: Running) -> None:
+    account = await tiktok.connect(api.viewer)
+    tiktok.fail(REVOKE, account, status=503)
+    await disconnect(api, account)
+    [owed] = await rows(running, OwedRevocation, account)
+    tiktok.sandbox.state.expire_access_token(account.open_id)
+    owed.access_token_expires_at = owed.next_attempt_at.replace(year=2020)
+    await running.revocations.settle(owed)
+    assert tiktok.refreshes(account.open_id) == 1
+    assert tiktok.revoked(account.open_id) is True
+    assert await rows(running, OwedRevocation, account) == []
+
+
+async def test_an_authorization_that_is_gone_already_is_no_debt(api: Api, tiktok: TikTok, running: Running) -> None:
+    account = await tiktok.connect(api.viewer)
+    tiktok.sandbox.state.revoke_grant(account.open_id)
+    await disconnect(api, account)
+    assert await rows(running, OwedRevocation, account) == []
+
+
+async def test_the_second_time_there_is_nothing_to_disconnect(api: Api, tiktok: TikTok) -> None:
+    account = await tiktok.connect(api.viewer)
+    await disconnect(api, account)
+    again = await disconnect(api, account)
+    assert again["disconnectedAccountId"] is None
+    assert again["userErrors"][0]["code"] == "NOT_FOUND"
+
+
+async def test_with_the_same_key_the_second_call_answers_as_the_first(
+    api: Api, tiktok: TikTok, running: Running
+) -> None:
+    account = await tiktok.connect(api.viewer)
+    first, second = await disconnect(api, account, "key"), await disconnect(api, account, "key")
+    assert first == second
+    actions = [event.action for event in await rows(running, AuditEvent, account)]
+    assert actions.count("ACCOUNT_DISCONNECTED") == 1
+
+
+async def test_the_same_key_at_the_same_time_disconnects_once(api: Api, tiktok: TikTok, running: Running) -> None:
+    account = await tiktok.connect(api.viewer)
+    answers = await asyncio.gather(*[disconnect(api, account, "key") for _ in range(4)])
+    assert all(answer == answers[0] and answer["userErrors"] == [] for answer in answers)
+    actions = [event.action for event in await rows(running, AuditEvent, account)]
+    assert actions.count("ACCOUNT_DISCONNECTED") == 1
+
+
+async def test_a_key_with_another_input_is_refused(api: Api, tiktok: TikTok) -> None:
+    one, other = await tiktok.connect(api.viewer), await tiktok.connect(api.viewer)
+    await disconnect(api, one, "key")
+    refused = await disconnect(api, other, "key")
+    assert refused["userErrors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert refused["query"]["accountsSummary"]["totalAccounts"] == 1
+
+
+async def test_a_failed_call_leaves_its_key_unused(api: Api, stranger: Api, tiktok: TikTok) -> None:
+    theirs, mine = await tiktok.connect(stranger.viewer), await tiktok.connect(api.viewer)
+    assert (await disconnect(api, theirs, "key"))["userErrors"][0]["code"] == "NOT_FOUND"
+    assert (await disconnect(api, mine, "key"))["userErrors"] == []
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\u0000b", "a\nb"])
+async def test_a_key_that_is_none_is_refused(api: Api, tiktok: TikTok, key: str) -> None:
+    account = await tiktok.connect(api.viewer)
+    refused = await disconnect(api, account, key)
+    assert refused["userErrors"][0]["code"] == "INVALID_INPUT"
+    assert refused["userErrors"][0]["field"] == ["input", "idempotencyKey"]
+
+
+async def test_somebody_elses_account_is_not_found(api: Api, stranger: Api, tiktok: TikTok) -> None:
+    account = await tiktok.connect(stranger.viewer)
+    refused = await disconnect(api, account)
+    unknown = await api.data(DISCONNECT, input={"id": ids.encode(ids.Kind.ACCOUNT, uuid4())})
+    assert refused == unknown["disconnectAccount"]
+    assert (await stranger.data(EVERYWHERE, id=global_id(account)))["account"] is not None
+
+
+async def test_connected_again_it_is_the_same_account(api: Api, tiktok: TikTok, running: Running) -> None:
+    account = await tiktok.connect(api.viewer)
+    await disconnect(api, account)
+    again = await tiktok.connected(api.viewer, account.open_id)
+    assert (again.reconnected, again.account.id) == (True, account.id)
+    seen = await api.data(EVERYWHERE, id=global_id(account))
+    assert seen["account"] == {"id": global_id(account)}
+    assert len(await rows(running, Snapshot, account)) == 2

@@ -1,0 +1,142 @@
+"""The parts that tests run against: both databases, a TikTok sandbox and the server, all of them real.
+
+Tests share a server and keep apart by their viewers: every test has viewers of its own, and no answer shows another
+viewer's data. What a test needs alone (settings, a clock, a process) it builds by the same functions as the product.
+"""
+
+import base64
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from tests.support import postgres
+from tests.support.databases import create_database, drop_database, postgres_url
+from tests.support.server import Api, serving
+from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.migrate import migrate
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
+from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
+from tiktok_accounts_gql.wiring import Running, open_services
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    postgres.configure(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    postgres.hand_over(node)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    postgres.unconfigure(config)
+
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database_url(
+    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[str]:
+    """A migrated database that no other test process uses."""
+    if backend == "sqlite":
+        url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('db') / 'accounts.db'}"
+        await _migrated(url)
+        yield url
+        return
+    url = await create_database(postgres_url(request.config))
+    await _migrated(url)
+    yield url
+    await drop_database(postgres_url(request.config), url)
+
+
+async def _migrated(url: str) -> None:
+    db = Database.open(url)
+    await migrate(db)
+    await db.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Sandbox:
+    return create_sandbox(client_key=CLIENT_KEY, client_secret=CLIENT_SECRET, requests_per_minute=1_000_000)
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
+    with SandboxServer(sandbox, port=0) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, sandbox_url: str) -> Settings:
+    return Settings.model_validate(
+        {
+            "database_url": database_url,
+            "jwt_secret": SecretStr("a secret of tests, of 32 bytes and more"),
+            "jwt_issuer": "https://issuer.test",
+            "jwt_audience": "accounts",
+            "encryption_keys": base64.urlsafe_b64encode(bytes(range(32))).decode(),
+            "tiktok_client_key": CLIENT_KEY,
+            "tiktok_client_secret": SecretStr(CLIENT_SECRET),
+            "tiktok_authorize_url": f"{sandbox_url}/v2/auth/authorize/",
+            "tiktok_api_url": sandbox_url,
+            "tiktok_timeout_seconds": 2,
+            "public_url": "http://localhost:8000",
+            "environment": "development",
+        }
+    )
+
+
+@pytest_asyncio.fixture(scope="session")
+async def server_url(settings: Settings) -> AsyncGenerator[str]:
+    async with serving(settings) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def http(server_url: str) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server_url, timeout=30) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session")
+async def running(settings: Settings) -> AsyncGenerator[Running]:
+    """Services of a second process, as it were: beside those of the server, on the same database."""
+    async with open_services(settings) as services:
+        yield services
+
+
+@pytest.fixture(scope="session")
+def tiktok(sandbox: Sandbox, settings: Settings, running: Running) -> TikTok:
+    return TikTok(sandbox=sandbox, settings=settings, running=running)
+
+
+@pytest.fixture
+def viewer() -> str:
+    return f"viewer-{uuid4().hex}"
+
+
+@pytest.fixture
+def api_of(http: httpx.AsyncClient, settings: Settings) -> Callable[[str], Api]:
+    return lambda viewer: Api(http=http, settings=settings, viewer=viewer)
+
+
+@pytest.fixture
+def api(api_of: Callable[[str], Api], viewer: str) -> Api:
+    return api_of(viewer)
+
+
+@pytest.fixture
+def stranger(api_of: Callable[[str], Api]) -> Api:
+    return api_of(f"stranger-{uuid4().hex}")

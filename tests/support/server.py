@@ -1,0 +1,75 @@
+"""The API on a real socket, and a client that asks it as one viewer."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import uvicorn
+
+from tiktok_accounts_gql.app import create_app
+from tiktok_accounts_gql.http.authentication import issue_token
+from tiktok_accounts_gql.server import server_options
+from tiktok_accounts_gql.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One viewer's client."""
+
+    http: httpx.AsyncClient
+    settings: Settings
+    viewer: str
+
+    @property
+    def token(self) -> str:
+        assert self.settings.jwt_secret is not None
+        return issue_token(
+            self.settings.jwt_secret,
+            subject=self.viewer,
+            issuer=self.settings.jwt_issuer,
+            audience=self.settings.jwt_audience,
+            lifetime=timedelta(hours=1),
+        )
+
+    async def post(self, query: str, variables: Mapping[str, Any] | None = None, **headers: str) -> httpx.Response:
+        """The whole answer; header names with underscores."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post(
+            "/graphql",
+            json={"query": query, "variables": variables},
+            headers={"Authorization": f"Bearer {self.token}", "Accept": "application/graphql-response+json", **sent},
+        )
+
+    async def data(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The data of an answer without errors."""
+        answer = (await self.post(query, variables)).json()
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def error(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The only error of an answer."""
+        answer = (await self.post(query, variables)).json()
+        assert len(answer["errors"]) == 1, answer
+        error: dict[str, Any] = answer["errors"][0]
+        return error
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncGenerator[str]:
+    """The application behind uvicorn on a free port of this machine; yields its URL."""
+    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, **{**server_options(settings), "loop": "asyncio"})
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.005)
+        if task.done():
+            task.result()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    await task

@@ -1,0 +1,71 @@
+"""TikTok's side of a test: the sandbox on a socket, and accounts connected through the real path."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import httpx
+
+from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.services.connections import Connected
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, authorization_url
+from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
+from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
+from tiktok_accounts_gql.wiring import Running
+
+CLIENT_KEY = "test-client-key"
+CLIENT_SECRET = "test-client-secret"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TikTok:
+    """What tests do at TikTok."""
+
+    sandbox: Sandbox
+    settings: Settings
+    running: Running
+
+    async def code(self, open_id: str, *, scopes: str | None = None) -> str:
+        """What TikTok's redirect brings once the user has consented."""
+        url = authorization_url(
+            authorize_url=self.settings.tiktok_authorize_url,
+            client_key=self.settings.tiktok_client_key,
+            redirect_uri=self.redirect_uri,
+            scopes=self.settings.tiktok_scopes,
+            state="s",
+        )
+        consent = {"sandbox_user": open_id, **({"sandbox_scopes": scopes} if scopes else {})}
+        async with httpx.AsyncClient() as browser:
+            answer = await browser.get(httpx.URL(url).copy_merge_params(consent))
+        return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+
+    @property
+    def redirect_uri(self) -> str:
+        return f"{self.settings.public_url}/oauth/tiktok/callback"
+
+    async def connected(self, viewer: str, open_id: str | None = None, *, scopes: str | None = None) -> Connected:
+        code = await self.code(open_id or f"user-{uuid4().hex}", scopes=scopes)
+        connections = self.running.services.connections
+        return await connections.connect(Viewer(id=viewer), code=code, redirect_uri=self.redirect_uri)
+
+    async def connect(self, viewer: str, open_id: str | None = None, *, scopes: str | None = None) -> Account:
+        return (await self.connected(viewer, open_id, scopes=scopes)).account
+
+    def fail(self, path: str, account: Account, **fault: Any) -> None:
+        """The next call of `path` about this account meets a fault."""
+        self.sandbox.faults.add(Fault(path=path, open_id=account.open_id, **fault))
+
+    def refreshes(self, open_id: str) -> int:
+        return len(self.sandbox.state.calls(TOKEN_PATH, open_id=open_id, kind="refresh_token"))
+
+    def user_infos(self, open_id: str) -> int:
+        return len(self.sandbox.state.calls(USER_INFO_PATH, open_id=open_id))
+
+    def revocations(self, open_id: str) -> int:
+        return len(self.sandbox.state.calls(REVOKE_PATH, open_id=open_id))
+
+    def revoked(self, open_id: str) -> bool:
+        return self.sandbox.state.find(open_id) is None

@@ -1,0 +1,69 @@
+"""Sealing."""
+
+import os
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiktok_accounts_gql.crypto import Place, Sealer, SealBroken, derive_key
+
+KEY, OTHER_KEY = os.urandom(32), os.urandom(32)
+PLACE = Place(table="token_pairs", column="access_token", row=UUID(int=1))
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_what_is_sealed_opens_again_and_does_not_show(secret: str) -> None:
+    sealed = Sealer([KEY]).seal(secret, PLACE)
+    assert Sealer([KEY]).open(sealed, PLACE) == secret
+    assert len(secret) < 4 or secret.encode() not in sealed
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        Place(table="owed_revocations", column="access_token", row=PLACE.row),
+        Place(table="token_pairs", column="refresh_token", row=PLACE.row),
+        Place(table="token_pairs", column="access_token", row=uuid4()),
+    ],
+)
+def test_a_value_moved_elsewhere_does_not_open(elsewhere: Place) -> None:
+    sealer = Sealer([KEY])
+    with pytest.raises(SealBroken):
+        sealer.open(sealer.seal("secret", PLACE), elsewhere)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_changed_value_does_not_open(place: int, change: int) -> None:
+    sealed = bytearray(Sealer([KEY]).seal("secret", PLACE))
+    sealed[place % len(sealed)] ^= change
+    with pytest.raises(SealBroken):
+        Sealer([KEY]).open(bytes(sealed), PLACE)
+
+
+@pytest.mark.parametrize("sealed", [b"", b"\x01", b"\x01" + bytes(16)])
+def test_what_was_never_sealed_does_not_open(sealed: bytes) -> None:
+    with pytest.raises(SealBroken):
+        Sealer([KEY]).open(sealed, PLACE)
+
+
+def test_the_first_key_seals_and_all_of_them_open() -> None:
+    before = Sealer([KEY]).seal("secret", PLACE)
+    rotating = Sealer([OTHER_KEY, KEY])
+    assert rotating.open(before, PLACE) == "secret"
+    after = rotating.seal("secret", PLACE)
+    assert Sealer([OTHER_KEY]).open(after, PLACE) == "secret"
+    with pytest.raises(SealBroken):
+        Sealer([KEY]).open(after, PLACE)
+
+
+@pytest.mark.parametrize("keys", [[], [b"short"], [KEY, b"x" * 31]])
+def test_weak_keys_are_refused(keys: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        Sealer(keys)
+
+
+def test_a_derived_key_serves_one_purpose() -> None:
+    assert derive_key(KEY, "cursors") == derive_key(KEY, "cursors")
+    assert len({derive_key(KEY, "cursors"), derive_key(KEY, "other"), derive_key(OTHER_KEY, "cursors"), KEY}) == 4
