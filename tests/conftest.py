@@ -39,7 +39,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     postgres.unconfigure(config)
 
 
-
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)

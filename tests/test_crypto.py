@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiktok_accounts_gql.crypto import Place, Sealer, SealBroken, derive_key
+from tiktok_accounts_gql.crypto import Place, SealBroken, Sealer, derive_key
 
 KEY, OTHER_KEY = os.urandom(32), os.urandom(32)
 PLACE = Place(table="token_pairs", column="access_token", row=UUID(int=1))

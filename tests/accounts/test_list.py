@@ -122,7 +122,7 @@ async def test_the_count_is_over_all_pages_with_the_filter(api: Api, running: Ru
         ({"first": 51}, "`first` is from 0 to 50."),
         ({"last": 51}, "`last` is from 0 to 50."),
         ({"first": 1, "last": 1}, "Give `first` or `last`, not both."),
-        ({"after": "nonsense"}, "This is not a cursor."),
+        ({"after": "no cursor!"}, "This is not a cursor."),
         ({"before": "\u0000"}, "This is not a cursor."),
         ({"after": ""}, "This is not a cursor."),
         ({"filter": {"search": "x" * 101}}, "`search` has 100 characters at most."),
@@ -144,7 +144,12 @@ async def test_a_strangers_cursor_is_refused_as_a_forged_one(api: Api, stranger:
 
 
 async def test_wrong_types_are_the_clients_mistake(api: Api) -> None:
-    for variables in ({"first": "many"}, {"orderBy": {"field": "SIZE"}}, {"first": 10**12}, {"filter": {"status": [1]}}):
+    for variables in (
+        {"first": "many"},
+        {"orderBy": {"field": "SIZE"}},
+        {"first": 10**12},
+        {"filter": {"status": [1]}},
+    ):
         answer = await api.post(LIST, variables)
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"

@@ -1,6 +1,7 @@
 """Mutation.syncAccount"""
 
 import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -63,7 +64,7 @@ async def test_an_expired_access_token_is_renewed_first(api: Api, tiktok: TikTok
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     assert (await sync(api, account))["success"]
-    actions = [event.action for event in await events(running, api.viewer)]
+    actions = [str(event.action) for event in await events(running, api.viewer)]
     assert actions.index("TOKEN_REFRESHED") < actions.index("ACCOUNT_SYNCED")
     assert tiktok.refreshes(account.open_id) == 1
     assert (await sync(api, account))["success"]
@@ -79,7 +80,7 @@ async def test_a_withdrawn_authorization_expires_the_account(api: Api, tiktok: T
     assert payload["account"]["status"] == "EXPIRED"
     assert payload["account"]["lastError"] == payload["userErrors"][0]["message"]
     assert payload["query"]["accountsSummary"]["expiredAccounts"] == 1
-    actions = [event.action for event in await events(running, api.viewer)]
+    actions = [str(event.action) for event in await events(running, api.viewer)]
     assert {"TOKEN_REFRESH_FAILED", "ACCOUNT_SYNC_FAILED"} <= set(actions)
 
 
@@ -117,8 +118,9 @@ async def test_a_passing_failure_changes_no_status(
 
 async def test_a_missing_counter_stays_and_a_zero_is_a_zero(api: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(api.viewer)
-    body = b'{"data":{"user":{"open_id":"%s","display_name":"Nobody","follower_count":0}},"error":{"code":"ok","message":"","log_id":"x"}}'
-    tiktok.fail(USER_INFO, account, status=200, body=body % account.open_id.encode())
+    user = {"open_id": account.open_id, "display_name": "Nobody", "follower_count": 0}
+    body = {"data": {"user": user}, "error": {"code": "ok", "message": "", "log_id": "x"}}
+    tiktok.fail(USER_INFO, account, status=200, body=json.dumps(body).encode())
     payload = await sync(api, account)
     assert payload["success"], payload
     assert payload["account"]["followerCount"] == 0
@@ -161,5 +163,3 @@ async def test_a_rotated_pair_is_stored_sealed(api: Api, tiktok: TikTok, running
     assert b"act." not in pair.access_token
     assert pair.refresh_token is not None
     assert b"rft." not in pair.refresh_token
-
-

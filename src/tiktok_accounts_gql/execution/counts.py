@@ -33,6 +33,7 @@ class Count:
     """What a definition amounts to: at first alone, at last with its fragments. Sums stop at MOST."""
 
     definition: Definition
+    in_circle: bool = False
     spreads: list[tuple[str, Place]] = field(default_factory=list)
     depth: int = 0
     introspection_depth: int = 0
@@ -49,7 +50,7 @@ class Count:
     def add(self, fragment: "Count", place: Place) -> None:
         depth, introspecting = place
         self.reach(depth + fragment.depth, introspecting)
-        self.reach(fragment.introspection_depth, introspecting=True)
+        self.reach(depth * introspecting + fragment.introspection_depth, introspecting=True)
         self.aliases = min(MOST, self.aliases + fragment.aliases)
         self.directives = min(MOST, self.directives + fragment.directives)
         self.fields = min(MOST, self.fields + fragment.fields)
@@ -60,13 +61,17 @@ def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
 
 
 def counted(document: DocumentNode) -> list[Count]:
-    """One count for each operation and fragment. A cycle of fragments is cut where it closes."""
+    """One count for each operation and fragment. A circle of fragments is noted, and cut where it closes."""
     counts = {id(node): _alone(node) for node in document.definitions if isinstance(node, Definition)}
     fragments = {name: counts[id(node)] for name, node in fragments_of(document).items()}
+    complete: set[Count] = set()
     for count in _innermost_first(counts.values(), fragments):
         for name, place in count.spreads:
-            if name in fragments:
+            if fragments.get(name) in complete:
                 count.add(fragments[name], place)
+            elif name in fragments:
+                count.in_circle = True
+        complete.add(count)
     return list(counts.values())
 
 
@@ -127,8 +132,9 @@ def _innermost_first(roots: Iterable[Count], fragments: Mapping[str, Count]) -> 
 class Repeats:
     """Counts fields of one response key in merged selection sets, as CollectFields of the specification merges them.
 
-    Two `a { … }` beside each other have one merged selection set below them. The same merge is looked at once,
-    however many ways lead to it; only call this on documents that are known to expand to few fields.
+    Two `a { … }` beside each other have one merged selection set below them. There are at most as many merges as fields
+    after expansion, so this is for documents that are known to have few fields and no circle of fragments: a circle
+    can make 2^n different merges of n fragments.
     """
 
     def __init__(self, document: DocumentNode) -> None:

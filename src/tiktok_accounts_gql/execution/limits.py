@@ -14,6 +14,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoFragmentCyclesRule,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     Token,
@@ -31,6 +32,7 @@ _PARSER_LIMITS = ("Syntax Error: Document contains more than ", "Syntax Error: D
 _OPENING = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
 _CLOSING = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R})
 
+_MOST_ERRORS = 20
 _LONGEST_KEPT = 16 * 1024
 # Measured with graphql-core 3.3 on Python 3.11: tokens and nodes take at most 620 bytes for each token of the text;
 # a character takes up to 4 bytes, in the text and once more in a token.
@@ -105,11 +107,19 @@ class Documents:
             document = parse_and_check(query, self._limits)
         except GraphQLError as error:
             return [error.with_traceback(None)]
-        errors = validate(self._schema, document, self._rules, hide_suggestions=self._hide_suggestions)
+        errors = self._errors(document)
         if errors:
             return [_clean(error, ErrorCode.GRAPHQL_VALIDATION_FAILED) for error in errors]
         self._keep(query, document)
         return document
+
+    def _errors(self, document: DocumentNode) -> list[GraphQLError]:
+        # Circles of fragments first: how many fields meet in them is not known, and other rules get slow.
+        for rules in ((NoFragmentCyclesRule,), self._rules):
+            errors = validate(self._schema, document, rules, _MOST_ERRORS, self._hide_suggestions)
+            if errors:
+                return errors
+        return []
 
     def _keep(self, query: str, document: DocumentNode) -> None:
         if len(query) > _LONGEST_KEPT:
@@ -139,8 +149,11 @@ def _problems(document: DocumentNode, limits: Limits) -> Iterator[str]:
     nesting = _nesting(document)
     if nesting > limits.nesting:
         yield f"The query has {nesting} brackets inside each other; {limits.nesting} are allowed."
-    for count in counted(document):
+    counts = counted(document)
+    for count in counts:
         yield from _excesses(count, limits)
+    if any(count.in_circle for count in counts):
+        return  # validation refuses it, by a rule that does not need these bounds
     times, key = Repeats(document).most()
     if times > limits.repeats:
         yield f"The query selects {key} {times} times in one place; {limits.repeats} are allowed."

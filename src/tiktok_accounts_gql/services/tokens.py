@@ -49,7 +49,9 @@ class TokenService:
     async def save(self, session: Session, account: Account, grant: TokenGrant) -> None:
         """Seals and stores a grant in the caller's transaction."""
         refresh = grant.refresh_token
-        access_place, refresh_place = (token_pairs.place(account.id, name) for name in ("access_token", "refresh_token"))
+        access_place, refresh_place = (
+            token_pairs.place(account.id, name) for name in ("access_token", "refresh_token")
+        )
         await token_pairs.save(
             session,
             account.viewer_id,
