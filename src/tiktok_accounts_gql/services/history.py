@@ -63,7 +63,7 @@ class HistoryService:
 
     def period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
         """Raises BadUserInput for more points than allowed, and for an end that is not after the start."""
-        end = end or self._clock()
+        end = end or self._end_of_hour()
         start = start or _before(end, DEFAULT_PERIOD)
         if start >= end:
             raise BadUserInput("`from` lies before `to`.")
@@ -76,6 +76,10 @@ class HistoryService:
                 f"Choose a later `from`, best the beginning of a UTC {unit}."
             )
         return Period(start=start, end=end, hours=granularity.value)
+
+    def _end_of_hour(self) -> datetime:
+        """As good as now, since nothing is later, and the same for all accounts of a page: they share a statement."""
+        return self._clock().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
     async def list_points(
         self, viewer: Viewer, account_ids: Sequence[UUID], period: Period
