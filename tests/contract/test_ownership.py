@@ -1,0 +1,126 @@
+"""Promise 10: somebody else's id answers as an id that does not exist, in everything that takes an id.
+
+The places are found in the schema, so that a new argument cannot be forgotten: it fails here until it is right.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    get_named_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_required_argument,
+)
+from graphql.type import GraphQLInputType, GraphQLOutputType, get_nullable_type
+
+from tests.support.server import Api
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.schema.build import create_schema
+
+SCHEMA = create_schema()
+ROOTS = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type}
+DEPTH = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an id can stand: `wrap` puts one there."""
+
+    operation: str
+    field: str
+    argument: str
+    path: str
+    wrap: Callable[[str], Any]
+
+
+def places() -> Iterator[Place]:
+    for operation, root in ROOTS.items():
+        for name, field in (root.fields if root else {}).items():
+            for argument, definition in field.args.items():
+                for path, wrap in wraps(argument, definition.type):
+                    yield Place(operation=operation, field=name, argument=argument, path=path, wrap=wrap)
+
+
+def wraps(path: str, asked: GraphQLInputType) -> Iterator[tuple[str, Callable[[str], Any]]]:
+    """Paths to ids below an input, and how to build the input around one."""
+    kind: Any = get_nullable_type(asked)
+    if is_list_type(kind):
+        for inner, wrap in wraps(f"{path}[]", kind.of_type):
+            yield inner, lambda one, wrap=wrap: [wrap(one)]  # type: ignore[misc]
+    elif isinstance(kind, GraphQLInputObjectType):
+        for name, field in kind.fields.items():
+            for inner, wrap in wraps(f"{path}.{name}", field.type):
+                yield inner, lambda one, name=name, wrap=wrap: {name: wrap(one)}  # type: ignore[misc]
+    elif get_named_type(kind).name == "ID":
+        yield path, lambda one: one
+
+
+def document(place: Place) -> str:
+    root = ROOTS[place.operation]
+    assert root is not None
+    field = root.fields[place.field]
+    required = [name for name, definition in field.args.items() if is_required_argument(definition)]
+    assert set(required) <= {place.argument}, f"{place.field} needs {required}: teach this test to give them"
+    kind = field.args[place.argument].type
+    selection = selected(field.type, DEPTH)
+    return f"{place.operation} P($v: {kind}) {{ {place.field}({place.argument}: $v) {selection} }}"
+
+
+def selected(kind: GraphQLOutputType, depth: int) -> str:
+    """Everything that can be seen without arguments."""
+    named = get_named_type(kind)
+    if is_leaf_type(named):
+        return ""
+    fields = named.fields.items() if isinstance(named, GraphQLObjectType) else ()
+    seen = [f"{name} {selected(field.type, depth - 1)}" for name, field in fields if shown(name, field, depth)]
+    return "{ __typename " + " ".join(seen) + " }"
+
+
+def shown(name: str, field: GraphQLField, depth: int) -> bool:
+    if name == "query" or any(map(is_required_argument, field.args.values())):
+        return False
+    return is_leaf_type(get_named_type(field.type)) or depth > 1
+
+
+@pytest.mark.parametrize("place", list(places()), ids=lambda place: f"{place.field}({place.path})")
+async def test_a_strangers_id_answers_as_an_unknown_one(api: Api, stranger: Api, tiktok: TikTok, place: Place) -> None:
+    await tiktok.connect(api.viewer)
+    theirs = await tiktok.connect(stranger.viewer)
+    asked = [ids.encode(ids.Kind.ACCOUNT, key) for key in (theirs.id, uuid4())]
+    seen = [await api.data(document(place), v=place.wrap(one)) for one in asked]
+    assert seen[0] == seen[1]
+    assert theirs.display_name not in str(seen)
+    assert (await stranger.data("{ accounts { totalCount } }"))["accounts"]["totalCount"] == 1
+
+
+async def test_the_owners_id_does_answer(api: Api, tiktok: TikTok) -> None:
+    """So that the test above would notice."""
+    unknown = ids.encode(ids.Kind.ACCOUNT, uuid4())
+    for place in places():
+        mine = ids.encode(ids.Kind.ACCOUNT, (await tiktok.connect(api.viewer)).id)
+        answers = [await api.data(document(place), v=place.wrap(one)) for one in (unknown, mine)]
+        assert answers[0] != answers[1], place
+
+
+def test_nothing_that_takes_an_id_is_missed() -> None:
+    def required(fields: dict[str, GraphQLArgument] | dict[str, GraphQLInputField]) -> list[str]:
+        return [name for name, one in fields.items() if is_non_null_type(one.type)]
+
+    assert {place.path for place in places()} >= {"id", "ids[]", "filter.accountId", "input.id"}
+    for place in places():
+        root = ROOTS[place.operation]
+        assert root is not None
+        kind = get_named_type(root.fields[place.field].args[place.argument].type)
+        if isinstance(kind, GraphQLInputObjectType):
+            assert len(required(kind.fields)) <= 1, "an input of which more is required: teach `wraps` to give it"
