@@ -67,8 +67,10 @@ class ConnectionService:
             return None
 
     async def _is_mine(self, viewer: Viewer, open_id: str) -> bool:
+        """Now, that is: the viewer may have left it, and another one may have connected it since."""
         async with self._db.read() as session:
-            return await accounts.find_by_open_id(session, viewer.id, open_id) is not None
+            account = await accounts.find_by_open_id(session, viewer.id, open_id)
+        return account is not None and account.disconnected_at is None
 
     async def _store(self, viewer: Viewer, grant: TokenGrant, user: TikTokUser | None) -> Connected:
         async with self._db.transaction() as session:

@@ -24,6 +24,8 @@ T = TypeVar("T", str, int, bool)
 
 TOO_MANY, SERVER_ERROR, CLIENT_ERROR = 429, 500, 400
 LARGEST_COUNTER = 2**63 - 1
+LONGEST_WAIT = 86_400.0  # seconds: nobody is told to come back later than in a day
+LONGEST_LIFETIME = 10 * 365 * 86_400  # seconds: whatever is longer would lead out of the calendar
 
 _MEANING: Mapping[str, type[TikTokError]] = {
     "access_token_invalid": AccessTokenInvalid,
@@ -56,9 +58,9 @@ def token_grant(reply: Reply) -> TokenGrant:
     return TokenGrant(
         open_id=_required(body, "open_id"),
         access_token=_required(body, "access_token"),
-        expires_in=_typed(body, "expires_in", int) or 0,
+        expires_in=_lifetime(body, "expires_in") or 0,
         refresh_token=_text(body, "refresh_token"),
-        refresh_expires_in=_typed(body, "refresh_expires_in", int) or None,
+        refresh_expires_in=_lifetime(body, "refresh_expires_in"),
         scopes=None if scope is None else frozenset(filter(None, scope.split(","))),
     )
 
@@ -121,7 +123,7 @@ def _typed(body: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     value = body.get(name)
     if value is not None and type(value) is not kind:
         raise Unavailable
-    return value
+    return value.replace("\0", "") if isinstance(value, str) else value  # PostgreSQL stores no NUL
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:
@@ -144,13 +146,20 @@ def _counter(body: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
+def _lifetime(body: Mapping[str, Any], name: str) -> int | None:
+    """The seconds that remain; an impossible one is no reason to lose the tokens that came with it."""
+    value: int | None = _typed(body, name, int)
+    return min(max(value, 0), LONGEST_LIFETIME) if value else None
+
+
 def _seconds(retry_after: str | None) -> float | None:
     """RFC 9110, section 10.2.3: seconds or a date."""
     if not retry_after:
         return None
     if retry_after.isdecimal():
-        return float(retry_after)
+        return min(float(retry_after), LONGEST_WAIT)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+        seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
         return None
+    return min(max(0.0, seconds), LONGEST_WAIT)

@@ -1,0 +1,65 @@
+"""What is stored about one viewer's accounts."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from tiktok_accounts_gql.crypto import Sealer
+from tiktok_accounts_gql.db import token_pairs
+from tiktok_accounts_gql.db.models import Account, AuditEvent, Snapshot, TokenPair
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.wiring import Running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Tokens, opened."""
+
+    access_token: str
+    refresh_token: str | None
+
+
+async def accounts(running: Running, viewer: str) -> list[Account]:
+    statement = select(Account).where(col(Account.viewer_id) == viewer).order_by(col(Account.id))
+    async with running.db.read() as session:
+        return list(await session.scalars(statement))
+
+
+async def events(running: Running, viewer: str) -> list[AuditEvent]:
+    statement = select(AuditEvent).where(col(AuditEvent.viewer_id) == viewer).order_by(col(AuditEvent.id))
+    async with running.db.read() as session:
+        return list(await session.scalars(statement))
+
+
+async def actions(running: Running, viewer: str) -> list[str]:
+    return [str(event.action) for event in await events(running, viewer)]
+
+
+async def snapshots(running: Running, viewer: str) -> list[Snapshot]:
+    statement = select(Snapshot).where(col(Snapshot.viewer_id) == viewer).order_by(col(Snapshot.recorded_at))
+    async with running.db.read() as session:
+        return list(await session.scalars(statement))
+
+
+async def sealed_pairs(running: Running, viewer: str) -> list[TokenPair]:
+    statement = select(TokenPair).where(col(TokenPair.viewer_id) == viewer)
+    async with running.db.read() as session:
+        return list(await session.scalars(statement))
+
+
+async def pair(running: Running, settings: Settings, account: Account) -> Pair:
+    async with running.db.read() as session:
+        sealed = await token_pairs.find(session, account.viewer_id, account.id)
+    assert sealed is not None
+    opened = {
+        column: Sealer(settings.keys).open(value, token_pairs.place(account.id, column))
+        for column, value in (("access_token", sealed.access_token), ("refresh_token", sealed.refresh_token))
+        if value is not None
+    }
+    return Pair(access_token=opened["access_token"], refresh_token=opened.get("refresh_token"))
+
+
+async def is_nothing(running: Running, viewer: str) -> bool:
+    kept = [await read(running, viewer) for read in (accounts, events, snapshots, sealed_pairs)]
+    return not any(kept)

@@ -1,0 +1,50 @@
+"""Where a secret could have left a trace, and in which shapes."""
+
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import inspect, text
+from sqlalchemy.engine import make_url
+
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.wiring import Running
+
+
+def shapes(secret: str) -> set[bytes]:
+    """In lower case: raw, hex, URL-encoded, and in base64 wherever in a longer text it stands."""
+    raw = secret.encode()
+    everywhere = "".join(f"%{byte:02x}" for byte in raw).encode()
+    shown = {raw, raw.hex().encode(), quote(secret, safe="").encode(), everywhere}
+    for before in range(3):
+        length = before + len(raw)
+        certain = slice((8 * before + 5) // 6, 8 * length // 6)  # characters that hold no bit of a neighbour
+        shown |= {encode(bytes(before) + raw)[certain] for encode in (b64encode, urlsafe_b64encode)}
+    return {shape.lower() for shape in shown}
+
+
+def traces(secrets: Iterable[str], place: bytes) -> set[str]:
+    """Which of the secrets stand in a place, in any shape."""
+    lowered = place.lower()
+    return {secret for secret in secrets if any(shape in lowered for shape in shapes(secret))}
+
+
+async def stored_bytes(running: Running, settings: Settings) -> bytes:
+    """Everything in the database: every value of every table, and SQLite's files as they are on the disk."""
+    values = b"\n".join([value async for value in _values(running)])
+    url = make_url(settings.database_url)
+    if url.get_backend_name() != "sqlite":
+        return values
+    file = Path(str(url.database))
+    return values + b"".join(path.read_bytes() for path in sorted(file.parent.glob(f"{file.name}*")))
+
+
+async def _values(running: Running) -> AsyncGenerator[bytes]:
+    async with running.db.read() as session:
+        connection = await session.connection()
+        tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        for table in tables:
+            for row in await session.execute(text(f'SELECT * FROM "{table}"')):
+                for value in row:
+                    yield value if isinstance(value, bytes) else str(value).encode()

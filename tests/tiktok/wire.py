@@ -1,0 +1,54 @@
+"""The real client, with something else than TikTok at the other end of the wire."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from tiktok_accounts_gql.tiktok.client import TikTokClient
+
+SECRET = "secret/of the app+"
+
+Call = Callable[[TikTokClient], Awaitable[Any]]
+
+EXCHANGE: Call = lambda client: client.exchange_code(code="code-1", redirect_uri="https://app.test/back")  # noqa: E731
+REFRESH: Call = lambda client: client.refresh("rft.old")  # noqa: E731
+REVOKE: Call = lambda client: client.revoke("act.old")  # noqa: E731
+USER_INFO: Call = lambda client: client.user_info("act.old", scopes=["user.info.basic", "user.info.stats"])  # noqa: E731
+CALLS = [EXCHANGE, REFRESH, REVOKE, USER_INFO]
+CALL_NAMES = ["exchange", "refresh", "revoke", "user_info"]
+
+
+def client_of(handler: Callable[[httpx.Request], httpx.Response]) -> TikTokClient:
+    http = httpx.AsyncClient(base_url="https://tiktok.test", transport=httpx.MockTransport(handler))
+    return TikTokClient(http, client_key="key-1", client_secret=SecretStr(SECRET), timeout=5)
+
+
+async def answered(call: Call, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Any:
+    """What a call makes of a reply."""
+    async with client_of(lambda _: httpx.Response(status, content=body, headers=headers)) as client:
+        return await call(client)
+
+
+@asynccontextmanager
+async def answering(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, seconds: float = 5
+) -> AsyncGenerator[TikTokClient]:
+    """A client of a socket on which `handle` answers once the request has come."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            await handle(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        TikTokClient.open(api_url=url, client_key="key-1", client_secret=SecretStr(SECRET), timeout=seconds) as client,
+    ):
+        yield client
