@@ -22,6 +22,10 @@ _BUSY_TIMEOUT_SECONDS = 10
 _STATEMENT_TIMEOUT_SECONDS = 30
 _SQLITE_READERS = 4
 
+# The SQLSTATEs of a PostgreSQL that is away, busy or full: connection, read-only standby, login, no such database,
+# deadlock, resources, lock, shutdown. Its driver names no OperationalError.
+_POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
+
 
 class Database:
     """A session per unit of work: `read()` outside of any transaction, `transaction()` all or nothing."""
@@ -31,17 +35,18 @@ class Database:
         self._writers = writers
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> Self:
+    def open(cls, url: str, *, pool_size: int = 10, busy_timeout: float = _BUSY_TIMEOUT_SECONDS) -> Self:
         """`url` as `Settings.database_url` has it. Connects when first used."""
         if make_url(url).get_backend_name() == "sqlite":
-            return cls(readers=_sqlite(url, writes=False), writers=_sqlite(url, writes=True))
+            readers, writers = (_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
+            return cls(readers=readers, writers=writers)
         engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=_BUSY_TIMEOUT_SECONDS,
+            pool_timeout=busy_timeout,
             hide_parameters=True,  # of a failed statement: they may hold what no log should
-            connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": _BUSY_TIMEOUT_SECONDS},
+            connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
         )
         return cls(readers=engine.execution_options(isolation_level="AUTOCOMMIT"), writers=engine)
 
@@ -80,20 +85,27 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError)) or (
-            isinstance(error, DBAPIError) and error.connection_invalidated
-        ):
+        if _is_away(error):
             raise ServiceUnavailable from error
 
 
-def _sqlite(url: str, *, writes: bool) -> AsyncEngine:
+def _is_away(error: BaseException | None) -> bool:
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, (PoolTimeout, OSError))  # of the socket: a refusal, an unknown host, silence
+    if isinstance(error, OperationalError):
+        return getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_POSTGRESQL_AWAY)
+
+
+def _sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=1 if writes else _SQLITE_READERS,
         max_overflow=0,
-        pool_timeout=_BUSY_TIMEOUT_SECONDS,
+        pool_timeout=busy_timeout,
         hide_parameters=True,
-        connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
+        connect_args={"timeout": busy_timeout},
         **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
     )
     event.listen(engine.sync_engine, "connect", prepare_sqlite)

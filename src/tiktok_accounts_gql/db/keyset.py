@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
@@ -127,8 +127,10 @@ def _place(ordering: Ordering, position: Position, *, without_key: bool) -> tupl
 
 
 async def _any(session: AsyncSession, statement: Select[Any], ordering: Ordering, within: Range) -> bool:
-    found = statement.with_only_columns(ordering.id)
-    for conditions in _runs(ordering, within, backward=False):
-        if await session.scalar(select(found.where(*conditions).exists())):
+    """Looks from the position on, in order: asked for any row, PostgreSQL may read the whole table until it meets one."""
+    order = _order(ordering, backward=within.before is not None)
+    for conditions in _runs(ordering, within, backward=within.before is not None):
+        nearest = statement.with_only_columns(ordering.id).where(*conditions).order_by(*order).limit(1)
+        if await session.scalar(nearest) is not None:
             return True
     return False

@@ -1,9 +1,10 @@
 """Statements about sealed tokens: the only ones that load any."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -30,13 +31,13 @@ async def save(
     now: datetime,
 ) -> None:
     """Replaces what is stored; without a new refresh token the stored one stays."""
-    pair = await find(session, viewer_id, account_id)
-    if pair is None:
-        pair = TokenPair(account_id=account_id, viewer_id=viewer_id, access_token=access_token, updated_at=now)
-        session.add(pair)
-    pair.access_token = access_token
-    pair.refresh_token = refresh_token or pair.refresh_token
-    pair.updated_at = now
+    owned = (col(TokenPair.viewer_id) == viewer_id, col(TokenPair.account_id) == account_id)
+    new: dict[str, Any] = {"access_token": access_token, "updated_at": now}
+    if refresh_token is not None:
+        new["refresh_token"] = refresh_token
+    replaced = update(TokenPair).where(*owned).values(new).returning(col(TokenPair.account_id))
+    if await session.scalar(replaced) is None:
+        session.add(TokenPair(account_id=account_id, viewer_id=viewer_id, **new))
 
 
 async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None:

@@ -1,0 +1,47 @@
+"""Databases of a test's own, empty at its beginning."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support.databases import create_database, drop_database, postgres_url
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.migrate import migrate
+
+
+@asynccontextmanager
+async def empty_database(backend: str, config: pytest.Config, folder: Path) -> AsyncGenerator[str]:
+    if backend == "sqlite":
+        yield f"sqlite+aiosqlite:///{folder / 'accounts.db'}"
+        return
+    url = await create_database(postgres_url(config))
+    yield url
+    await drop_database(postgres_url(config), url)
+
+
+@pytest_asyncio.fixture
+async def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[str]:
+    async with empty_database(backend, request.config, tmp_path) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def empty(empty_url: str) -> AsyncGenerator[Database]:
+    db = Database.open(empty_url)
+    yield db
+    await db.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def alone(
+    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Database]:
+    """A migrated database of a module's own: what it holds is what the module stores."""
+    async with empty_database(backend, request.config, tmp_path_factory.mktemp("alone")) as url:
+        db = Database.open(url)
+        await migrate(db)
+        yield db
+        await db.close()

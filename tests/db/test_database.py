@@ -1,0 +1,247 @@
+"""Connections and transactions: what waits, what is said when the database is away, and what is left behind."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlmodel import col
+
+from tests.support.rows import NOON, account, store
+from tests.support.statements import counting
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.migrate import migrate
+from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.errors import ServiceUnavailable
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncGenerator[Database]:
+    db = Database.open(url, **options)
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "accounts.db"
+
+
+@pytest.fixture
+async def sqlite(path: Path) -> AsyncGenerator[Database]:
+    async with opened(f"sqlite+aiosqlite:///{path}", busy_timeout=2) as db:
+        await migrate(db)
+        yield db
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float) -> Iterator[None]:
+    """What another process does in a long transaction; it begins before the block."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        begun.set()
+        ended.wait(seconds)
+        connection.execute("COMMIT")
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    begun.wait()
+    yield
+    ended.set()
+    thread.join()
+
+
+async def stored(db: Database, viewer: str) -> int:
+    async with db.read() as session:
+        counted = select(func.count()).select_from(Account).where(col(Account.viewer_id) == viewer)
+        return (await session.execute(counted)).scalar_one()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 2000)]
+)
+async def test_connections_to_sqlite_are_set_up_alike(sqlite: Database, pragma: str, value: object) -> None:
+    for unit in (sqlite.read, sqlite.transaction):
+        async with unit() as session:
+            assert (await session.execute(text(f"PRAGMA {pragma}"))).scalar_one() == value
+
+
+async def test_what_is_deleted_from_sqlite_is_overwritten(sqlite: Database, path: Path) -> None:
+    secret = b"a name of thirty bytes and more, once"
+    await store(sqlite, account("viewer", display_name=secret.decode()))
+    async with sqlite.transaction() as session:
+        await session.execute(text("DELETE FROM accounts"))
+    await sqlite.close()
+    assert secret not in path.read_bytes()  # noqa: ASYNC240
+
+
+async def test_a_transaction_of_sqlite_takes_the_lock_at_its_beginning(sqlite: Database) -> None:
+    with counting() as statements:
+        await store(sqlite, account("viewer"))
+    assert statements[0] == "BEGIN IMMEDIATE"
+
+
+async def test_a_read_of_sqlite_begins_no_transaction(sqlite: Database) -> None:
+    with counting() as statements:
+        await stored(sqlite, "viewer")
+    assert [statement.split()[0] for statement in statements] == ["SELECT"]
+
+
+async def test_a_write_waits_for_another_process(sqlite: Database, path: Path) -> None:
+    began = asyncio.get_running_loop().time()
+    with locked(path, seconds=0.6):
+        await store(sqlite, account("viewer"))
+    assert asyncio.get_running_loop().time() - began >= 0.6
+    assert await stored(sqlite, "viewer") == 1
+
+
+async def test_a_read_does_not_wait_for_a_write_of_another_process(sqlite: Database, path: Path) -> None:
+    await store(sqlite, account("viewer"))
+    with locked(path, seconds=30):
+        assert await stored(sqlite, "viewer") == 1
+
+
+async def test_a_write_that_waited_too_long_is_refused_and_the_next_one_works(sqlite: Database, path: Path) -> None:
+    async with opened(f"sqlite+aiosqlite:///{path}", busy_timeout=0.1) as impatient:
+        with locked(path, seconds=30), pytest.raises(ServiceUnavailable):
+            await store(impatient, account("viewer"))
+        await store(impatient, account("viewer"))
+        assert await stored(impatient, "viewer") == 1
+
+
+async def test_a_full_disk_is_said_and_leaves_what_was_there(sqlite: Database) -> None:
+    await store(sqlite, account("viewer"))
+    async with sqlite.transaction() as session:
+        pages = (await session.execute(text("PRAGMA page_count"))).scalar_one()
+        await session.execute(text(f"PRAGMA max_page_count = {pages}"))
+    with pytest.raises(ServiceUnavailable):
+        await store(sqlite, *[account("viewer", number, bio_description="x" * 1000) for number in range(100)])
+    assert await stored(sqlite, "viewer") == 1
+
+
+async def test_a_file_that_can_only_be_read_is_read_and_refuses_writes(sqlite: Database, path: Path) -> None:
+    await store(sqlite, account("viewer"))
+    async with opened(f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true") as db:
+        assert await stored(db, "viewer") == 1
+        with pytest.raises(ServiceUnavailable):
+            await store(db, account("viewer"))
+    assert await stored(sqlite, "viewer") == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+asyncpg://somebody:secret@127.0.0.1:1/accounts",
+        "postgresql+asyncpg://somebody:secret@nowhere.invalid/accounts",
+        "sqlite+aiosqlite:////nowhere/accounts.db",
+    ],
+    ids=["refuses", "has no address", "has no folder"],
+)
+async def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
+    async with opened(url) as db:
+        for attempt in (db.ping(), migrate(db)):
+            with pytest.raises(ServiceUnavailable):
+                await attempt
+
+
+async def test_a_server_without_the_database_is_unavailable(database_url: str, backend: str, tmp_path: Path) -> None:
+    name = str(tmp_path / "no folder" / "accounts.db") if backend == "sqlite" else "nowhere"
+    url = make_url(database_url).set(database=name).render_as_string(hide_password=False)
+    async with opened(url) as db:
+        with pytest.raises(ServiceUnavailable):
+            await db.ping()
+
+
+async def test_connections_that_the_server_closed_are_replaced(alone: Database, backend: str) -> None:
+    """Of SQLite nobody closes any."""
+    async with opened(alone.engines[0].url.render_as_string(hide_password=False)) as db:
+        await db.ping()
+        if backend == "postgresql":
+            async with alone.read() as session:
+                others = "FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+                await session.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
+            await asyncio.sleep(0.1)
+            with pytest.raises(ServiceUnavailable):
+                await db.ping()
+        await db.ping()
+
+
+async def test_who_waits_for_a_connection_too_long_is_refused(database_url: str) -> None:
+    async with opened(database_url, pool_size=1, busy_timeout=0.1) as db, db.transaction() as session:
+        await session.execute(text("SELECT 1"))
+        with pytest.raises(ServiceUnavailable):
+            await store(db, account("viewer"))
+
+
+async def test_a_mistake_in_a_statement_is_not_an_absence_of_the_database(alone: Database) -> None:
+    with pytest.raises(DBAPIError):
+        async with alone.read() as session:
+            await session.execute(text("SELECT nothing FROM nowhere"))
+    await alone.ping()
+
+
+async def test_a_transaction_that_raises_leaves_nothing_behind(alone: Database, viewer: str) -> None:
+    async def fail() -> None:
+        async with alone.transaction() as session:
+            session.add(account(viewer))
+            await session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await stored(alone, viewer) == 0
+
+
+async def test_a_transaction_that_is_cancelled_leaves_nothing_behind_and_lets_others_in(
+    alone: Database, viewer: str
+) -> None:
+    async def never_end() -> None:
+        async with alone.transaction() as session:
+            session.add(account(viewer))
+            await session.flush()
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(never_end(), timeout=0.2)
+    await store(alone, account(viewer))
+    assert await stored(alone, viewer) == 1
+
+
+async def test_transactions_at_the_same_time_all_commit(alone: Database, viewer: str) -> None:
+    await asyncio.gather(*[store(alone, account(viewer, number)) for number in range(25)])
+    assert await stored(alone, viewer) == 25
+
+
+async def test_a_time_without_a_zone_is_refused(alone: Database, viewer: str) -> None:
+    with pytest.raises(StatementError, match="needs a time zone"):
+        await store(alone, account(viewer, last_synced_at=datetime(2026, 11, 24)))  # noqa: DTZ001
+    assert await stored(alone, viewer) == 0
+
+
+async def test_times_come_back_in_utc_to_the_microsecond(alone: Database, viewer: str) -> None:
+    time = NOON.replace(microsecond=1).astimezone(timezone(timedelta(hours=-7)))
+    await store(alone, account(viewer, last_synced_at=time))
+    async with alone.read() as session:
+        read = (await session.scalars(select(Account).where(col(Account.viewer_id) == viewer))).one().last_synced_at
+    assert read == time
+    assert read is not None
+    assert read.utcoffset() == datetime.now(UTC).utcoffset()
+
+
+async def test_what_a_failed_statement_held_is_not_in_its_error(alone: Database, viewer: str) -> None:
+    row = account(viewer, display_name="a secret")
+    with pytest.raises(DBAPIError) as failed:
+        await store(alone, row, row)
+    assert "a secret" not in str(failed.value)

@@ -1,0 +1,215 @@
+"""Every order, filter and search reads its index, in the order of the index, for a viewer with many accounts."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
+
+from tests.db.conftest import empty_database
+from tests.support.rows import NOON, account, store
+from tiktok_accounts_gql.db import accounts, audit
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
+from tiktok_accounts_gql.db.audit import AuditEventFilter
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.keyset import Ordering, Range, Statement, read_slice
+from tiktok_accounts_gql.db.migrate import migrate
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor, AuditEvent
+from tiktok_accounts_gql.pagination import Position, SortKey
+
+VIEWER = "viewer with many accounts"
+ID = UUID("01900000-0000-7000-8000-000000000000")
+INDEXES = {
+    AccountOrderField.CREATED_AT: "accounts_by_created_at",
+    AccountOrderField.DISPLAY_NAME: "accounts_by_display_name",
+    AccountOrderField.USERNAME: "accounts_by_username",
+    AccountOrderField.FOLLOWER_COUNT: "accounts_by_followers",
+    AccountOrderField.LAST_SYNCED_AT: "accounts_by_last_sync",
+}
+MIDDLE: dict[AccountOrderField, SortKey] = {
+    AccountOrderField.CREATED_AT: NOON - timedelta(minutes=1500),
+    AccountOrderField.DISPLAY_NAME: "name 5",
+    AccountOrderField.USERNAME: "user.5",
+    AccountOrderField.FOLLOWER_COUNT: 2500,
+    AccountOrderField.LAST_SYNCED_AT: NOON - timedelta(seconds=2000),
+}
+every_order = pytest.mark.parametrize("field", AccountOrderField)
+both_ways = pytest.mark.parametrize("descending", [True, False], ids=["descending", "ascending"])
+both_ends = pytest.mark.parametrize("backward", [False, True], ids=["first", "last"])
+
+
+def numbered(viewer: str, number: int) -> Account:
+    return account(
+        viewer,
+        number,
+        username=None if number % 10 == 0 else f"user.{number * 7919 % 10007}",
+        display_name=f"Name {number * 1046527 % 10007}",
+        bio_description="So many words as people write about themselves. " * 6,
+        follower_count=None if number % 10 == 1 else number * 31 % 5000,
+        last_synced_at=None if number % 10 == 2 else NOON - timedelta(seconds=number * 17 % 4000),
+        status=AccountStatus.EXPIRED if number % 50 == 0 else AccountStatus.ACTIVE,
+        disconnected_at=NOON if number % 20 == 3 else None,
+    )
+
+
+def read_event(number: int) -> AuditEvent:
+    return AuditEvent(
+        viewer_id=VIEWER,
+        action=AuditAction.ACCOUNT_CONNECTED if number % 50 == 0 else AuditAction.ACCOUNTS_LISTED,
+        is_change=number % 50 == 0,
+        created_at=NOON - timedelta(minutes=number),
+        actor=AuditActor.USER,
+        details=[],
+    )
+
+
+@pytest_asyncio.fixture(scope="module", params=["sqlite", "sqlite without statistics", "postgresql"])
+async def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Database]:
+    """Nobody runs ANALYZE on SQLite; PostgreSQL does so by itself, and VACUUM, which readies the index of trigrams."""
+    kind, *without = request.param.split(maxsplit=1)
+    async with empty_database(kind, request.config, tmp_path_factory.mktemp("filled")) as url:
+        db = Database.open(url)
+        await migrate(db)
+        others = [numbered(f"viewer {viewer}", number) for viewer in range(20) for number in range(50)]
+        await store(db, *[numbered(VIEWER, number) for number in range(3000)], *others)
+        async with db.transaction() as session:
+            await audit.add_many(session, [read_event(number) for number in range(2000)])
+        if not without:
+            async with db.read() as session:
+                await session.execute(text("ANALYZE" if kind == "sqlite" else "VACUUM ANALYZE"))
+        yield db
+        await db.close()
+
+
+@contextmanager
+def sent() -> Iterator[list[tuple[str, Any]]]:
+    """Statements with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", remember)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", remember)
+
+
+async def plans(db: Database, act: Callable[[Session], Awaitable[Any]]) -> list[str]:
+    """How the database runs each statement that `act` sends."""
+    explain = "EXPLAIN QUERY PLAN" if db.engines[0].dialect.name == "sqlite" else "EXPLAIN"
+    async with db.read() as session:
+        with sent() as statements:
+            await act(session)
+        connection = await session.connection()
+        answers = [await connection.exec_driver_sql(f"{explain} {one}", given) for one, given in statements]
+        return ["\n".join(str(row[-1]) for row in answer) for answer in answers]
+
+
+async def page_plans(
+    db: Database, statement: Statement[Any], ordering: Ordering, within: Range, *, backward: bool = False
+) -> list[str]:
+    return await plans(db, lambda session: read_slice(session, statement, ordering, within, size=20, backward=backward))
+
+
+def assert_runs_through(index: str, plan: str) -> None:
+    assert index in plan, plan
+    assert "SCAN " not in plan.replace("Index Scan", ""), plan
+    assert "Seq Scan" not in plan, plan
+    assert "Sort" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
+@every_order
+@both_ways
+@both_ends
+async def test_a_page_at_an_end_runs_through_the_index_of_its_order(
+    filled: Database, field: AccountOrderField, descending: bool, backward: bool
+) -> None:
+    ordering = accounts.ordering(field, descending=descending)
+    [plan] = await page_plans(filled, accounts.connected(VIEWER), ordering, Range(), backward=backward)
+    assert_runs_through(INDEXES[field], plan)
+
+
+@every_order
+@both_ways
+@both_ends
+async def test_a_page_in_the_middle_begins_at_its_cursor(
+    filled: Database, field: AccountOrderField, descending: bool, backward: bool
+) -> None:
+    at = Position(MIDDLE[field], ID)
+    within = Range(before=at) if backward else Range(after=at)
+    ordering = accounts.ordering(field, descending=descending)
+    plan, *around = await page_plans(filled, accounts.connected(VIEWER), ordering, within, backward=backward)
+    assert around
+    for one in (plan, *around):
+        assert_runs_through(INDEXES[field], one)
+        assert "ROW(" in one or ")<(" in one or ")>(" in one
+
+
+@pytest.mark.parametrize(
+    "field", [AccountOrderField.USERNAME, AccountOrderField.FOLLOWER_COUNT, AccountOrderField.LAST_SYNCED_AT]
+)
+@both_ways
+async def test_accounts_without_a_key_are_a_range_of_the_same_index(
+    filled: Database, field: AccountOrderField, descending: bool
+) -> None:
+    ordering = accounts.ordering(field, descending=descending)
+    within = Range(after=Position(None, ID))
+    for plan in await page_plans(filled, accounts.connected(VIEWER), ordering, within):
+        assert_runs_through(INDEXES[field], plan)
+
+
+@both_ways
+async def test_one_status_in_the_default_order_has_an_index(filled: Database, descending: bool) -> None:
+    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=descending)
+    expired = accounts.connected(VIEWER, AccountFilter(statuses=(AccountStatus.EXPIRED,)))
+    [plan] = await page_plans(filled, expired, ordering, Range())
+    assert_runs_through("accounts_by_status", plan)
+
+
+async def test_several_statuses_in_the_default_order_need_no_sort(filled: Database) -> None:
+    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
+    where = AccountFilter(statuses=(AccountStatus.EXPIRED, AccountStatus.ACTIVE))
+    [plan] = await page_plans(filled, accounts.connected(VIEWER, where), ordering, Range())
+    assert_runs_through("accounts_by_created_at", plan)
+
+
+async def test_a_search_for_little_finds_it_by_trigrams(filled: Database) -> None:
+    """SQLite has no index of trigrams: there, it reads the viewer's accounts in their order."""
+    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
+    search = accounts.connected(VIEWER, AccountFilter(search="user.7919"))
+    [plan] = await page_plans(filled, search, ordering, Range())
+    if filled.engines[0].dialect.name == "sqlite":
+        assert_runs_through("accounts_by_created_at", plan)
+    else:
+        assert "Bitmap Index Scan on accounts_search" in plan, plan
+
+
+async def test_counts_and_totals_read_one_viewers_accounts(filled: Database) -> None:
+    counted = await plans(filled, lambda session: accounts.count(session, "viewer 1", AccountFilter()))
+    summarized = await plans(filled, lambda session: accounts.summarize(session, "viewer 1"))
+    for plan in (*counted, *summarized):
+        assert_runs_through("accounts_by_", plan)
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (AuditEventFilter(), "audit_events_by_time"),
+        (AuditEventFilter(changes_only=True), "audit_events_of_changes"),
+        (AuditEventFilter(account_id=ID), "audit_events_by_account"),
+        (AuditEventFilter(start=NOON - timedelta(hours=2), end=NOON), "audit_events_by_time"),
+        (AuditEventFilter(actions=(AuditAction.ACCOUNTS_LISTED,)), "audit_events_by_time"),
+    ],
+    ids=["all", "changes", "of an account", "of a time", "of an action"],
+)
+async def test_audit_events_run_through_an_index(filled: Database, where: AuditEventFilter, index: str) -> None:
+    [plan] = await page_plans(filled, audit.of_viewer(VIEWER, where), audit.NEWEST_FIRST, Range())
+    assert_runs_through(index, plan)

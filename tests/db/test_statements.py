@@ -1,0 +1,156 @@
+"""Every statement about a viewer's rows names the viewer, whatever the services do."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.support.statements import Statements, counting
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
+from tiktok_accounts_gql.db.audit import AuditEventFilter
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, TokenPair
+from tiktok_accounts_gql.pagination import PageRequest
+from tiktok_accounts_gql.services.accounts import AccountOrder
+from tiktok_accounts_gql.services.history import StatsGranularity
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
+
+Act = Callable[[TikTok, Viewer, Account], Awaitable[Any]]
+
+OWNED = "accounts|token_pairs|snapshots|audit_events|idempotency_keys|owed_revocations"
+USES = re.compile(rf"\b(?:FROM|UPDATE) (?:{OWNED})\b")
+NAMES_VIEWER = re.compile(r"\bviewer_id = ")
+
+# The exceptions: what TikTok tells about an account, whoever has it; and the schedule that settles everybody's debts.
+OF_ALL_VIEWERS = (
+    re.compile(r"FROM accounts WHERE accounts.open_id = \S+ AND accounts.disconnected_at IS NULL$"),
+    re.compile(r"^UPDATE owed_revocations SET next_attempt_at=[^,]+ WHERE owed_revocations.id IN \(SELECT"),
+)
+
+
+def page(**values: Any) -> PageRequest:
+    return PageRequest.of(**{"first": None, "after": None, "last": None, "before": None, **values})
+
+
+async def list_accounts(tiktok: TikTok, viewer: Viewer, _account: Account) -> None:
+    await tiktok.connect(viewer.id)
+    services = tiktok.running.services.accounts
+    where = AccountFilter(statuses=(AccountStatus.ACTIVE,), search="a")
+    for field in AccountOrderField:
+        order = AccountOrder(field=field)
+        cursor = (await services.list(viewer, page(first=1), AccountFilter(), order)).page_info.end_cursor
+        await services.list(viewer, page(first=1, after=cursor), AccountFilter(), order)
+        await services.list(viewer, page(last=1, before=cursor), where, order)
+    await services.count(viewer, where)
+
+
+async def read_accounts(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    services = tiktok.running.services.accounts
+    await services.summarize(viewer)
+    await services.read(viewer, [account.id])
+
+
+async def sync(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    tiktok.sandbox.state.expire_access_token(account.open_id)
+    assert (await tiktok.running.services.syncing.sync(viewer, account.id)).error is None
+
+
+async def fail_to_sync(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    tiktok.fail(USER_INFO_PATH, account, status=500)
+    assert (await tiktok.running.services.syncing.sync(viewer, account.id)).error is not None
+    tiktok.sandbox.state.revoke_grant(account.open_id)
+    assert (await tiktok.running.services.syncing.sync(viewer, account.id)).account.status is AccountStatus.EXPIRED
+
+
+async def read_history(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    history = tiktok.running.services.history
+    await history.list_points(viewer, [account.id], history.period(None, None, StatsGranularity.DAY))
+    await history.list_growth(viewer, [account.id], 7)
+
+
+async def read_audit(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    audit = tiktok.running.services.audit
+    now = account.created_at
+    where = AuditEventFilter(
+        actions=(AuditAction.ACCOUNT_CONNECTED,), changes_only=True, account_id=account.id, start=now, end=now
+    )
+    events = await audit.list(viewer, page(first=1), AuditEventFilter())
+    await audit.list(viewer, page(first=1, after=events.page_info.end_cursor), where)
+    await audit.read(viewer, [edge.node.id for edge in events.edges])
+
+
+async def disconnect_and_connect_again(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    await tiktok.running.services.accounts.disconnect(viewer, account.id, "key")
+    await tiktok.running.services.accounts.disconnect(viewer, account.id, "key")
+    assert (await tiktok.connected(viewer.id, account.open_id)).reconnected
+    assert (await tiktok.connected(viewer.id, account.open_id)).reconnected
+
+
+async def settle_debts(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    tiktok.fail(REVOKE_PATH, account, status=503)
+    await tiktok.running.services.accounts.disconnect(viewer, account.id, None)
+    await tiktok.running.revocations.settle_due()
+
+
+async def remove(tiktok: TikTok, _viewer: Viewer, account: Account) -> None:
+    await tiktok.running.services.removals.remove(account.open_id, "withdrawn")
+
+
+ACTS = [
+    list_accounts,
+    read_accounts,
+    sync,
+    fail_to_sync,
+    read_history,
+    read_audit,
+    disconnect_and_connect_again,
+    settle_debts,
+    remove,
+]
+
+
+async def sent_by(act: Act, tiktok: TikTok, viewer: str) -> Statements:
+    with counting() as statements:
+        account = await tiktok.connect(viewer)
+        await act(tiktok, Viewer(id=viewer), account)
+    return Statements(" ".join(statement.split()) for statement in statements)
+
+
+def is_of_all_viewers(statement: str) -> bool:
+    return any(exception.search(statement) for exception in OF_ALL_VIEWERS)
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_every_statement_names_the_viewer_for_each_table_it_uses(act: Act, tiktok: TikTok, viewer: str) -> None:
+    checked = [one for one in await sent_by(act, tiktok, viewer) if USES.search(one) and not is_of_all_viewers(one)]
+    assert checked
+    for statement in checked:
+        conditions = statement.partition(" WHERE ")[2]
+        assert len(NAMES_VIEWER.findall(conditions)) >= len(USES.findall(statement)), statement
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_no_statement_about_accounts_names_a_token(act: Act, tiktok: TikTok, viewer: str) -> None:
+    about_accounts = [one for one in await sent_by(act, tiktok, viewer) if re.search(r"\baccounts\b", one)]
+    assert about_accounts
+    secrets = {"access_token", "refresh_token"} & set(TokenPair.model_fields)
+    assert len(secrets) == 2
+    for statement in about_accounts:
+        assert "token_pairs" not in statement
+        assert not any(re.search(rf"\b{secret}\b", statement) for secret in secrets), statement
+
+
+async def test_each_exception_is_a_statement_that_is_sent(tiktok: TikTok, viewer: str) -> None:
+    sent = [*await sent_by(remove, tiktok, viewer), *await sent_by(settle_debts, tiktok, viewer)]
+    for exception in OF_ALL_VIEWERS:
+        assert any(exception.search(statement) for statement in sent), exception.pattern
+
+
+async def test_a_page_costs_one_statement_and_its_event(tiktok: TikTok, viewer: str) -> None:
+    await tiktok.connect(viewer)
+    with counting() as statements:
+        await tiktok.running.services.accounts.list(Viewer(id=viewer), page(first=1), AccountFilter(), AccountOrder())
+    assert statements.reads_of("accounts") == 1
+    assert statements.writes_of("audit_events") == 1
