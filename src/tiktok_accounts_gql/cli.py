@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import signal
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -15,8 +17,9 @@ from rich.console import Console
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated, migrate
 from tiktok_accounts_gql.demo.run import run_demo
-from tiktok_accounts_gql.errors import AppError
+from tiktok_accounts_gql.errors import AppError, ServiceUnavailable
 from tiktok_accounts_gql.http.authentication import issue_token
+from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.reference import configuration_page, errors_page
 from tiktok_accounts_gql.schema.build import print_contract
 from tiktok_accounts_gql.server import server_options
@@ -32,7 +35,7 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
-_LIFETIME = re.compile(r"(\d+)(s|m|h|d)")
+_LIFETIME = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -60,6 +63,8 @@ def serve(
     """Serve the API. Everything else is set by environment variables: see docs/configuration.md."""
     settings = load_settings()
     asyncio.run(_with_database(settings, check_migrated))
+    configure_logs(settings.environment)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once everything is closed
     uvicorn.run(
         "tiktok_accounts_gql.app:app_from_environment",
         factory=True,
@@ -108,6 +113,9 @@ async def _with_database(settings: Settings, work: Callable[[Database], Any]) ->
     db = Database.open(settings.database_url)
     try:
         await work(db)
+    except ServiceUnavailable:
+        await asyncio.sleep(0.1)  # SQLite's thread has a last word for this loop after a connection that failed
+        raise
     finally:
         await db.close()
 

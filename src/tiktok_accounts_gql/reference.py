@@ -83,7 +83,9 @@ _TOP: dict[ErrorCode, tuple[str, str]] = {
 
 
 def configuration_page() -> str:
-    rows = [f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_cell(field.description)} |" for name, field in _fields()]
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_cell(field.description)} |" for name, field in _fields()
+    ]
     return _CONFIGURATION + "\n".join(rows) + "\n"
 
 

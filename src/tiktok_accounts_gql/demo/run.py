@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+from socket import socket
 from urllib.parse import urlencode
 
 import typer
@@ -25,7 +25,7 @@ from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
-from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
+from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer, listen
 from tiktok_accounts_gql.wiring import open_services
 
 TOKEN_LIFETIME = timedelta(days=30)
@@ -45,8 +45,8 @@ class Links:
 def run_demo(*, host: str, port: int, data_dir: Path, reset: bool, as_json: bool) -> None:
     """Until Ctrl-C or SIGTERM. Raises OSError if a port is taken."""
     configure_logs("development")
+    listening = listen(host, port)  # first: a start that is refused leaves the folder as it is
     folder = Folder.open(data_dir, reset=reset)
-    listening = _listen(host, port)
     own_port = listening.getsockname()[1]
     sandbox = create_sandbox(
         client_key=CLIENT_KEY, client_secret=folder.secrets.client_secret, path=folder.sandbox_file
@@ -56,16 +56,6 @@ def run_demo(*, host: str, port: int, data_dir: Path, reset: bool, as_json: bool
         with suppress(KeyboardInterrupt):
             asyncio.run(_prepare(folder, settings, sandbox))
             asyncio.run(_serve(settings, listening, _links(settings), as_json=as_json))
-
-
-def _listen(host: str, port: int) -> socket:
-    listening = socket(AF_INET, SOCK_STREAM)
-    listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        raise OSError(f"Port {port} cannot be had ({error.strerror}). Choose another one by --port.") from None
-    return listening
 
 
 async def _prepare(folder: Folder, settings: Settings, sandbox: Sandbox) -> None:

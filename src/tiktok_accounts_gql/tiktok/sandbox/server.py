@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +19,7 @@ class SandboxServer:
 
     def __init__(self, sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
         config = uvicorn.Config(sandbox.app, host=host, port=port, log_config=None, access_log=False, lifespan="off")
-        self._listening = config.bind_socket()
+        self._listening = listen(host, port)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._listening],), daemon=True)
         self.url = f"http://{host}:{self._listening.getsockname()[1]}"
@@ -43,6 +44,18 @@ class SandboxServer:
         """In the caller's own thread, until a signal ends it."""
         self._server.run([self._listening])
         return self
+
+
+def listen(host: str, port: int) -> socket:
+    """A socket for uvicorn, whose own way ends the process where the port is taken. Raises OSError."""
+    listening = socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM)
+    listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(f"Port {port} cannot be had ({error.strerror}). Choose another one by --port.") from None
+    return listening
 
 
 def run_sandbox(*, host: str, port: int, client_key: str, client_secret: str, path: Path | None) -> None:

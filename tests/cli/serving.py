@@ -1,0 +1,54 @@
+"""`tiktok-accounts serve` in a process of its own."""
+
+import base64
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.cli.processes import Started, started
+from tests.support.server import Api
+from tiktok_accounts_gql.settings import PREFIX, Settings
+
+LISTENS = re.compile(r"Uvicorn running on (http://127\.0\.0\.1:\d+)")
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The environment that says the same."""
+    assert settings.jwt_secret is not None
+    values = {
+        "DATABASE_URL": settings.database_url,
+        "JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        "JWT_ISSUER": settings.jwt_issuer,
+        "JWT_AUDIENCE": settings.jwt_audience,
+        "ENCRYPTION_KEYS": base64.urlsafe_b64encode(settings.keys[0]).decode(),
+        "TIKTOK_CLIENT_KEY": settings.tiktok_client_key,
+        "TIKTOK_CLIENT_SECRET": settings.tiktok_client_secret.get_secret_value(),
+        "TIKTOK_API_URL": settings.tiktok_api_url,
+        "PUBLIC_URL": settings.public_url,
+    }
+    return {PREFIX + name: value for name, value in values.items()}
+
+
+@asynccontextmanager
+async def served(folder: Path, settings: Settings, viewer: str, *options: str) -> AsyncGenerator[tuple[Started, Api]]:
+    """A server in a process of its own, and a viewer's client."""
+    with started(folder, "serve", "--port", "0", *options, env=variables(settings)) as server:
+        url = server.wait_for(_url, server.err)
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            yield server, Api(http=client, settings=settings, viewer=viewer)
+
+
+def _url(lines: str) -> str | None:
+    found = LISTENS.search(lines)
+    return found[1] if found and "Application startup complete." in lines else None
+
+
+def requests_in(log: Path) -> list[dict[str, Any]]:
+    """The lines of log about requests. Every line is one JSON object."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [line for line in lines if line["event"] == "request"]

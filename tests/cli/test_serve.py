@@ -1,0 +1,127 @@
+"""`tiktok-accounts serve`, as a process: both databases, workers, and an end by SIGTERM that no request notices."""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tests.cli.processes import run
+from tests.cli.serving import requests_in, served, variables
+from tests.support.databases import create_database, drop_database, postgres_url
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.app import create_app
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.server import server_options
+from tiktok_accounts_gql.settings import PREFIX, Settings
+from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
+from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
+from tiktok_accounts_gql.wiring import open_services
+
+READ = "query Read { accounts { totalCount edges { node { displayName } } } }"
+SYNC = "mutation Sync($id: ID!) { syncAccount(input: { id: $id }) { success } }"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def own(
+    settings: Settings, backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Settings]:
+    """Settings of production, with a database that `tiktok-accounts migrate` made."""
+    folder, server = tmp_path_factory.mktemp("serve"), postgres_url(request.config)
+    url = f"sqlite+aiosqlite:///{folder / 'own.db'}" if backend == "sqlite" else await create_database(server)
+    own = settings.model_copy(update={"database_url": url, "environment": "production"})
+    migrated = run(folder, "migrate", env=variables(own))
+    assert migrated.returncode == 0, migrated.stderr
+    yield own
+    if backend == "postgresql":
+        await drop_database(server, url)
+
+
+async def connect(sandbox: Sandbox, settings: Settings, viewer: str) -> tuple[TikTok, str]:
+    """TikTok's side, and the id of an account whose next sync takes a second."""
+    async with open_services(settings) as running:
+        tiktok = TikTok(sandbox=sandbox, settings=settings, running=running)
+        account = await tiktok.connect(viewer)
+    tiktok.fail(USER_INFO_PATH, account, delay_seconds=1, passthrough=True)
+    return tiktok, ids.encode(ids.Kind.ACCOUNT, account.id)
+
+
+async def test_a_query_with_a_token_is_answered(own: Settings, viewer: str, tmp_path: Path) -> None:
+    async with served(tmp_path, own, viewer) as (server, api):
+        assert await api.data("{ accounts { totalCount } }") == {"accounts": {"totalCount": 0}}
+        assert (await api.http.get("/readyz")).status_code == 200
+        assert server.end(signal.SIGINT) == 0
+
+
+async def test_sigterm_cuts_no_request_off(own: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path) -> None:
+    _, account = await connect(sandbox, own, viewer)
+    async with served(tmp_path, own, viewer) as (server, api):
+        answered: dict[str, httpx.Response] = {}
+
+        async def read() -> None:
+            while True:
+                request_id = uuid4().hex
+                try:
+                    answered[request_id] = await api.post(READ, X_Request_ID=request_id)
+                except httpx.TransportError:  # nobody listens any more
+                    return
+
+        syncing = asyncio.create_task(api.post(SYNC, {"id": account}, X_Request_ID="the-sync"))
+        reading = [asyncio.create_task(read()) for _ in range(8)]
+        await asyncio.sleep(0.4)
+        assert not syncing.done()
+        assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20) == 0
+        answered["the-sync"] = await syncing
+        await asyncio.gather(*reading)
+    assert answered["the-sync"].json() == {"data": {"syncAccount": {"success": True}}}
+    assert len(answered) > 8
+    assert {answer.status_code for answer in answered.values()} == {200}
+    assert all("errors" not in answer.json() for answer in answered.values())
+    accepted = requests_in(server.err)
+    assert {line["request_id"] for line in accepted} == answered.keys()
+    assert "Traceback" not in server.err.read_text()
+
+
+async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
+    own: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path
+) -> None:
+    tiktok, account = await connect(sandbox, own, viewer)
+    async with served(tmp_path, own, viewer) as (server, api):
+        await api.post(READ, X_Request_ID="first")
+        await api.post(SYNC, {"id": account}, X_Request_ID="second")
+        await api.http.get("/graphql", params={"token": api.token}, headers={"Authorization": f"Bearer {api.token}x"})
+        server.end(signal.SIGTERM)
+    first, second, third = requests_in(server.err)
+    assert (first["request_id"], first["viewer"], first["operation"], first["status"]) == ("first", viewer, "Read", 200)
+    assert (second["request_id"], second["operation"]) == ("second", "Sync")
+    assert 1000 < second["duration_ms"] < 20_000
+    assert (third["status"], third.get("viewer")) == (401, None)
+    log = server.err.read_text()
+    grants = [tiktok.sandbox.state.find(call.open_id) for call in tiktok.sandbox.state.calls() if call.open_id]
+    secrets = {value for grant in grants if grant for value in (grant.access_token, grant.refresh_token)}
+    assert secrets
+    secrets |= {variables(own)[PREFIX + name] for name in ("JWT_SECRET", "ENCRYPTION_KEYS", "TIKTOK_CLIENT_SECRET")}
+    assert [secret for secret in {api.token, *secrets} if secret in log] == []
+
+
+async def test_two_workers_serve_and_end_at_sigterm(own: Settings, viewer: str, tmp_path: Path) -> None:
+    async with served(tmp_path, own, viewer, "--workers", "2") as (server, api):
+        answers = await asyncio.gather(*(api.post(READ) for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20) == 0
+    assert len(requests_in(server.err)) == 20
+    assert server.err.read_text().count("Finished server process") == 2
+
+
+def test_it_runs_on_uvloop_and_httptools(settings: Settings) -> None:
+    config = uvicorn.Config(create_app(settings), **server_options(settings))
+    config.load()
+    assert config.get_loop_factory() is uvloop.new_event_loop
+    assert config.http_protocol_class is HttpToolsProtocol
