@@ -6,6 +6,7 @@ viewer's data. What a test needs alone (settings, a clock, a process) it builds 
 
 import base64
 from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from tests.support import postgres
-from tests.support.databases import create_database, drop_database, postgres_url
+from tests.support.databases import create_database, drop_database, own_database, postgres_url
 from tests.support.server import Api, serving
 from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.db.database import Database
@@ -92,9 +93,19 @@ def settings(database_url: str, sandbox_url: str) -> Settings:
             "tiktok_api_url": sandbox_url,
             "tiktok_timeout_seconds": 2,
             "public_url": "http://localhost:8000",
+            "allowed_origins": "https://app.example.com",
             "environment": "development",
         }
     )
+
+
+@pytest_asyncio.fixture
+async def own_settings(
+    backend: str, settings: Settings, request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncGenerator[Settings]:
+    """Of a database that one test has for itself."""
+    async with own_database(backend, request.config, tmp_path) as url:
+        yield settings.model_copy(update={"database_url": url})
 
 
 @pytest_asyncio.fixture(scope="session")

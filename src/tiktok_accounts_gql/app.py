@@ -14,19 +14,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tiktok_accounts_gql.db.migrate import check_migrated
-from tiktok_accounts_gql.errors import ErrorCode
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
-from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http import answers, avatars, webhooks
 from tiktok_accounts_gql.http.authentication import Authenticator
 from tiktok_accounts_gql.http.edge import REQUEST_ID, Edge
 from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.graphql import METHODS, GraphQLEndpoint
 from tiktok_accounts_gql.http.health import livez, readyz
+from tiktok_accounts_gql.http.oauth import callback
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
-from tiktok_accounts_gql.settings import Settings, load_settings
+from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings, load_settings
 from tiktok_accounts_gql.wiring import in_background, open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -41,6 +41,9 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/graphql", GraphQLEndpoint(engine=engine, explorer=explorer).handle, methods=METHODS),
+            Route(CALLBACK_PATH, callback),
+            Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
+            Route(avatars.PATH, avatars.avatar),
             Route("/livez", livez),
             Route("/readyz", readyz),
             *(explorer.routes() if explorer else ()),
@@ -102,6 +105,4 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     del error
-    extensions = {"code": ErrorCode.NOT_FOUND, "requestId": request.scope["state"]["request_id"]}
-    body = {"errors": [{"message": "There is nothing at this path.", "extensions": extensions}]}
-    return answers.respond(body, 404, "application/json")
+    return answers.not_found(request.scope["state"]["request_id"])

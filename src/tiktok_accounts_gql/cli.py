@@ -4,16 +4,17 @@ import asyncio
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 import uvicorn
 from rich.console import Console
 
+from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated, migrate
 from tiktok_accounts_gql.demo.run import run_demo
@@ -23,10 +24,12 @@ from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.reference import configuration_page, errors_page
 from tiktok_accounts_gql.schema.build import print_contract
 from tiktok_accounts_gql.server import server_options
+from tiktok_accounts_gql.services.key_rotation import KeyRotation
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
 schema_app = typer.Typer(no_args_is_help=True, help="The contract.")
@@ -46,7 +49,7 @@ def _says_what_is_wrong(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (SettingsInvalid, NotMigrated, AppError, OSError) as error:
+        except (SettingsInvalid, NotMigrated, AppError, SealBroken, OSError) as error:
             errors.print(str(error), style="red", markup=False)
             raise typer.Exit(1) from None
 
@@ -109,15 +112,28 @@ def migrate_command() -> None:
     typer.echo("The database is up to date.")
 
 
-async def _with_database(settings: Settings, work: Callable[[Database], Any]) -> None:
+async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
     db = Database.open(settings.database_url)
     try:
-        await work(db)
+        return await work(db)
     except ServiceUnavailable:
         await asyncio.sleep(0.1)  # SQLite's thread has a last word for this loop after a connection that failed
         raise
     finally:
         await db.close()
+
+
+@app.command("rotate-keys")
+@_says_what_is_wrong
+def rotate_keys() -> None:
+    """Seal everything anew with the first of ACCOUNTS_ENCRYPTION_KEYS, while servers run; can be interrupted."""
+    settings = load_settings()
+
+    async def rotate(db: Database) -> int:
+        return await KeyRotation(db=db, sealer=Sealer(settings.keys)).run()
+
+    count = asyncio.run(_with_database(settings, rotate))
+    typer.echo(f"{count} rows were sealed anew. Keys behind the first one can go once every server has the new list.")
 
 
 @app.command()

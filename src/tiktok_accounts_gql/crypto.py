@@ -48,6 +48,11 @@ class Sealer:
         self._ciphers = {hashlib.sha256(key).digest()[:_ID_BYTES]: AESGCM(key) for key in keys}
         self._first_id = next(iter(self._ciphers))
 
+    @property
+    def key_id(self) -> bytes:
+        """Of the key that seals."""
+        return self._first_id
+
     def seal(self, secret: str, place: Place) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         data = place.associated_data(self._first_id)

@@ -4,7 +4,8 @@
 AppError                      has a code and a message for people
 ├── UserMistake               what the user can mend: `userErrors` of a payload (UserErrorCode)
 │   ├── InvalidInput · NotFound · IdempotencyKeyReused
-│   ├── ReauthorizationRequired · ScopeMissing · ConnectedElsewhere
+│   ├── AuthorizationStateInvalid · AuthorizationStateExpired · AuthorizationCodeInvalid · AuthorizationDenied
+│   ├── WrongTikTokAccount · ConnectedElsewhere · ReauthorizationRequired · ScopeMissing
 │   └── SyncFailed · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
 └── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
     └── Unauthenticated · Forbidden · BadUserInput · LimitExceeded · ServiceUnavailable
@@ -37,8 +38,12 @@ class UserErrorCode(StrEnum):
 
     NOT_FOUND = "NOT_FOUND"
     INVALID_INPUT = "INVALID_INPUT"
-    ACCOUNT_CONNECTED_ELSEWHERE = "ACCOUNT_CONNECTED_ELSEWHERE"
+    AUTHORIZATION_STATE_INVALID = "AUTHORIZATION_STATE_INVALID"
+    AUTHORIZATION_STATE_EXPIRED = "AUTHORIZATION_STATE_EXPIRED"
     AUTHORIZATION_CODE_INVALID = "AUTHORIZATION_CODE_INVALID"
+    AUTHORIZATION_DENIED = "AUTHORIZATION_DENIED"
+    WRONG_TIKTOK_ACCOUNT = "WRONG_TIKTOK_ACCOUNT"
+    ACCOUNT_CONNECTED_ELSEWHERE = "ACCOUNT_CONNECTED_ELSEWHERE"
     REAUTHORIZATION_REQUIRED = "REAUTHORIZATION_REQUIRED"
     SCOPE_MISSING = "SCOPE_MISSING"
     SYNC_FAILED = "SYNC_FAILED"
@@ -92,6 +97,30 @@ class IdempotencyKeyReused(UserMistake):
     """An earlier call had this idempotencyKey with another input."""
 
     code = UserErrorCode.IDEMPOTENCY_KEY_REUSED
+
+
+class AuthorizationStateInvalid(UserMistake):
+    """The authorization is unknown, was used, or belongs to another user. Start again."""
+
+    code = UserErrorCode.AUTHORIZATION_STATE_INVALID
+
+
+class AuthorizationStateExpired(UserMistake):
+    """The authorization was started too long ago. Start again."""
+
+    code = UserErrorCode.AUTHORIZATION_STATE_EXPIRED
+
+
+class AuthorizationDenied(UserMistake):
+    """The authorization was denied at TikTok."""
+
+    code = UserErrorCode.AUTHORIZATION_DENIED
+
+
+class WrongTikTokAccount(UserMistake):
+    """Another TikTok account was signed in than the one to reconnect."""
+
+    code = UserErrorCode.WRONG_TIKTOK_ACCOUNT
 
 
 class AuthorizationCodeInvalid(UserMistake):

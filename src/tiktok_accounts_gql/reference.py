@@ -48,6 +48,22 @@ _NO, _LATER = "No: mend the cause first.", "Yes, after `retryAfterSeconds`."
 _USER: dict[UserErrorCode, tuple[str, str]] = {
     UserErrorCode.NOT_FOUND: ("There is no such object, it was disconnected, or it belongs to somebody else.", _NO),
     UserErrorCode.INVALID_INPUT: ("An input breaks a rule in its description; `field` says which.", _NO),
+    UserErrorCode.AUTHORIZATION_STATE_INVALID: (
+        "`state` is unknown, was used, or belongs to another user.",
+        "No: begin to connect anew.",
+    ),
+    UserErrorCode.AUTHORIZATION_STATE_EXPIRED: (
+        "The authorization was started too long ago.",
+        "No: begin to connect anew.",
+    ),
+    UserErrorCode.AUTHORIZATION_DENIED: (
+        "The user said no at TikTok.",
+        "No: begin to connect anew, if the user wants to.",
+    ),
+    UserErrorCode.WRONG_TIKTOK_ACCOUNT: (
+        "The user signed in at TikTok with another account than the one to reconnect.",
+        "No: begin anew; the user has to switch accounts at TikTok.",
+    ),
     UserErrorCode.ACCOUNT_CONNECTED_ELSEWHERE: ("Another user has connected this TikTok account.", _NO),
     UserErrorCode.AUTHORIZATION_CODE_INVALID: ("TikTok refuses the authorization code.", "No: begin to connect anew."),
     UserErrorCode.REAUTHORIZATION_REQUIRED: (

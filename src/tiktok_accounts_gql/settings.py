@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError
 from tiktok_accounts_gql.crypto import KEY_BYTES
 
 PREFIX = "ACCOUNTS_"
+CALLBACK_PATH = "/oauth/tiktok/callback"
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -125,6 +126,22 @@ class Settings(BaseSettings):
         "https://www.tiktok.com/v2/auth/authorize/", description="TikTok's consent page."
     )
     tiktok_api_url: BaseUrl = Field("https://open.tiktokapis.com", description="TikTok's API.")
+    tiktok_redirect_uri: WebUrl | None = Field(
+        None,
+        description="Where TikTok sends the browser back to, as registered in its developer portal. Without it, this "
+        "server's own `/oauth/tiktok/callback` below `PUBLIC_URL`; a client that takes the redirect sets its own page.",
+    )
+    tiktok_login_platform: Literal["web", "desktop"] = Field(
+        "web", description="As which kind of app TikTok knows this one; `desktop` sends a code challenge (PKCE)."
+    )
+    tiktok_avatar_hosts: Words = Field(
+        ("*.tiktokcdn.com", "*.tiktokcdn-us.com", "*.tiktokcdn-eu.com"),
+        description="Comma-separated hosts from which pictures are fetched, by https; `*.name` stands for subdomains. "
+        "A full origin such as `http://127.0.0.1:8001` stands for itself (for a sandbox).",
+    )
+    webhook_max_age_seconds: int = Field(
+        300, ge=1, le=7 * 24 * 3600, description="How old the signature of TikTok's webhook may be."
+    )
     tiktok_timeout_seconds: float = Field(10, gt=0, le=60, description="How long one call to TikTok may take.")
     public_url: BaseUrl = Field(description="Where browsers reach this server, such as `https://accounts.example.com`.")
     environment: Environment = Field(
@@ -138,8 +155,8 @@ class Settings(BaseSettings):
     )
     allowed_origins: Words = Field(
         (),
-        description="Comma-separated origins of web pages that may call this API (CORS), such as "
-        "`https://app.example.com`.",
+        description="Comma-separated origins of web pages that may call this API (CORS) and be returned to after "
+        "connecting (`returnTo`), such as `https://app.example.com`.",
     )
     trusted_proxies: Words = Field(
         ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
@@ -153,6 +170,10 @@ class Settings(BaseSettings):
         if (self.jwt_secret is None) == (self.jwt_jwks_url is None):
             raise ValueError("JWT_SECRET: give exactly one of ACCOUNTS_JWT_SECRET and ACCOUNTS_JWT_JWKS_URL")
         return self
+
+    @property
+    def redirect_uri(self) -> str:
+        return self.tiktok_redirect_uri or f"{self.public_url}{CALLBACK_PATH}"
 
     @property
     def keys(self) -> list[bytes]:

@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import token_pairs
-from tiktok_accounts_gql.db.models import Account, AuditEvent, Snapshot, TokenPair
+from tiktok_accounts_gql.db.models import (
+    Account,
+    AuditEvent,
+    Avatar,
+    ConnectionAttempt,
+    OwedRevocation,
+    Snapshot,
+    TokenPair,
+)
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running
 
@@ -46,6 +54,34 @@ async def sealed_pairs(running: Running, viewer: str) -> list[TokenPair]:
     statement = select(TokenPair).where(col(TokenPair.viewer_id) == viewer)
     async with running.db.read() as session:
         return list(await session.scalars(statement))
+
+
+async def attempts(running: Running, viewer: str) -> list[ConnectionAttempt]:
+    statement = select(ConnectionAttempt).where(col(ConnectionAttempt.viewer_id) == viewer)
+    async with running.db.read() as session:
+        return list(await session.scalars(statement.order_by(col(ConnectionAttempt.id))))
+
+
+async def counts(running: Running, viewer: str) -> dict[str, int]:
+    """How many rows a viewer has of what connecting makes."""
+    async with running.db.read() as session:
+        return {
+            table.__tablename__: await session.scalar(
+                select(func.count()).select_from(table).where(table.viewer_id == viewer)
+            )
+            for table in (Account, TokenPair, Snapshot, Avatar, OwedRevocation)
+        }
+
+
+async def reasons(running: Running, viewer: str, action: str = "AUTHORIZATION_FAILED") -> list[str | None]:
+    """Of what failed, in order."""
+    return [
+        detail["value"]
+        for event in await events(running, viewer)
+        if event.action == action
+        for detail in event.details
+        if detail["name"] == "reason"
+    ]
 
 
 async def pair(running: Running, settings: Settings, account: Account) -> Pair:

@@ -23,7 +23,7 @@ from tiktok_accounts_gql.errors import (
     TikTokUnavailable,
 )
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.connections import Connected
+from tiktok_accounts_gql.services.connections import Connected, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -83,7 +83,7 @@ async def test_a_new_account_is_stored_as_tiktok_shows_it(
     [account] = await stored.accounts(running, viewer)
     assert (connected.reconnected, connected.account) == (False, account)
     shown = SandboxUser.of(open_id).fields(account.connected_at.timestamp())
-    for name in ("open_id", "union_id", "display_name", "username", "avatar_url", "bio_description", "is_verified"):
+    for name in ("open_id", "union_id", "display_name", "username", "bio_description", "is_verified"):
         assert getattr(account, name) == shown[name]
     for name in ("follower_count", "following_count", "likes_count", "video_count"):
         assert getattr(account, name) == shown[name]
@@ -195,10 +195,10 @@ async def test_two_connects_at_once_by_the_same_viewer_make_one_account(
 
 async def test_a_used_code_is_invalid(tiktok: TikTok, running: Running, viewer: str, open_id: str) -> None:
     code, connections = await tiktok.code(open_id), running.services.connections
-    await connections.connect(Viewer(id=viewer), code=code, redirect_uri=tiktok.redirect_uri)
+    await connections.connect(Viewer(id=viewer), Consent(code=code, redirect_uri=tiktok.redirect_uri))
     thief = f"thief-{viewer}"
     with pytest.raises(AuthorizationCodeInvalid):
-        await connections.connect(Viewer(id=thief), code=code, redirect_uri=tiktok.redirect_uri)
+        await connections.connect(Viewer(id=thief), Consent(code=code, redirect_uri=tiktok.redirect_uri))
     assert await stored.is_nothing(running, thief)
 
 
@@ -270,7 +270,7 @@ async def test_a_withdrawn_account_is_inactive_and_keeps_no_tokens(
     tiktok: TikTok, running: Running, viewer: str
 ) -> None:
     account, other = await tiktok.connect(viewer), await tiktok.connect(viewer)
-    await running.services.removals.remove(account.open_id, "1")
+    await running.services.removals.remove(account.open_id, 1, utc_now())
     kept, untouched = await stored.accounts(running, viewer)
     assert (kept.status, kept.token_expires_at, kept.disconnected_at) == ("INACTIVE", None, None)
     assert kept.last_error is not None
@@ -280,12 +280,12 @@ async def test_a_withdrawn_account_is_inactive_and_keeps_no_tokens(
 
 async def test_a_withdrawal_is_an_event_by_tiktok(api: Api, stranger: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
-    await running.services.removals.remove(account.open_id, "1")
+    await running.services.removals.remove(account.open_id, 1, utc_now())
     [edge] = (await api.data(AUDIT))["auditEvents"]["edges"]
     removed = edge["node"]
     assert (removed["actor"], removed["accountId"]) == ("TIKTOK", ids.encode(ids.Kind.ACCOUNT, account.id))
     assert removed["account"]["status"] == "INACTIVE"
-    assert removed["details"] == [{"name": "reason", "value": "1", "previousValue": None}]
+    assert removed["details"] == [{"name": "reason", "value": "The user withdrew it in TikTok.", "previousValue": None}]
     assert (await stranger.data(AUDIT))["auditEvents"]["edges"] == []
 
 
@@ -293,7 +293,7 @@ async def test_a_withdrawn_account_asks_for_a_connection_and_comes_back_by_it(
     tiktok: TikTok, running: Running, viewer: str, open_id: str
 ) -> None:
     account = await tiktok.connect(viewer, open_id)
-    await running.services.removals.remove(open_id, "1")
+    await running.services.removals.remove(open_id, 1, utc_now())
     synced = await running.services.syncing.sync(Viewer(id=viewer), account.id)
     assert synced.error is not None
     assert (synced.error.code, synced.account.status) == ("REAUTHORIZATION_REQUIRED", "INACTIVE")
@@ -306,6 +306,6 @@ async def test_a_withdrawal_of_what_nobody_connected_changes_nothing(
 ) -> None:
     await disconnect(api_of(viewer), await tiktok.connected(viewer, open_id))
     before = await stored.actions(running, viewer)
-    await running.services.removals.remove(open_id, "5")
-    await running.services.removals.remove(f"nobody-{open_id}", "5")
+    await running.services.removals.remove(open_id, 5, utc_now())
+    await running.services.removals.remove(f"nobody-{open_id}", 5, utc_now())
     assert await stored.actions(running, viewer) == before

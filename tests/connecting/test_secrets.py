@@ -26,6 +26,7 @@ from tiktok_accounts_gql.db.models import Account, OwedRevocation, TokenPair
 from tiktok_accounts_gql.errors import AuthorizationCodeInvalid
 from tiktok_accounts_gql.logs import QUIET, configure_logs
 from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.services.connections import Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
@@ -93,9 +94,9 @@ class Life:
         code = await self.tiktok.code(open_id)
         self.secrets.add(code)
         connections, viewer = self.tiktok.running.services.connections, Viewer(id=self.api.viewer)
-        connected = await connections.connect(viewer, code=code, redirect_uri=self.tiktok.redirect_uri)
+        connected = await connections.connect(viewer, Consent(code=code, redirect_uri=self.tiktok.redirect_uri))
         with pytest.raises(AuthorizationCodeInvalid):
-            await connections.connect(viewer, code=code, redirect_uri=self.tiktok.redirect_uri)
+            await connections.connect(viewer, Consent(code=code, redirect_uri=self.tiktok.redirect_uri))
         self.note(connected.account)
         return connected.account
 
@@ -189,7 +190,8 @@ async def test_a_secret_that_did_show_would_be_found(
         account_id=row.id,
         viewer_id=viewer,
         access_token=b"\x00" + encode(secret[::-1]).encode(),
-        updated_at=row.updated_at,
+        issued_at=row.updated_at,
+        expires_at=row.updated_at,
     )
     async with running.db.transaction() as session:
         session.add(sealed)

@@ -26,7 +26,7 @@ from tiktok_accounts_gql.db.models import (
 )
 
 BELONGING: list[tuple[type[SQLModel], dict[str, Any]]] = [
-    (TokenPair, {"access_token": b"sealed", "updated_at": NOON}),
+    (TokenPair, {"access_token": b"sealed", "issued_at": NOON, "expires_at": NOON}),
     (Snapshot, {"recorded_at": NOON, "hour": 0}),
     (
         OwedRevocation,
@@ -50,7 +50,7 @@ of_an_account = pytest.mark.parametrize(
 
 async def connect(db: Database, viewer: str, open_id: str) -> Account:
     async with db.transaction() as session:
-        values = accounts.names("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON}
+        values = accounts.names("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
         return await accounts.add(session, viewer, open_id=open_id, connected_at=NOON, **values)
 
 
@@ -125,7 +125,9 @@ async def test_nothing_belongs_to_an_account_that_is_not_there(
 
 async def test_an_account_moves_to_no_other_viewer_with_what_belongs_to_it(alone: Database, viewer: str) -> None:
     [row] = await store(alone, account(viewer))
-    await add(alone, TokenPair(account_id=row.id, viewer_id=viewer, access_token=b"sealed", updated_at=NOON))
+    await add(
+        alone, TokenPair(account_id=row.id, viewer_id=viewer, access_token=b"sealed", issued_at=NOON, expires_at=NOON)
+    )
     with pytest.raises(IntegrityError):
         async with alone.transaction() as session:
             await session.execute(update(Account).where(col(Account.id) == row.id).values(viewer_id="another"))

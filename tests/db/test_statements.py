@@ -2,31 +2,40 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.support.statements import Statements, counting
 from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, TokenPair
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.accounts import AccountOrder
+from tiktok_accounts_gql.services.authorizations import Callback
 from tiktok_accounts_gql.services.history import StatsGranularity
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
+from tiktok_accounts_gql.wiring import open_services
 
 Act = Callable[[TikTok, Viewer, Account], Awaitable[Any]]
 
-OWNED = "accounts|token_pairs|snapshots|audit_events|idempotency_keys|owed_revocations"
+OWNED = "accounts|token_pairs|snapshots|audit_events|idempotency_keys|owed_revocations|connection_attempts|avatars"
 USES = re.compile(rf"\b(?:FROM|UPDATE) (?:{OWNED})\b")
 NAMES_VIEWER = re.compile(r"\bviewer_id = ")
 
-# The exceptions: what TikTok tells about an account, whoever has it; and the schedule that settles everybody's debts.
+# The exceptions: what TikTok tells about an account, whoever has it; schedules that work for everybody; and
+# what is found by a secret that stands for its viewer, a `state` or a picture's link.
 OF_ALL_VIEWERS = (
     re.compile(r"FROM accounts WHERE accounts.open_id = \S+ AND accounts.disconnected_at IS NULL$"),
     re.compile(r"^UPDATE owed_revocations SET next_attempt_at=[^,]+ WHERE owed_revocations.id IN \(SELECT"),
+    re.compile(r"FROM accounts JOIN token_pairs ON \S+ = \S+ WHERE .* accounts.reauthorize_by <= "),
+    re.compile(r"FROM connection_attempts WHERE connection_attempts.state_hash = \S+$"),
+    re.compile(r"FROM avatars JOIN accounts ON .* AND avatars.content_hash = "),
 )
 
 
@@ -95,10 +104,35 @@ async def settle_debts(tiktok: TikTok, viewer: Viewer, account: Account) -> None
 
 
 async def remove(tiktok: TikTok, _viewer: Viewer, account: Account) -> None:
-    await tiktok.running.services.removals.remove(account.open_id, "withdrawn")
+    await tiktok.running.services.removals.remove(account.open_id, 1, utc_now())
+
+
+async def authorize(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    authorizations = tiktok.running.services.authorizations
+    started = await authorizations.start(viewer, return_to=None, account_id=account.id)
+    state = parse_qs(urlsplit(started.authorization_url).query)["state"][0]
+    callback = Callback(state=state, code=await tiktok.code(account.open_id))
+    assert (await authorizations.finish(callback)).connected is not None
+    assert (await authorizations.finish(callback)).connected is not None
+    assert (await authorizations.finish(Callback(state=state, error="access_denied"))).mistake is not None
+
+
+async def renew_what_ends(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    async with open_services(tiktok.settings, clock=lambda: utc_now() + timedelta(days=179)) as later:
+        assert await later.tokens.renew_ending()
+    del viewer, account
+
+
+async def show_picture(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    assert account.avatar_hash is not None
+    assert await tiktok.running.services.avatars.find(account.id, account.avatar_hash) is not None
+    del viewer
 
 
 ACTS = [
+    authorize,
+    renew_what_ends,
+    show_picture,
     list_accounts,
     read_accounts,
     sync,
@@ -143,7 +177,8 @@ async def test_no_statement_about_accounts_names_a_token(act: Act, tiktok: TikTo
 
 
 async def test_each_exception_is_a_statement_that_is_sent(tiktok: TikTok, viewer: str) -> None:
-    sent = [*await sent_by(remove, tiktok, viewer), *await sent_by(settle_debts, tiktok, viewer)]
+    acts = (remove, settle_debts, authorize, renew_what_ends, show_picture)
+    sent = [statement for act in acts for statement in await sent_by(act, tiktok, viewer)]
     for exception in OF_ALL_VIEWERS:
         assert any(exception.search(statement) for statement in sent), exception.pattern
 

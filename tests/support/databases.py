@@ -1,5 +1,8 @@
 """Databases of a test process' own."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -8,10 +11,27 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.postgres import KEY
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.migrate import migrate
 
 
 def postgres_url(config: pytest.Config) -> str:
     return config.stash[KEY]
+
+
+@asynccontextmanager
+async def own_database(backend: str, config: pytest.Config, folder: Path) -> AsyncGenerator[str]:
+    """A migrated one, gone at the end."""
+    if backend == "sqlite":
+        url = f"sqlite+aiosqlite:///{folder / 'own.db'}"
+    else:
+        url = await create_database(postgres_url(config))
+    db = Database.open(url)
+    await migrate(db)
+    await db.close()
+    yield url
+    if backend != "sqlite":
+        await drop_database(postgres_url(config), url)
 
 
 async def create_database(server_url: str) -> str:

@@ -19,7 +19,15 @@ def account(
     """An account that was connected `number` minutes before noon."""
     time = NOON - timedelta(minutes=number)
     names = accounts.names(username, display_name or f"Account {number:04}")
-    columns = {"created_at": time, "connected_at": time, "updated_at": time, "granted_scopes": [], **names, **values}
+    columns = {
+        "created_at": time,
+        "connected_at": time,
+        "updated_at": time,
+        "health_since": time,
+        "granted_scopes": [],
+        **names,
+        **values,
+    }
     return Account(viewer_id=viewer, open_id=f"open-{uuid4().hex}", **columns)
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.services.connections import Connected
+from tiktok_accounts_gql.services.connections import Connected, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, authorization_url
@@ -49,7 +49,7 @@ class TikTok:
     async def connected(self, viewer: str, open_id: str | None = None, *, scopes: str | None = None) -> Connected:
         code = await self.code(open_id or f"user-{uuid4().hex}", scopes=scopes)
         connections = self.running.services.connections
-        return await connections.connect(Viewer(id=viewer), code=code, redirect_uri=self.redirect_uri)
+        return await connections.connect(Viewer(id=viewer), Consent(code=code, redirect_uri=self.redirect_uri))
 
     async def connect(self, viewer: str, open_id: str | None = None, *, scopes: str | None = None) -> Account:
         return (await self.connected(viewer, open_id, scopes=scopes)).account

@@ -15,10 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from tiktok_accounts_gql.db.keyset import Ordering
-from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus
+from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
 from tiktok_accounts_gql.errors import NotFound
 
 _SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
+
+
+NEEDING_THE_USER = (HealthAction.RECONNECT, HealthAction.GRANT_SCOPES)
 
 
 class Taken(Exception):
@@ -49,6 +52,8 @@ class AccountFilter:
     """Conditions that all have to hold; an empty one is none."""
 
     statuses: tuple[AccountStatus, ...] = ()
+    health: tuple[HealthState, ...] = ()
+    actions: tuple[HealthAction, ...] = ()
     search: str = ""
 
 
@@ -60,6 +65,7 @@ class AccountsSummary:
     active_accounts: int
     inactive_accounts: int
     expired_accounts: int
+    accounts_needing_action: int
     total_followers: int
     total_likes: int
     total_videos: int
@@ -101,6 +107,10 @@ def _conditions(where: AccountFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if where.statuses:
         conditions.append(col(Account.status).in_(where.statuses))
+    if where.health:
+        conditions.append(col(Account.health_state).in_(where.health))
+    if where.actions:
+        conditions.append(col(Account.health_action).in_(where.actions))
     if needle := fold(where.search):
         escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         conditions.append(col(Account.search_text).like(f"%{escaped}%", escape="\\"))
@@ -126,6 +136,7 @@ async def summarize(session: AsyncSession, viewer_id: str) -> AccountsSummary:
         of(AccountStatus.ACTIVE).label("active_accounts"),
         of(AccountStatus.INACTIVE).label("inactive_accounts"),
         of(AccountStatus.EXPIRED).label("expired_accounts"),
+        func.count().filter(col(Account.health_action).in_(NEEDING_THE_USER)).label("accounts_needing_action"),
         total(Account.follower_count).label("total_followers"),
         total(Account.likes_count).label("total_likes"),
         total(Account.video_count).label("total_videos"),

@@ -38,6 +38,36 @@ class AccountStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+class HealthState(StrEnum):
+    """How well an account works."""
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    BROKEN = "BROKEN"
+
+
+class HealthReason(StrEnum):
+    """Why an account is not healthy."""
+
+    RATE_LIMITED = "RATE_LIMITED"
+    TIKTOK_UNAVAILABLE = "TIKTOK_UNAVAILABLE"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105
+    USER_REVOKED = "USER_REVOKED"
+    ACCOUNT_CLOSED = "ACCOUNT_CLOSED"
+    APP_MISCONFIGURED = "APP_MISCONFIGURED"
+
+
+class HealthAction(StrEnum):
+    """What has to be done."""
+
+    NONE = "NONE"
+    WAIT = "WAIT"
+    RECONNECT = "RECONNECT"
+    GRANT_SCOPES = "GRANT_SCOPES"
+    CONTACT_OPERATOR = "CONTACT_OPERATOR"
+
+
 class AuditAction(StrEnum):
     """What happened."""
 
@@ -45,6 +75,8 @@ class AuditAction(StrEnum):
     ACCOUNT_READ = "ACCOUNT_READ"
     SUMMARY_READ = "SUMMARY_READ"
     AUDIT_EVENTS_READ = "AUDIT_EVENTS_READ"
+    AUTHORIZATION_STARTED = "AUTHORIZATION_STARTED"
+    AUTHORIZATION_FAILED = "AUTHORIZATION_FAILED"
     AUTHORIZATION_REMOVED = "AUTHORIZATION_REMOVED"
     ACCOUNT_CONNECTED = "ACCOUNT_CONNECTED"
     ACCOUNT_RECONNECTED = "ACCOUNT_RECONNECTED"
@@ -98,6 +130,8 @@ class Account(SQLModel, table=True):
         _connected("accounts_open_id_connected_once", "open_id", unique=True),
         _connected("accounts_by_created_at", "viewer_id", "created_at DESC", "id DESC"),
         _connected("accounts_by_status", "viewer_id", "status", "created_at DESC", "id DESC"),
+        _connected("accounts_by_health", "viewer_id", "health_state", "created_at DESC", "id DESC"),
+        _connected("accounts_by_action", "viewer_id", "health_action", "created_at DESC", "id DESC"),
         _connected("accounts_by_display_name", "viewer_id", "display_name_key", "id"),
         _connected("accounts_by_username", "viewer_id", "username_key", "id"),
         _connected("accounts_by_followers", "viewer_id", "follower_count", "id"),
@@ -120,11 +154,17 @@ class Account(SQLModel, table=True):
     display_name: str = Field(sa_type=Text)
     display_name_key: str = Field(sa_type=byte_ordered(SORT_KEY_LENGTH))
     search_text: str = Field(sa_type=byte_ordered_text())
-    avatar_url: str | None = Field(default=None, sa_type=Text)
+    avatar_hash: str | None = Field(default=None, sa_type=Text)
     bio_description: str | None = Field(default=None, sa_type=Text)
     profile_url: str | None = Field(default=None, sa_type=Text)
     is_verified: bool | None = None
     status: AccountStatus = Field(default=AccountStatus.ACTIVE, sa_type=_word(AccountStatus, closed=True))
+    health_state: HealthState = Field(default=HealthState.HEALTHY, sa_type=_word(HealthState, closed=True))
+    health_reason: HealthReason | None = Field(default=None, sa_type=_word(HealthReason, closed=False))
+    health_action: HealthAction = Field(default=HealthAction.NONE, sa_type=_word(HealthAction, closed=False))
+    health_since: datetime = Field(sa_type=UtcDateTime)
+    next_retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    consecutive_failures: int = 0
     follower_count: int | None = Field(default=None, sa_type=BigInteger)
     following_count: int | None = Field(default=None, sa_type=BigInteger)
     likes_count: int | None = Field(default=None, sa_type=BigInteger)
@@ -141,7 +181,10 @@ class Account(SQLModel, table=True):
 
 
 class TokenPair(SQLModel, table=True):
-    """An account's sealed tokens: a table of its own, so that no query for accounts can load one."""
+    """An account's sealed tokens: a table of its own, so that no query for accounts can load one.
+
+    `grant_id` changes with every grant. Who renews it holds the lease; `attempted_at` stays until the outcome is known.
+    """
 
     __tablename__ = "token_pairs"
     __table_args__ = (_of_account(),)
@@ -150,7 +193,13 @@ class TokenPair(SQLModel, table=True):
     viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
     access_token: bytes = Field(sa_type=LargeBinary, repr=False)
     refresh_token: bytes | None = Field(default=None, sa_type=LargeBinary, repr=False)
-    updated_at: datetime = Field(sa_type=UtcDateTime)
+    previous_refresh_token: bytes | None = Field(default=None, sa_type=LargeBinary, repr=False)
+    grant_id: UUID = Field(default_factory=uuid7)
+    issued_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    lease_id: UUID | None = None
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    attempted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class OwedRevocation(SQLModel, table=True):
@@ -167,6 +216,68 @@ class OwedRevocation(SQLModel, table=True):
     refresh_token: bytes | None = Field(default=None, sa_type=LargeBinary, repr=False)
     next_attempt_at: datetime = Field(sa_type=UtcDateTime)
     given_up_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ConnectionAttempt(SQLModel, table=True):
+    """From the start of an authorization to its callback; `state` is stored hashed and works once.
+
+    `fingerprint` is the hash of what the callback brought, so that the same call again is known as such.
+    """
+
+    __tablename__ = "connection_attempts"
+    __table_args__ = (
+        _of_account(),
+        Index("connection_attempts_by_state", "state_hash", unique=True),
+        Index("connection_attempts_by_age", "viewer_id", "expires_at"),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
+    state_hash: bytes = Field(sa_type=LargeBinary)
+    account_id: UUID | None = None
+    return_to: str | None = Field(default=None, sa_type=Text)
+    code_verifier: bytes | None = Field(default=None, sa_type=LargeBinary, repr=False)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
+    error: str | None = Field(default=None, sa_type=Text)
+    connected_account_id: UUID | None = None
+    reconnected: bool | None = None
+
+
+class WebhookEvent(SQLModel, table=True):
+    """What TikTok told us, once: the key is the hash of the body. It is processed after it is stored."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (
+        Index(
+            "webhook_events_waiting",
+            "received_at",
+            postgresql_where=text("processed_at IS NULL"),
+            sqlite_where=text("processed_at IS NULL"),
+        ),
+    )
+
+    body_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    body: bytes = Field(sa_type=LargeBinary)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    processed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Avatar(SQLModel, table=True):
+    """A copy of an account's picture, by the hash of its content."""
+
+    __tablename__ = "avatars"
+    __table_args__ = (_of_account(),)
+
+    account_id: UUID = Field(primary_key=True)
+    content_hash: str = Field(sa_column=Column(Text, primary_key=True))
+    viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
+    media_type: str = Field(sa_type=Text)
+    content: bytes = Field(sa_type=LargeBinary, repr=False)
+    source: str | None = Field(default=None, sa_type=Text)
+    stored_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class Snapshot(SQLModel, table=True):

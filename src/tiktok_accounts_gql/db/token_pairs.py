@@ -1,15 +1,18 @@
 """Statements about sealed tokens: the only ones that load any."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.crypto import Place
-from tiktok_accounts_gql.db.models import TokenPair
+from tiktok_accounts_gql.db.clock import FromNow
+from tiktok_accounts_gql.db.models import Account, AccountStatus, TokenPair
 
 
 def place(account_id: UUID, column: str) -> Place:
@@ -17,29 +20,69 @@ def place(account_id: UUID, column: str) -> Place:
 
 
 async def find(session: AsyncSession, viewer_id: str, account_id: UUID) -> TokenPair | None:
-    owned = select(TokenPair).where(col(TokenPair.viewer_id) == viewer_id, col(TokenPair.account_id) == account_id)
-    return (await session.scalars(owned)).one_or_none()
+    owned = select(TokenPair).where(*_owned(viewer_id, account_id))
+    return (await session.scalars(owned, execution_options={"populate_existing": True})).one_or_none()
 
 
-async def save(
-    session: AsyncSession,
-    viewer_id: str,
-    account_id: UUID,
-    *,
-    access_token: bytes,
-    refresh_token: bytes | None,
-    now: datetime,
+async def replace(session: AsyncSession, pair: TokenPair) -> None:
+    """In place of whatever the account had."""
+    await erase(session, pair.viewer_id, pair.account_id)
+    await session.execute(insert(TokenPair).values(**pair.model_dump()))
+
+
+async def rotate(session: AsyncSession, viewer_id: str, account_id: UUID, *, grant_id: UUID, **values: Any) -> bool:
+    """The next grant's columns, if this grant is still the stored one; ends any lease."""
+    current = (*_owned(viewer_id, account_id), col(TokenPair.grant_id) == grant_id)
+    ended = {"grant_id": uuid7(), "lease_id": None, "lease_until": None, "attempted_at": None}
+    rotated = update(TokenPair).where(*current).values(**values, **ended).returning(col(TokenPair.account_id))
+    return await session.scalar(rotated) is not None
+
+
+async def lease(session: AsyncSession, viewer_id: str, pair: TokenPair, *, lease_id: UUID, seconds: float) -> bool:
+    """The right to renew this grant, for so long by the database's clock; it notes the attempt as well."""
+    same = col(TokenPair.grant_id) == pair.grant_id
+    known = col(TokenPair.attempted_at).is_not_distinct_from(pair.attempted_at)
+    free = or_(col(TokenPair.lease_until).is_(None), col(TokenPair.lease_until) <= FromNow())
+    taken = (
+        update(TokenPair)
+        .where(*_owned(viewer_id, pair.account_id), same, known, free)
+        .values(lease_id=lease_id, lease_until=FromNow(seconds), attempted_at=FromNow())
+        .returning(col(TokenPair.account_id))
+    )
+    return await session.scalar(taken, execution_options={"synchronize_session": False}) is not None
+
+
+async def release(
+    session: AsyncSession, viewer_id: str, account_id: UUID, *, lease_id: UUID, attempted_at: datetime | None
 ) -> None:
-    """Replaces what is stored; without a new refresh token the stored one stays."""
-    owned = (col(TokenPair.viewer_id) == viewer_id, col(TokenPair.account_id) == account_id)
-    new: dict[str, Any] = {"access_token": access_token, "updated_at": now}
-    if refresh_token is not None:
-        new["refresh_token"] = refresh_token
-    replaced = update(TokenPair).where(*owned).values(new).returning(col(TokenPair.account_id))
-    if await session.scalar(replaced) is None:
-        session.add(TokenPair(account_id=account_id, viewer_id=viewer_id, **new))
+    """After a failure. `attempted_at` stays where nobody knows whether TikTok did it; None where it did not."""
+    held = (*_owned(viewer_id, account_id), col(TokenPair.lease_id) == lease_id)
+    values = {"lease_id": None, "lease_until": None, "attempted_at": attempted_at}
+    await session.execute(update(TokenPair).where(*held).values(**values))
 
 
 async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None:
-    owned = (col(TokenPair.viewer_id) == viewer_id, col(TokenPair.account_id) == account_id)
-    await session.execute(delete(TokenPair).where(*owned))
+    await session.execute(delete(TokenPair).where(*_owned(viewer_id, account_id)))
+
+
+async def list_ending(
+    session: AsyncSession, *, before: datetime, issued_before: datetime, limit: int
+) -> Sequence[Account]:
+    """Accounts of all viewers, for the schedule: active ones whose authorization ends soon and was not renewed lately."""
+    statement = (
+        select(Account)
+        .join(TokenPair, col(TokenPair.account_id) == col(Account.id))
+        .where(
+            col(Account.disconnected_at).is_(None),
+            col(Account.status) == AccountStatus.ACTIVE,
+            col(Account.reauthorize_by) <= before,
+            col(TokenPair.issued_at) <= issued_before,
+        )
+        .order_by(col(Account.reauthorize_by))
+        .limit(limit)
+    )
+    return (await session.scalars(statement)).all()
+
+
+def _owned(viewer_id: str, account_id: UUID) -> tuple[Any, Any]:
+    return col(TokenPair.viewer_id) == viewer_id, col(TokenPair.account_id) == account_id

@@ -62,7 +62,7 @@ async def _prepare(folder: Folder, settings: Settings, sandbox: Sandbox) -> None
     async with open_services(settings) as running:
         await migrate(running.db)
         if not folder.seeded:
-            await Seeder(running, sandbox, settings).seed()
+            await Seeder(running, sandbox).seed()
     folder.mark_seeded()
 
 

@@ -3,21 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import accounts, snapshots
 from tiktok_accounts_gql.db.models import Account, Snapshot
+from tiktok_accounts_gql.services.authorizations import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.client import authorization_url
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.tiktok.sandbox.users import SandboxUser
 from tiktok_accounts_gql.wiring import Running
 
 VIEWERS = {"alice": 60, "bob": 3, "carol": 0}
 HISTORY_DAYS = 400
+WITHDRAWN_BY_USER = 1
 EXPIRED_EVERY = 9
 INACTIVE_EVERY = 13
 FEWER_SCOPES_EVERY = 11
@@ -40,10 +41,9 @@ class Planned:
 class Seeder:
     """Fills an empty database."""
 
-    def __init__(self, running: Running, sandbox: Sandbox, settings: Settings) -> None:
+    def __init__(self, running: Running, sandbox: Sandbox) -> None:
         self._running = running
         self._sandbox = sandbox
-        self._settings = settings
         self._now = datetime.now(UTC)
 
     async def seed(self) -> None:
@@ -56,21 +56,13 @@ class Seeder:
 
     async def _connect(self, browser: httpx.AsyncClient, planned: Planned) -> Account:
         """As a browser would: to the consent page, and back with a code."""
-        redirect_uri = f"{self._settings.public_url}/oauth/tiktok/callback"
-        url = authorization_url(
-            authorize_url=self._settings.tiktok_authorize_url,
-            client_key=self._settings.tiktok_client_key,
-            redirect_uri=redirect_uri,
-            scopes=self._settings.tiktok_scopes,
-            state="demo",
-        )
+        authorizations = self._running.services.authorizations
+        started = await authorizations.start(planned.viewer, return_to=None, account_id=None)
         consent = {"sandbox_user": planned.open_id, **({"sandbox_scopes": planned.scopes} if planned.scopes else {})}
-        answer = await browser.get(httpx.URL(url).copy_merge_params(consent))
-        code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
-        connected = await self._running.services.connections.connect(
-            planned.viewer, code=code, redirect_uri=redirect_uri
-        )
-        return connected.account
+        answer = await browser.get(httpx.URL(started.authorization_url).copy_merge_params(consent))
+        brought = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+        callback = Callback(state=brought["state"], code=brought["code"])
+        return (await authorizations.finish(callback, planned.viewer)).outcome().account
 
     async def _write_past(self, account: Account, planned: Planned) -> None:
         days = HISTORY_DAYS - planned.number * 6
@@ -88,7 +80,7 @@ class Seeder:
             await self._running.services.syncing.sync(planned.viewer, account.id)
         elif planned.number % INACTIVE_EVERY == INACTIVE_EVERY - 1:
             self._sandbox.state.revoke_grant(planned.open_id)
-            await self._running.services.removals.remove(planned.open_id, "The user withdrew it in TikTok.")
+            await self._running.services.removals.remove(planned.open_id, WITHDRAWN_BY_USER, utc_now())
 
 
 def _plan() -> Iterator[Planned]:

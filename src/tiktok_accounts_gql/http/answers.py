@@ -37,6 +37,12 @@ def refusal(
     return respond(body, status, media_type, headers)
 
 
+def not_found(request_id: str) -> Response:
+    """The answer where nothing is."""
+    extensions = {"code": ErrorCode.NOT_FOUND, "requestId": request_id}
+    return respond({"errors": [{"message": "There is nothing at this path.", "extensions": extensions}]}, 404, JSON)
+
+
 def unexpected(error: Exception, request_id: str) -> Response:
     """The answer where even the edge failed."""
     extensions = {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _logged(error), "requestId": request_id}

@@ -43,7 +43,7 @@ async def read_request(request: Request) -> GraphQLRequest:
         _refuse_cross_site(request)
         return _from(_query_parameters(request), "GET")
     _refuse_other_types(request)
-    return _from(_json(await _body(request)), "POST")
+    return _from(_json(await read_body(request)), "POST")
 
 
 def _refuse_cross_site(request: Request) -> None:
@@ -76,7 +76,8 @@ def _query_parameters(request: Request) -> dict[str, Any]:
     return parameters
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """64 KiB at most. Raises BodyTooLarge and BadUserInput."""
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
         raise BodyTooLarge
     body = bytearray()

@@ -68,6 +68,14 @@ def missing_scopes(root: strawberry.Parent[Account], info: Info) -> list[str]:
     return [scope for scope in info.context.services.scopes if scope not in root.granted_scopes]
 
 
+def avatar_url(root: strawberry.Parent[Account], info: Info) -> str | None:
+    return ids.avatar_link(info.context.services.public_url, root.id, root.avatar_hash)
+
+
+def health(root: strawberry.Parent[Account]) -> Account:
+    return root
+
+
 async def stats_history(
     root: strawberry.Parent[Account],
     info: Info,

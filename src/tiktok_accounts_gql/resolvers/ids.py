@@ -51,4 +51,9 @@ def input_account_key(global_id: str, *field: str) -> UUID:
     return key or NOBODYS
 
 
+def avatar_link(public_url: str, account: UUID, content_hash: str | None) -> str | None:
+    """Where `http/avatars.py` serves it."""
+    return None if content_hash is None else f"{public_url}/avatars/{encode(Kind.ACCOUNT, account)}/{content_hash}"
+
+
 NOBODYS = UUID(int=0)  # the id of something else leads to no account, as an unknown one does

@@ -10,9 +10,17 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
-from tiktok_accounts_gql.db.models import AccountStatus, AuditAction, AuditActor
+from tiktok_accounts_gql.db.models import (
+    AccountStatus,
+    AuditAction,
+    AuditActor,
+    HealthAction,
+    HealthReason,
+    HealthState,
+)
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.accounts import AccountOrder
+from tiktok_accounts_gql.services.authorizations import Callback
 from tiktok_accounts_gql.services.history import StatsGranularity
 
 AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
@@ -25,9 +33,9 @@ class OrderDirection(StrEnum):
     DESC = "DESC"
 
 
-def describe(enum: AnyEnum, description: str, values: Mapping[str, str]) -> AnyEnum:
+def describe(enum: AnyEnum, description: str, values: Mapping[str, str], *, name: str | None = None) -> AnyEnum:
     """Makes a GraphQL enum of one that knows nothing of GraphQL."""
-    described: AnyEnum = strawberry.enum(enum, description=description)
+    described: AnyEnum = strawberry.enum(enum, name=name, description=description)
     definition: StrawberryEnumDefinition = described.__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
         value.description = values[value.name]
@@ -36,12 +44,48 @@ def describe(enum: AnyEnum, description: str, values: Mapping[str, str]) -> AnyE
 
 describe(
     AccountStatus,
-    "Whether an account can be used.",
+    "Whether an account can be used. It follows from `health`; clients that show what to do read `health`.",
     {
-        "ACTIVE": "Authorized.",
-        "INACTIVE": "Connected, but TikTok withdrew the authorization or closed the account.",
+        "ACTIVE": "Authorized. Healthy, or degraded for now.",
+        "INACTIVE": "Connected, but TikTok withdrew the authorization or closed the account. `health.reason` says which.",
         "EXPIRED": "The authorization ran out or can no longer be renewed: the user has to reconnect.",
     },
+)
+describe(
+    HealthState,
+    "How well an account works.",
+    {
+        "HEALTHY": "Everything asked for can be read.",
+        "DEGRADED": "Failing for now and retried by itself, or a scope is missing. `status` is ACTIVE.",
+        "BROKEN": "Only the user, or the operator, can mend it.",
+    },
+    name="AccountHealthState",
+)
+describe(
+    HealthReason,
+    "Why an account is not healthy. More reasons may come: treat an unknown one by `action`.",
+    {
+        "RATE_LIMITED": "TikTok asks for fewer requests. DEGRADED, ACTIVE.",
+        "TIKTOK_UNAVAILABLE": "TikTok does not answer, or not as documented. DEGRADED, ACTIVE.",
+        "SCOPE_MISSING": "The user did not grant a scope that this API asks for. DEGRADED, ACTIVE.",
+        "TOKEN_EXPIRED": "The authorization ran out or TikTok refuses to renew it. BROKEN, EXPIRED.",
+        "USER_REVOKED": "The authorization was withdrawn at TikTok. BROKEN, INACTIVE.",
+        "ACCOUNT_CLOSED": "TikTok deleted, banned or restricted the account. BROKEN, INACTIVE.",
+        "APP_MISCONFIGURED": "TikTok refuses this server's own credentials: no account is to blame. DEGRADED, ACTIVE.",
+    },
+    name="AccountHealthReason",
+)
+describe(
+    HealthAction,
+    "What has to be done. More actions may come: treat an unknown one as CONTACT_OPERATOR.",
+    {
+        "NONE": "Nothing.",
+        "WAIT": "Nothing: it is retried at `nextRetryAt`.",
+        "RECONNECT": "Call `startAccountAuthorization` with this account's id.",
+        "GRANT_SCOPES": "As RECONNECT, and the user has to tick what `missingScopes` lists.",
+        "CONTACT_OPERATOR": "Only whoever runs this server can mend it.",
+    },
+    name="AccountHealthAction",
 )
 describe(
     AccountOrderField,
@@ -82,6 +126,8 @@ describe(
         "ACCOUNT_READ": "One account was read.",
         "SUMMARY_READ": "The totals were read.",
         "AUDIT_EVENTS_READ": "The audit log was read.",
+        "AUTHORIZATION_STARTED": "The user was sent to TikTok.",
+        "AUTHORIZATION_FAILED": "The user came back from TikTok without an account being connected.",
         "AUTHORIZATION_REMOVED": "TikTok told us that the authorization is gone.",
         "ACCOUNT_CONNECTED": "An account was connected for the first time.",
         "ACCOUNT_RECONNECTED": "An account was connected again.",
@@ -110,6 +156,10 @@ _ANY = "Any of these."
 @strawberry.input(name="AccountFilter", description=_CONDITIONS)
 class AccountFilterInput:
     status: list[AccountStatus] | None = strawberry.field(default=None, description=_ANY)
+    health: list[HealthState] | None = strawberry.field(default=None, description="Any of these states.")
+    action: list[HealthAction] | None = strawberry.field(
+        default=None, description="Any of these actions, such as RECONNECT."
+    )
     search: str | None = strawberry.field(
         default=None,
         description="Part of the username or display name, in any case. 100 characters at most; %, _ and the backslash "
@@ -117,7 +167,12 @@ class AccountFilterInput:
     )
 
     def understood(self) -> AccountFilter:
-        return AccountFilter(statuses=tuple(self.status or ()), search=self.search or "")
+        return AccountFilter(
+            statuses=tuple(self.status or ()),
+            health=tuple(self.health or ()),
+            actions=tuple(self.action or ()),
+            search=self.search or "",
+        )
 
 
 @strawberry.input(
@@ -170,3 +225,27 @@ class DisconnectAccountInput:
         description="Makes a repeated call safe for 24 hours: the same key with the same input answers as the first "
         "call did, with another input it is refused. 1 to 255 characters, best a UUID.",
     )
+
+
+@strawberry.input(description="What to authorize.")
+class StartAccountAuthorizationInput:
+    return_to: str | None = strawberry.field(
+        default=None,
+        description="Where the browser goes in the end. Its origin must be on the server's list. The server's callback "
+        "adds `accountId`, or `error` with a UserErrorCode, to its query.",
+    )
+    account_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Reconnect this account: any other TikTok account is refused."
+    )
+
+
+@strawberry.input(description="What TikTok's redirect brought.")
+class ConnectAccountInput:
+    state: str = strawberry.field(description="TikTok's `state`, unchanged.")
+    code: str | None = strawberry.field(default=None, description="TikTok's `code`, URL-decoded.")
+    error: str | None = strawberry.field(
+        default=None, description="TikTok's `error`, when it sent one in place of `code`."
+    )
+
+    def understood(self) -> Callback:
+        return Callback(state=self.state, code=self.code, error=self.error)

@@ -15,6 +15,9 @@ class Refused:
     account: None = None
     synced_at: None = None
     disconnected_account_id: None = None
+    authorization_url: None = None
+    expires_at: None = None
+    reconnected: None = None
 
 
 def success(root: strawberry.Parent[object]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 from graphql import GraphQLResolveInfo
 
-from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
@@ -41,6 +41,21 @@ class AccountGrowth:
 
 
 @strawberry.type(
+    description="Whether the account works, and what to do if it does not. A passing failure never shows as a broken "
+    "connection."
+)
+class AccountHealth:
+    health_state: HealthState = strawberry.field(name="state", description="In one word.")
+    health_reason: HealthReason | None = strawberry.field(
+        name="reason", description="Why it is not healthy; null when it is."
+    )
+    health_since: datetime = strawberry.field(name="since", description="Since when `state` is what it is.")
+    health_action: HealthAction = strawberry.field(name="action", description="Who has to do what.")
+    next_retry_at: datetime | None = strawberry.field(description="When the next attempt is due by itself.")
+    consecutive_failures: int = strawberry.field(description="Failed syncs since the last one that worked.")
+
+
+@strawberry.type(
     description="A TikTok account that a user has connected. Disconnected and connected again, it keeps its id."
 )
 class TikTokAccount(Node):
@@ -55,12 +70,17 @@ class TikTokAccount(Node):
         description="The name shown on TikTok. Until it was read once, the beginning of `tiktokUserId`."
     )
     avatar_url: str | None = strawberry.field(
-        description="TikTok's link to the picture as of the last sync. TikTok signs it and lets it expire."
+        resolver=account_resolvers.avatar_url,
+        description="An absolute https link to a copy of the picture. It works in an `img` tag, without a token, until "
+        "the account is disconnected, and changes when the picture does.",
     )
     bio_description: str | None = strawberry.field(description=_NO_PROFILE)
     profile_url: str | None = strawberry.field(description=f"The profile's page on TikTok. {_NO_PROFILE}")
     is_verified: bool | None = strawberry.field(description=f"Whether TikTok shows a badge. {_NO_PROFILE}")
     status: Status = strawberry.field(description="In one word.")
+    health = strawberry.field(
+        resolver=account_resolvers.health, graphql_type=AccountHealth, description="In full, with what to do."
+    )
     follower_count: BigInt | None = strawberry.field(
         description="Null while the scope `user.info.stats` is not granted or the first sync is not done."
     )
@@ -83,7 +103,7 @@ class TikTokAccount(Node):
     reauthorize_by: datetime | None = strawberry.field(description="When the user has to reconnect at the latest.")
     last_error: str | None = strawberry.field(
         description="The last failure, as an English sentence of this API for people to read; null when the last sync "
-        "worked."
+        "worked. Programs read `health.reason`."
     )
     created_at: datetime = strawberry.field(description="When it was connected for the first time.")
     connected_at: datetime = strawberry.field(description="When it was last connected.")
@@ -125,6 +145,9 @@ class AccountsSummary:
     active_accounts: int = strawberry.field(description="Those with the status ACTIVE.")
     inactive_accounts: int = strawberry.field(description="Those with the status INACTIVE.")
     expired_accounts: int = strawberry.field(description="Those with the status EXPIRED.")
+    accounts_needing_action: int = strawberry.field(
+        description="Those whose `health.action` is RECONNECT or GRANT_SCOPES."
+    )
     total_followers: BigInt = strawberry.field(description=_KNOWN)
     total_likes: BigInt = strawberry.field(description=_KNOWN)
     total_videos: BigInt = strawberry.field(description=_KNOWN)

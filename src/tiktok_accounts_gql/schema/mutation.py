@@ -3,7 +3,14 @@
 import strawberry
 
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
-from tiktok_accounts_gql.schema.payloads import DisconnectAccountPayload, SyncAccountPayload, UserErrors
+from tiktok_accounts_gql.resolvers import authorizations as authorization_resolvers
+from tiktok_accounts_gql.schema.payloads import (
+    ConnectAccountPayload,
+    DisconnectAccountPayload,
+    StartAccountAuthorizationPayload,
+    SyncAccountPayload,
+    UserErrors,
+)
 
 
 @strawberry.type(
@@ -11,6 +18,23 @@ from tiktok_accounts_gql.schema.payloads import DisconnectAccountPayload, SyncAc
     "and leaves the others' answers."
 )
 class Mutation:
+    start_account_authorization = strawberry.field(
+        resolver=authorization_resolvers.start,
+        graphql_type=StartAccountAuthorizationPayload | None,
+        extensions=[UserErrors()],
+        description="Step 1 of connecting or reconnecting an account: where to send the user's browser. Codes: "
+        "INVALID_INPUT, NOT_FOUND.",
+    )
+    connect_account = strawberry.field(
+        resolver=authorization_resolvers.connect,
+        graphql_type=ConnectAccountPayload | None,
+        extensions=[UserErrors()],
+        description="Step 2, for clients that receive TikTok's redirect themselves; the server's own callback does the "
+        "same. The same call repeated answers as the first did. Codes: INVALID_INPUT, AUTHORIZATION_STATE_INVALID, "
+        "AUTHORIZATION_STATE_EXPIRED, AUTHORIZATION_CODE_INVALID, AUTHORIZATION_DENIED, WRONG_TIKTOK_ACCOUNT, "
+        "ACCOUNT_CONNECTED_ELSEWHERE, SCOPE_MISSING, TIKTOK_RATE_LIMITED, TIKTOK_UNAVAILABLE, SYNC_FAILED, "
+        "APP_MISCONFIGURED.",
+    )
     disconnect_account = strawberry.field(
         resolver=account_resolvers.disconnect_account,
         graphql_type=DisconnectAccountPayload | None,

@@ -25,6 +25,10 @@ describe(
     {
         "NOT_FOUND": "There is no such object, it was disconnected, or it belongs to somebody else.",
         "INVALID_INPUT": "An input breaks a rule in its description; `field` says which.",
+        "AUTHORIZATION_STATE_INVALID": "`state` is unknown, was used, or belongs to another user: start again.",
+        "AUTHORIZATION_STATE_EXPIRED": "Too long ago: start again.",
+        "AUTHORIZATION_DENIED": "The user said no at TikTok.",
+        "WRONG_TIKTOK_ACCOUNT": "The user signed in at TikTok with another account than the one to reconnect.",
         "ACCOUNT_CONNECTED_ELSEWHERE": "Another user of this API has connected this TikTok account.",
         "AUTHORIZATION_CODE_INVALID": "TikTok refuses the code: start again.",
         "REAUTHORIZATION_REQUIRED": "TikTok no longer accepts this account's authorization: reconnect.",
@@ -60,7 +64,7 @@ class UserError:
     )
 
 
-@strawberry.type(description="The account as it is now, also after a failure.")
+@strawberry.type(description="The account as it is now, also after a failure: then with its new `health`.")
 class SyncAccountPayload:
     account: TikTokAccount | None = strawberry.field(description="Null only if there is no such account.")
     success: bool = strawberry.field(
@@ -78,6 +82,30 @@ class DisconnectAccountPayload:
     disconnected_account_id: strawberry.ID | None = strawberry.field(
         resolver=account_resolvers.disconnected_account_id,
         description="For the client's cache to evict as a TikTokAccount; null if there are errors.",
+    )
+    user_errors = strawberry.field(
+        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
+    )
+    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+
+
+@strawberry.type(description="Where to send the user's browser.")
+class StartAccountAuthorizationPayload:
+    authorization_url: str | None = strawberry.field(
+        description="TikTok's consent page. It works once and only for this user; null if there are errors."
+    )
+    expires_at: datetime | None = strawberry.field(description="When `authorizationUrl` stops working.")
+    user_errors = strawberry.field(
+        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
+    )
+    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+
+
+@strawberry.type(description="The account that is connected now.")
+class ConnectAccountPayload:
+    account: TikTokAccount | None = strawberry.field(description="Null if there are errors.")
+    reconnected: bool | None = strawberry.field(
+        description="Whether the account had been connected before; null if there are errors."
     )
     user_errors = strawberry.field(
         resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, token_pairs
+from tiktok_accounts_gql.db import accounts, avatars, token_pairs
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField, AccountsSummary
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, OwedRevocation
@@ -111,7 +111,14 @@ class AccountService:
         now = self._clock()
         account = await accounts.get(session, viewer.id, account_id, lock=True)
         owed = await self._revocations.owe(session, account)
-        gone = {"disconnected_at": now, "updated_at": now, "token_expires_at": None, "reauthorize_by": None}
+        gone = {
+            "disconnected_at": now,
+            "updated_at": now,
+            "token_expires_at": None,
+            "reauthorize_by": None,
+            "avatar_hash": None,
+        }
         await accounts.change(session, viewer.id, account_id, **gone)
         await token_pairs.erase(session, viewer.id, account_id)
+        await avatars.erase(session, viewer.id, account_id)
         return owed

@@ -4,20 +4,27 @@ from dataclasses import dataclass
 
 from tiktok_accounts_gql.services.accounts import AccountService
 from tiktok_accounts_gql.services.audit import AuditService
+from tiktok_accounts_gql.services.authorizations import AuthorizationService
+from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.syncing import SyncService
+from tiktok_accounts_gql.services.webhooks import WebhookService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What resolvers and commands call; `scopes` are those that this server asks for."""
+    """What resolvers and commands call; `scopes` are those that this server asks for, `public_url` is where browsers reach it."""
 
     accounts: AccountService
     audit: AuditService
+    authorizations: AuthorizationService
+    avatars: AvatarService
     connections: ConnectionService
     history: HistoryService
     removals: RemovalService
     syncing: SyncService
+    webhooks: WebhookService
     scopes: tuple[str, ...]
+    public_url: str

@@ -1,22 +1,44 @@
 """Connecting accounts: from an authorization code to a stored account."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
+
+import structlog
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, snapshots
+from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
 from tiktok_accounts_gql.db.accounts import Taken
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
-from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, ConnectedElsewhere
-from tiktok_accounts_gql.services import readings
+from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor
+from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, ConnectedElsewhere, ScopeMissing, WrongTikTokAccount
+from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError
-from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant
+from tiktok_accounts_gql.tiktok.pictures import Picture
+from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, TikTokUser, TokenGrant
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What TikTok's redirect brought, and what it was asked for.
+
+    `account_id`: the only account that is wanted. `attempt_id`: the connection attempt that ends with this.
+    """
+
+    code: str = field(repr=False)
+    redirect_uri: str
+    code_verifier: str | None = field(default=None, repr=False)
+    account_id: UUID | None = None
+    attempt_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,46 +47,112 @@ class Connected:
     reconnected: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What a grant opened: nothing if TikTok did not answer."""
+
+    grant: TokenGrant
+    user: TikTokUser | None
+    picture: Picture | None
+
+
 class ConnectionService:
     """Obtains the owner's grant, and stores what it opens."""
 
     def __init__(
-        self, *, db: Database, tiktok: TikTokClient, tokens: TokenService, audit: AuditService, clock: Clock
+        self,
+        *,
+        db: Database,
+        tiktok: TikTokClient,
+        tokens: TokenService,
+        audit: AuditService,
+        avatars: AvatarService,
+        scopes: Collection[str],
+        clock: Clock,
     ) -> None:
+        """`scopes`: those that are asked for."""
         self._db = db
         self._tiktok = tiktok
         self._tokens = tokens
         self._audit = audit
+        self._avatars = avatars
+        self._scopes = frozenset(scopes)
         self._clock = clock
 
-    async def connect(self, viewer: Viewer, *, code: str, redirect_uri: str) -> Connected:
+    async def connect(self, viewer: Viewer, consent: Consent) -> Connected:
         """Exchanges the code, reads the account and stores it; one that was connected before comes back as it was.
 
         An account that cannot be read for now is connected all the same: its first sync will read it.
-        Raises AuthorizationCodeInvalid, ConnectedElsewhere, TikTokRateLimited, TikTokUnavailable, AppMisconfigured.
+        Raises AuthorizationCodeInvalid, WrongTikTokAccount, ConnectedElsewhere, ScopeMissing, TikTokRateLimited,
+        TikTokUnavailable, AppMisconfigured.
         """
-        grant = await self._exchange(code, redirect_uri)
-        user = await self._read(grant)
+        grant = await self._exchange(consent)
+        if BASIC_SCOPE not in self._granted(grant):
+            await self._give_back(grant)
+            raise ScopeMissing
+        if not await self._is_wanted(viewer, consent, grant):
+            await self._give_back(grant)
+            raise WrongTikTokAccount
+        reading = await self._read(viewer, grant)
         try:
-            return await self._store(viewer, grant, user)
+            return await self._store(viewer, consent, reading)
         except Taken:
             if not await self._is_mine(viewer, grant.open_id):
+                await self._give_back(grant)
                 raise ConnectedElsewhere from None
-        return await self._store(viewer, grant, user)  # the same viewer connected it at the same moment
+        return await self._store(viewer, consent, reading)  # the same viewer connected it at the same moment
 
-    async def _exchange(self, code: str, redirect_uri: str) -> TokenGrant:
+    async def _exchange(self, consent: Consent) -> TokenGrant:
         try:
-            return await self._tiktok.exchange_code(code=code, redirect_uri=redirect_uri)
+            return await self._tiktok.exchange_code(
+                code=consent.code, redirect_uri=consent.redirect_uri, code_verifier=consent.code_verifier
+            )
         except InvalidGrant:
             raise AuthorizationCodeInvalid from None
         except TikTokError as error:
             raise user_mistake(error) from error
 
-    async def _read(self, grant: TokenGrant) -> TikTokUser | None:
+    def _granted(self, grant: TokenGrant) -> frozenset[str]:
+        return self._scopes if grant.scopes is None else grant.scopes
+
+    async def _is_wanted(self, viewer: Viewer, consent: Consent, grant: TokenGrant) -> bool:
+        if consent.account_id is None:
+            return True
+        async with self._db.read() as session:
+            found = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
+        return found is not None and found.id == consent.account_id
+
+    async def _give_back(self, grant: TokenGrant) -> None:
+        """A grant that is of no use here. TikTok may have ended the account's earlier one for it: whoever has the
+        account connected gets it. If nobody has, it is revoked.
+        """
+        async with self._db.read() as session:
+            connected = await accounts.list_connected_by_open_id(session, grant.open_id)
+        for account in connected:
+            await self._hand_over(account, grant)
+        if not connected:
+            try:
+                await self._tiktok.revoke(grant.access_token)
+            except TikTokError as error:
+                log.warning("grant not given back", reason=error.message, log_id=error.log_id)
+
+    async def _hand_over(self, account: Account, grant: TokenGrant) -> None:
+        system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
+        async with self._db.transaction() as session:
+            current = await accounts.get(session, account.viewer_id, account.id, lock=True)
+            await self._tokens.store(session, current, grant)
+            lifetimes = self._tokens.lifetimes(grant)
+            await accounts.change(session, account.viewer_id, account.id, **lifetimes)
+            await self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
+
+    async def _read(self, viewer: Viewer, grant: TokenGrant) -> _Reading:
+        async with self._db.read() as session:
+            earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
         try:
-            return await self._tiktok.user_info(grant.access_token, scopes=grant.scopes or ())
+            user = await self._tiktok.user_info(grant.access_token, scopes=self._granted(grant))
         except TikTokError:
-            return None
+            return _Reading(grant=grant, user=None, picture=None)
+        return _Reading(grant=grant, user=user, picture=await self._avatars.fetch(earlier, user))
 
     async def _is_mine(self, viewer: Viewer, open_id: str) -> bool:
         """Now, that is: the viewer may have left it, and another one may have connected it since."""
@@ -72,26 +160,35 @@ class ConnectionService:
             account = await accounts.find_by_open_id(session, viewer.id, open_id)
         return account is not None and account.disconnected_at is None
 
-    async def _store(self, viewer: Viewer, grant: TokenGrant, user: TikTokUser | None) -> Connected:
+    async def _store(self, viewer: Viewer, consent: Consent, reading: _Reading) -> Connected:
+        grant = reading.grant
         async with self._db.transaction() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
-            values = self._columns(grant, user, earlier)
+            values = self._columns(reading, earlier)
             if earlier is None:
                 account = await accounts.add(session, viewer.id, open_id=grant.open_id, **values)
             else:
                 account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
-            await self._tokens.save(session, account, grant)
-            if user is not None:
+            await self._tokens.store(session, account, grant)
+            if pictured := await self._avatars.store(session, account, reading.picture):
+                account = await accounts.change(session, viewer.id, account.id, **pictured)
+            if reading.user is not None:
                 await snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])
             await self._record(session, viewer, account, reconnected=earlier is not None)
+            if consent.attempt_id is not None:
+                outcome = {"connected_account_id": account.id, "reconnected": earlier is not None}
+                await connection_attempts.end(session, viewer.id, consent.attempt_id, **outcome)
         return Connected(account=account, reconnected=earlier is not None)
 
-    def _columns(self, grant: TokenGrant, user: TikTokUser | None, earlier: Account | None) -> dict[str, Any]:
+    def _columns(self, reading: _Reading, earlier: Account | None) -> dict[str, Any]:
         now = self._clock()
+        grant = reading.grant
         names = {} if earlier else accounts.names(None, readings.placeholder(grant.open_id))
-        read = readings.columns(user, earlier, now) if user else names
-        granted = {"granted_scopes": sorted(grant.scopes or ()), "status": AccountStatus.ACTIVE, "last_error": None}
-        return {**read, **self._tokens.lifetimes(grant), **granted, "connected_at": now}
+        read = readings.columns(reading.user, earlier, now) if reading.user else names
+        granted = self._granted(grant)
+        well = health.worked(None, now, scopes_missing=bool(self._scopes - granted))
+        scopes = {"granted_scopes": sorted(granted), "last_error": None, "connected_at": now}
+        return {**read, **self._tokens.lifetimes(grant), **well, **scopes}
 
     async def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
         action = AuditAction.ACCOUNT_RECONNECTED if reconnected else AuditAction.ACCOUNT_CONNECTED

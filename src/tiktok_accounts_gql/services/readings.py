@@ -11,7 +11,7 @@ from tiktok_accounts_gql.tiktok.values import TikTokUser
 PLACEHOLDER_LENGTH = 8
 
 _COUNTERS = ("follower_count", "following_count", "likes_count", "video_count")
-_PROFILE = ("union_id", "avatar_url", "bio_description", "profile_url", "is_verified")
+_PROFILE = ("union_id", "bio_description", "profile_url", "is_verified")
 
 
 def columns(user: TikTokUser, account: Account | None, now: datetime) -> dict[str, Any]:

@@ -1,13 +1,30 @@
 """Authorizations that TikTok ended."""
 
+from datetime import datetime
+
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor
+from tiktok_accounts_gql.errors import NotFound
+from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.health import AFTER, Outcome
 from tiktok_accounts_gql.services.viewer import Viewer
 
-WITHDRAWN = "The authorization was withdrawn at TikTok. Connect the account again."
+# TikTok's reasons of `authorization.removed` ("Webhooks: Event Types").
+REASONS: dict[int, tuple[str, Outcome]] = {
+    0: ("unknown", Outcome.USER_REVOKED),
+    1: ("The user withdrew it in TikTok.", Outcome.USER_REVOKED),
+    2: ("The TikTok account was deleted.", Outcome.ACCOUNT_CLOSED),
+    3: ("The age on the TikTok account changed.", Outcome.ACCOUNT_CLOSED),
+    4: ("The TikTok account was banned.", Outcome.ACCOUNT_CLOSED),
+    5: ("It was revoked for this app.", Outcome.USER_REVOKED),
+}
+SENTENCES = {
+    Outcome.USER_REVOKED: "The authorization was withdrawn at TikTok. Connect the account again.",
+    Outcome.ACCOUNT_CLOSED: "TikTok deleted, banned or restricted the account.",
+}
 
 
 class RemovalService:
@@ -18,19 +35,35 @@ class RemovalService:
         self._audit = audit
         self._clock = clock
 
-    async def remove(self, open_id: str, reason: str) -> None:
-        """Whoever has connected this account: it is INACTIVE from now on and keeps no tokens."""
+    async def remove(self, open_id: str, reason: int, occurred_at: datetime) -> None:
+        """Whoever has connected this account: it is INACTIVE from now on and keeps no tokens.
+
+        A removal from before the last connect is of an earlier authorization: TikTok may tell us days later.
+        """
         async with self._db.read() as session:
             affected = await accounts.list_connected_by_open_id(session, open_id)
         for account in affected:
-            await self._remove(account, reason)
+            try:
+                await self._remove(account, reason, occurred_at)
+            except NotFound:
+                continue  # disconnected meanwhile
 
-    async def _remove(self, account: Account, reason: str) -> None:
-        changes = {"status": AccountStatus.INACTIVE, "last_error": WITHDRAWN, "token_expires_at": None}
+    async def _remove(self, account: Account, reason: int, occurred_at: datetime) -> None:
+        now = self._clock()
+        says, outcome = REASONS.get(reason, REASONS[0])
         tiktok = Viewer(id=account.viewer_id, actor=AuditActor.TIKTOK)
         async with self._db.transaction() as session:
-            await accounts.change(session, account.viewer_id, account.id, updated_at=self._clock(), **changes)
+            current = await accounts.get(session, account.viewer_id, account.id, lock=True)
+            known = current.status is AccountStatus.INACTIVE and current.health_reason is AFTER[outcome].reason
+            if known or occurred_at < current.connected_at:
+                return
+            changes = {
+                **health.ended(current, outcome, now),
+                "last_error": SENTENCES[outcome],
+                "token_expires_at": None,
+            }
+            await accounts.change(session, account.viewer_id, account.id, updated_at=now, **changes)
             await token_pairs.erase(session, account.viewer_id, account.id)
-            details = [Detail(name="reason", value=reason)]
+            details = [Detail(name="reason", value=says)]
             action = AuditAction.AUTHORIZATION_REMOVED
             await self._audit.record(session, tiktok, action, account_id=account.id, details=details)

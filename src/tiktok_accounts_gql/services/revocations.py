@@ -4,7 +4,6 @@ What is owed commits together with the disconnection, with its own copy of the s
 revoked it: no crash and no silence in between loses it. After a week it is given up.
 """
 
-import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,7 +15,6 @@ from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import revocations, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
-from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, TikTokError
 
@@ -51,7 +49,7 @@ class RevocationService:
             id=owed_id,
             viewer_id=account.viewer_id,
             account_id=account.id,
-            access_token_expires_at=account.token_expires_at or now,
+            access_token_expires_at=pair.expires_at,
             next_attempt_at=now + RETRY_EVERY,
             given_up_at=now + GIVE_UP_AFTER,
             **sealed,
@@ -80,15 +78,6 @@ class RevocationService:
         for owed in due:
             await self.settle(owed)
         return len(due)
-
-    async def settle_forever(self) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.sleep(RETRY_EVERY.total_seconds())
-            try:
-                await self.settle_due()
-            except ServiceUnavailable:
-                log.warning("revocations wait for the database")
 
     async def _valid_token(self, owed: OwedRevocation) -> str:
         """Only a valid access token can be revoked. A rotated pair is kept before it is used, as everywhere."""

@@ -1,86 +1,109 @@
 """Valid access tokens, for whoever calls TikTok about an account.
 
-TikTok's refresh tokens rotate strictly: the new pair is committed before anybody uses it, and callers in one process
-share one refresh.
+TikTok's refresh tokens rotate strictly: whoever loses a rotated token, or refreshes twice at once, loses the account. So:
+
+1. Callers in one process share one refresh. Across processes the right to refresh is a lease on the row, by the
+   database's clock; no transaction is open while TikTok answers. Everybody else waits for the winner's pair.
+2. The lease and the attempt commit before the request. A crash later leaves both: the lease runs out, somebody else
+   tries, and `attempted_at` tells that the outcome of the last try is unknown.
+3. The new pair commits before anybody uses it, in a task that no caller's cancellation reaches and that the process
+   waits for before it ends.
+4. A refused refresh token counts only after the row was read again: somebody else may have rotated it. The token before
+   it is kept for one generation, for one more try where an attempt's outcome is unknown.
 """
 
-from datetime import timedelta
-from uuid import UUID
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import structlog
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import accounts, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, TokenPair
-from tiktok_accounts_gql.errors import ReauthorizationRequired
+from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor, HealthReason, TokenPair
+from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired
+from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.health import Outcome
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
 from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError
+from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError, Unavailable
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 RENEW_BEFORE = timedelta(minutes=5)
+LEASE_MARGIN = timedelta(seconds=20)
+POLL_SECONDS = 0.05
+ENDING = timedelta(days=14)
+RENEW_ENDING_EVERY = timedelta(hours=1)
+ENDING_PAUSE = timedelta(days=1)
+ENDING_BATCH = 50
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """Of an attempt that brought no grant. `attempted_at`: when it was made, if nobody knows whether TikTok did it."""
+
+    lease_id: UUID
+    attempted_at: datetime | None = None
+    expired: bool = False
 
 
 class TokenService:
     """Keeps accounts' tokens sealed, and renews them."""
 
     def __init__(
-        self, *, db: Database, tiktok: TikTokClient, sealer: Sealer, audit: AuditService, clock: Clock
+        self,
+        *,
+        db: Database,
+        tiktok: TikTokClient,
+        sealer: Sealer,
+        audit: AuditService,
+        clock: Clock,
+        lease: timedelta,
     ) -> None:
+        """`lease`: longer than a call to TikTok may take."""
         self._db = db
         self._tiktok = tiktok
         self._sealer = sealer
         self._audit = audit
         self._clock = clock
+        self._lease = lease
         self._refreshes: SingleFlight[str] = SingleFlight()
 
-    async def access_token(self, viewer: Viewer, account: Account) -> str:
+    async def access_token(self, viewer: Viewer, account_id: UUID) -> str:
         """Raises ReauthorizationRequired, and TikTokError if a renewal is due and fails for now."""
-        if account.token_expires_at is None or account.token_expires_at - self._clock() < RENEW_BEFORE:
-            return await self.renewed(viewer, account.id)
-        return self._open(await self._stored(viewer, account.id), "access_token")
-
-    async def renewed(self, viewer: Viewer, account_id: UUID) -> str:
-        """A new access token. Raises as `access_token` does."""
-        return await self._refreshes.run((viewer.id, account_id), lambda: self._renew(viewer, account_id))
-
-    async def save(self, session: Session, account: Account, grant: TokenGrant) -> None:
-        """Seals and stores a grant in the caller's transaction."""
-        refresh = grant.refresh_token
-        access_place, refresh_place = (
-            token_pairs.place(account.id, name) for name in ("access_token", "refresh_token")
-        )
-        await token_pairs.save(
-            session,
-            account.viewer_id,
-            account.id,
-            access_token=self._sealer.seal(grant.access_token, access_place),
-            refresh_token=None if refresh is None else self._sealer.seal(refresh, refresh_place),
-            now=self._clock(),
-        )
-
-    async def settle(self) -> None:
-        """Waits for renewals under way: a new pair must not be lost on the way to the store."""
-        await self._refreshes.settle()
-
-    async def _renew(self, viewer: Viewer, account_id: UUID) -> str:
         pair = await self._stored(viewer, account_id)
-        if pair.refresh_token is None:
-            raise ReauthorizationRequired
-        try:
-            grant = await self._tiktok.refresh(self._open(pair, "refresh_token"))
-        except InvalidGrant as error:
-            return await self._refused(viewer, pair, error)
-        except TikTokError as error:
-            await self._record_failure(viewer, account_id, error)
-            raise
-        async with self._db.transaction() as session:
-            account = await accounts.change(session, viewer.id, account_id, **self.lifetimes(grant))
-            await self.save(session, account, grant)
-            await self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account_id)
-        return grant.access_token
+        if self._is_worn(pair):
+            return await self._renewed(viewer, pair)
+        return self._open(pair, "access_token")
+
+    async def renewed(self, viewer: Viewer, account_id: UUID, *, refused: str) -> str:
+        """An access token other than the one that TikTok refused. Raises as `access_token` does."""
+        pair = await self._stored(viewer, account_id)
+        current = self._open(pair, "access_token")
+        return current if current != refused else await self._renewed(viewer, pair)
+
+    async def store(self, session: Session, account: Account, grant: TokenGrant) -> None:
+        """Seals the grant of a new connection, in the caller's transaction."""
+        refresh = grant.refresh_token
+        await token_pairs.replace(
+            session,
+            TokenPair(
+                account_id=account.id,
+                viewer_id=account.viewer_id,
+                access_token=self._sealed(account.id, "access_token", grant.access_token),
+                refresh_token=None if refresh is None else self._sealed(account.id, "refresh_token", refresh),
+                issued_at=self._clock(),
+                expires_at=self._clock() + timedelta(seconds=grant.expires_in),
+            ),
+        )
 
     def lifetimes(self, grant: TokenGrant) -> dict[str, object]:
         """The account's columns that a grant changes; what the reply lacks keeps its stored value."""
@@ -92,23 +115,147 @@ class TokenService:
             values["granted_scopes"] = sorted(grant.scopes)
         return values
 
-    async def _refused(self, viewer: Viewer, tried: TokenPair, error: InvalidGrant) -> str:
-        """The refresh token is worthless, unless somebody else rotated it meanwhile: then theirs is the valid pair."""
-        current = await self._stored(viewer, tried.account_id)
-        if current.refresh_token != tried.refresh_token:
+    async def settle(self) -> None:
+        """Waits for renewals under way: a new pair must not be lost on the way to the store."""
+        await self._refreshes.settle()
+
+    async def renew_ending(self) -> int:
+        """Renews authorizations that end soon, whoever's they are; returns how many were tried."""
+        now = self._clock()
+        async with self._db.read() as session:
+            ending = await token_pairs.list_ending(
+                session, before=now + ENDING, issued_before=now - ENDING_PAUSE, limit=ENDING_BATCH
+            )
+        for account in ending:
+            system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
+            try:
+                await self._renewed(system, await self._stored(system, account.id))
+            except (ReauthorizationRequired, TikTokError, NotFound) as error:
+                log.warning("authorization not renewed", account_id=str(account.id), reason=str(error))
+        return len(ending)
+
+    def _is_worn(self, pair: TokenPair) -> bool:
+        lifetime = pair.expires_at - pair.issued_at
+        return pair.expires_at - self._clock() < min(RENEW_BEFORE, lifetime / 10)
+
+    async def _renewed(self, viewer: Viewer, worn: TokenPair) -> str:
+        key = (worn.account_id, worn.grant_id)
+        return await self._refreshes.run(key, lambda: self._renew_or_wait(viewer, worn))
+
+    async def _renew_or_wait(self, viewer: Viewer, worn: TokenPair) -> str:
+        """Renews if nobody else does; else waits for the other's outcome, and shares it."""
+        lease_id, waited, current = uuid4(), False, worn
+        deadline = asyncio.get_running_loop().time() + (self._lease + LEASE_MARGIN).total_seconds()
+        while current.grant_id == worn.grant_id:
+            if (waited and current.lease_id is None) or asyncio.get_running_loop().time() > deadline:
+                raise Unavailable("The access token could not be renewed.")  # as whoever was waited for found
+            if await self._take_lease(viewer, current, lease_id):
+                return await self._renew(viewer, current, lease_id)
+            waited = waited or current.lease_id is not None
+            await asyncio.sleep(POLL_SECONDS)
+            current = await self._stored(viewer, worn.account_id)
+        return self._open(current, "access_token")
+
+    async def _take_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> bool:
+        async with self._db.transaction() as session:
+            seconds = self._lease.total_seconds()
+            return await token_pairs.lease(session, viewer.id, pair, lease_id=lease_id, seconds=seconds)
+
+    async def _renew(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> str:
+        """`pair` as it was before the lease: its `attempted_at` tells of an earlier try whose outcome is unknown."""
+        if pair.refresh_token is None:
+            return await self._expire(viewer, pair, lease_id, InvalidGrant())
+        try:
+            grant = await self._tiktok.refresh(self._open(pair, "refresh_token"))
+        except InvalidGrant as error:
+            return await self._refused(viewer, pair, lease_id, error)
+        except TikTokError as error:
+            ambiguous = isinstance(error, Unavailable) and error.ambiguous
+            attempted_at = self._clock() if ambiguous else pair.attempted_at
+            await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, attempted_at=attempted_at))
+            raise
+        return await self._keep(viewer, pair, grant)
+
+    async def _keep(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
+        """Commits the new pair. Of an account that was given up meanwhile, it is the only one left to revoke."""
+        kept = False
+        with suppress(NotFound):
+            async with self._db.transaction() as session:
+                account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
+                if kept := await self._rotate(session, viewer, pair, grant):
+                    changes = {**self.lifetimes(grant), **self._revived(account)}
+                    await accounts.change(session, viewer.id, account.id, **changes)
+                    await self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
+        return grant.access_token if kept else await self._superseded(viewer, pair, grant)
+
+    async def _rotate(self, session: Session, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> bool:
+        refresh = grant.refresh_token
+        values = {"access_token": self._sealed(pair.account_id, "access_token", grant.access_token)}
+        if refresh is not None:
+            old = self._open(pair, "refresh_token")
+            values["refresh_token"] = self._sealed(pair.account_id, "refresh_token", refresh)
+            values["previous_refresh_token"] = self._sealed(pair.account_id, "previous_refresh_token", old)
+        now = self._clock()
+        lives = {"issued_at": now, "expires_at": now + timedelta(seconds=grant.expires_in)}
+        return await token_pairs.rotate(session, viewer.id, pair.account_id, grant_id=pair.grant_id, **values, **lives)
+
+    def _revived(self, account: Account) -> dict[str, object]:
+        """An account that another process took for expired is not: here is its new pair."""
+        expired = account.health_reason is HealthReason.TOKEN_EXPIRED
+        return {**health.worked(account, self._clock(), scopes_missing=False), "last_error": None} if expired else {}
+
+    async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
+        """Connected anew meanwhile: that pair counts. Disconnected: this one still has to end."""
+        async with self._db.read() as session:
+            current = await token_pairs.find(session, viewer.id, pair.account_id)
+        if current is not None:
             return self._open(current, "access_token")
-        await self._record_failure(viewer, tried.account_id, error, status=AccountStatus.EXPIRED)
+        try:
+            await self._tiktok.revoke(grant.access_token)
+        except TikTokError as error:
+            log.warning("revocation lost", account_id=str(pair.account_id), reason=error.message, log_id=error.log_id)
         raise ReauthorizationRequired
 
-    async def _record_failure(
-        self, viewer: Viewer, account_id: UUID, error: TikTokError, **changes: AccountStatus
-    ) -> None:
+    async def _refused(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
+        """The refresh token is worthless, unless somebody else rotated it meanwhile: then theirs is the valid pair."""
+        current = await self._stored(viewer, pair.account_id)
+        if current.grant_id != pair.grant_id:
+            return self._open(current, "access_token")
+        if pair.previous_refresh_token is not None and pair.attempted_at is not None:
+            grant = await self._with_previous(pair)
+            if grant is not None:
+                return await self._keep(viewer, pair, grant)
+        return await self._expire(viewer, pair, lease_id, error)
+
+    async def _with_previous(self, pair: TokenPair) -> TokenGrant | None:
+        try:
+            return await self._tiktok.refresh(self._open(pair, "previous_refresh_token"))
+        except TikTokError:
+            return None
+
+    async def _expire(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
+        await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, expired=True))
+        raise ReauthorizationRequired
+
+    async def _record_failure(self, viewer: Viewer, pair: TokenPair, error: TikTokError, outcome: "_Outcome") -> None:
+        now = self._clock()
         details = [Detail(name="reason", value=type(error).__name__), Detail(name="tiktokLogId", value=error.log_id)]
+        if pair.attempted_at is not None:
+            details.append(Detail(name="earlierOutcomeUnknown", value=pair.attempted_at))
         async with self._db.transaction() as session:
-            if changes:
-                await accounts.change(session, viewer.id, account_id, updated_at=self._clock(), **changes)
+            account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
+            if outcome.expired:
+                changes = health.happened(account, Outcome.TOKEN_EXPIRED, now, counted=False)
+                await accounts.change(session, viewer.id, account.id, updated_at=now, **changes)
+            await token_pairs.release(
+                session,
+                viewer.id,
+                account.id,
+                lease_id=outcome.lease_id,
+                attempted_at=outcome.attempted_at,
+            )
             action = AuditAction.TOKEN_REFRESH_FAILED
-            await self._audit.record(session, viewer, action, account_id=account_id, details=details)
+            await self._audit.record(session, viewer, action, account_id=account.id, details=details)
 
     async def _stored(self, viewer: Viewer, account_id: UUID) -> TokenPair:
         async with self._db.read() as session:
@@ -119,3 +266,6 @@ class TokenService:
 
     def _open(self, pair: TokenPair, column: str) -> str:
         return self._sealer.open(getattr(pair, column), token_pairs.place(pair.account_id, column))
+
+    def _sealed(self, account_id: UUID, column: str, token: str) -> bytes:
+        return self._sealer.seal(token, token_pairs.place(account_id, column))

@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+BASIC_SCOPE = "user.info.basic"
+
 FIELDS_OF_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "user.info.basic": ("open_id", "union_id", "avatar_url", "display_name"),
+        BASIC_SCOPE: ("open_id", "union_id", "avatar_url", "display_name"),
         "user.info.profile": ("username", "bio_description", "is_verified", "profile_deep_link"),
         "user.info.stats": ("follower_count", "following_count", "likes_count", "video_count"),
     }

@@ -10,8 +10,22 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TABLES = (
+    "avatars",
+    "webhook_events",
+    "connection_attempts",
+    "idempotency_keys",
+    "audit_events",
+    "snapshots",
+    "owed_revocations",
+    "token_pairs",
+    "accounts",
+)
+
 INDEXES = (
     "CREATE INDEX accounts_by_created_at ON accounts (viewer_id, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_by_health ON accounts (viewer_id, health_state, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_by_action ON accounts (viewer_id, health_action, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_display_name ON accounts (viewer_id, display_name_key, id) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_followers ON accounts (viewer_id, follower_count, id) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_last_sync ON accounts (viewer_id, last_synced_at, id) WHERE disconnected_at IS NULL",
@@ -21,6 +35,7 @@ INDEXES = (
     "CREATE INDEX audit_events_by_account ON audit_events (viewer_id, account_id, created_at DESC, id DESC)",
     "CREATE INDEX audit_events_by_time ON audit_events (viewer_id, created_at DESC, id DESC)",
     "CREATE INDEX audit_events_of_changes ON audit_events (viewer_id, created_at DESC, id DESC) WHERE is_change",
+    "CREATE INDEX webhook_events_waiting ON webhook_events (received_at) WHERE processed_at IS NULL",
 )
 
 APPEND_ONLY = {
@@ -64,7 +79,7 @@ def create_tables() -> None:
         sa.Column("display_name", sa.Text(), nullable=False),
         sa.Column("display_name_key", byte_ordered(200), nullable=False),
         sa.Column("search_text", byte_ordered_text(), nullable=False),
-        sa.Column("avatar_url", sa.Text(), nullable=True),
+        sa.Column("avatar_hash", sa.Text(), nullable=True),
         sa.Column("bio_description", sa.Text(), nullable=True),
         sa.Column("profile_url", sa.Text(), nullable=True),
         sa.Column("is_verified", sa.Boolean(), nullable=True),
@@ -81,6 +96,24 @@ def create_tables() -> None:
             ),
             nullable=False,
         ),
+        sa.Column(
+            "health_state",
+            sa.Enum(
+                "HEALTHY",
+                "DEGRADED",
+                "BROKEN",
+                name="healthstate_known",
+                native_enum=False,
+                create_constraint=True,
+                length=40,
+            ),
+            nullable=False,
+        ),
+        sa.Column("health_reason", sa.String(40), nullable=True),
+        sa.Column("health_action", sa.String(40), nullable=False),
+        sa.Column("health_since", UtcDateTime(), nullable=False),
+        sa.Column("next_retry_at", UtcDateTime(), nullable=True),
+        sa.Column("consecutive_failures", sa.Integer(), nullable=False),
         sa.Column("follower_count", sa.BigInteger(), nullable=True),
         sa.Column("following_count", sa.BigInteger(), nullable=True),
         sa.Column("likes_count", sa.BigInteger(), nullable=True),
@@ -171,14 +204,64 @@ def create_tables() -> None:
         sa.Column("viewer_id", byte_ordered(255), nullable=False),
         sa.Column("access_token", sa.LargeBinary(), nullable=False),
         sa.Column("refresh_token", sa.LargeBinary(), nullable=True),
-        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.Column("previous_refresh_token", sa.LargeBinary(), nullable=True),
+        sa.Column("grant_id", sa.Uuid(), nullable=False),
+        sa.Column("issued_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("lease_id", sa.Uuid(), nullable=True),
+        sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.Column("attempted_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
         sa.PrimaryKeyConstraint("account_id"),
+    )
+    create_tables_of_connecting()
+
+
+def create_tables_of_connecting() -> None:
+    op.create_table(
+        "connection_attempts",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("state_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=True),
+        sa.Column("return_to", sa.Text(), nullable=True),
+        sa.Column("code_verifier", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("used_at", UtcDateTime(), nullable=True),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("connected_account_id", sa.Uuid(), nullable=True),
+        sa.Column("reconnected", sa.Boolean(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("connection_attempts_by_state", "connection_attempts", ["state_hash"], unique=True)
+    op.create_index("connection_attempts_by_age", "connection_attempts", ["viewer_id", "expires_at"], unique=False)
+    op.create_table(
+        "webhook_events",
+        sa.Column("body_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.Column("processed_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("body_hash"),
+    )
+    op.create_table(
+        "avatars",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("content_hash", sa.Text(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("stored_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
+        sa.PrimaryKeyConstraint("account_id", "content_hash"),
     )
 
 
 def downgrade() -> None:
-    for table in ("idempotency_keys", "audit_events", "snapshots", "owed_revocations", "token_pairs", "accounts"):
+    for table in TABLES:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION refuse_change_of_audit_events")

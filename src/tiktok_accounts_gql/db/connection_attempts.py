@@ -1,0 +1,56 @@
+"""Statements about connection attempts. Whoever has the `state` of one is taken for its viewer's browser."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from tiktok_accounts_gql.crypto import Place
+from tiktok_accounts_gql.db.models import ConnectionAttempt
+
+
+def verifier_place(attempt_id: UUID) -> Place:
+    return Place(table=ConnectionAttempt.__tablename__, column="code_verifier", row=attempt_id)
+
+
+async def add(session: AsyncSession, attempt: ConnectionAttempt) -> None:
+    session.add(attempt)
+    await session.flush()
+
+
+async def forget_before(session: AsyncSession, viewer_id: str, time: datetime) -> None:
+    old = (col(ConnectionAttempt.viewer_id) == viewer_id, col(ConnectionAttempt.expires_at) < time)
+    await session.execute(delete(ConnectionAttempt).where(*old))
+
+
+async def find_by_state(session: AsyncSession, state_hash: bytes) -> ConnectionAttempt | None:
+    statement = select(ConnectionAttempt).where(col(ConnectionAttempt.state_hash) == state_hash)
+    return (await session.scalars(statement, execution_options={"populate_existing": True})).one_or_none()
+
+
+async def use(
+    session: AsyncSession, viewer_id: str, attempt_id: UUID, *, fingerprint: bytes, now: datetime
+) -> ConnectionAttempt | None:
+    """The attempt, if it is not used yet and not too old; nobody else can use it from then on."""
+    unused = (col(ConnectionAttempt.used_at).is_(None), col(ConnectionAttempt.expires_at) > now)
+    used = (
+        update(ConnectionAttempt)
+        .where(*_owned(viewer_id, attempt_id), *unused)
+        .values(used_at=now, fingerprint=fingerprint)
+        .returning(ConnectionAttempt)
+    )
+    attempt: ConnectionAttempt | None = await session.scalar(used, execution_options={"populate_existing": True})
+    return attempt
+
+
+async def end(session: AsyncSession, viewer_id: str, attempt_id: UUID, **outcome: Any) -> None:
+    """What came of it; its verifier has served."""
+    statement = update(ConnectionAttempt).where(*_owned(viewer_id, attempt_id))
+    await session.execute(statement.values(code_verifier=None, **outcome))
+
+
+def _owned(viewer_id: str, attempt_id: UUID) -> tuple[Any, Any]:
+    return col(ConnectionAttempt.viewer_id) == viewer_id, col(ConnectionAttempt.id) == attempt_id

@@ -1,0 +1,50 @@
+"""Statements about everything that is sealed, for the rotation of keys: of all viewers, by the key that sealed it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel, col
+
+from tiktok_accounts_gql.crypto import Place
+from tiktok_accounts_gql.db.models import ConnectionAttempt, OwedRevocation, TokenPair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedTable:
+    """Which columns of a table are sealed; `id` names its key."""
+
+    model: type[SQLModel]
+    id: str
+    columns: tuple[str, ...]
+
+    def place(self, row: Any, column: str) -> Place:
+        return Place(table=str(self.model.__tablename__), column=column, row=getattr(row, self.id))
+
+
+TABLES = (
+    SealedTable(model=TokenPair, id="account_id", columns=("access_token", "refresh_token", "previous_refresh_token")),
+    SealedTable(model=OwedRevocation, id="id", columns=("access_token", "refresh_token")),
+    SealedTable(model=ConnectionAttempt, id="id", columns=("code_verifier",)),
+)
+
+
+async def list_by_other_keys(
+    session: AsyncSession, table: SealedTable, *, key_id: bytes, after: UUID, limit: int
+) -> Sequence[Any]:
+    """Rows with a value that another key sealed, by id."""
+    own = col(getattr(table.model, table.id))
+    by_another = or_(*[func.substr(getattr(table.model, name), 2, len(key_id)) != key_id for name in table.columns])
+    statement = select(table.model).where(own > after, by_another).order_by(own).limit(limit)
+    return (await session.scalars(statement)).all()
+
+
+async def replace(session: AsyncSession, table: SealedTable, row: Any, values: dict[str, bytes]) -> bool:
+    """The same secrets under another key, unless the row changed meanwhile."""
+    own = col(getattr(table.model, table.id))
+    unchanged = [col(getattr(table.model, name)) == getattr(row, name) for name in values]
+    done = update(table.model).where(own == getattr(row, table.id), *unchanged).values(**values).returning(own)
+    return await session.scalar(done, execution_options={"synchronize_session": False}) is not None

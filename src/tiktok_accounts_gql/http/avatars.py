@@ -1,0 +1,38 @@
+"""Copies of pictures, for `img` tags: without a token, under a link that only those know who were shown the account."""
+
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.services.bundle import Services
+
+PATH = "/avatars/{account}/{content_hash}"
+_HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",  # another picture has another link
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "Cross-Origin-Resource-Policy": "cross-origin",  # the app that shows it is another site
+}
+
+
+async def avatar(request: Request) -> Response:
+    """200 with the picture, 304 if the client has it, 404 for anything that is no link of a connected account."""
+    account, content_hash = _account(request.path_params["account"]), request.path_params["content_hash"]
+    services: Services = request.state.services
+    found = await services.avatars.find(account, content_hash) if account else None
+    if found is None:
+        return answers.not_found(request.scope["state"]["request_id"])
+    headers = {**_HEADERS, "ETag": f'"{content_hash}"'}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(found.content, headers=headers, media_type=found.media_type)
+
+
+def _account(global_id: str) -> UUID | None:
+    try:
+        return ids.account_key(global_id)
+    except BadUserInput:
+        return None

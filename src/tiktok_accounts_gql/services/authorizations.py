@@ -1,0 +1,300 @@
+"""Authorizations: the user is sent to TikTok and comes back, once, within ten minutes, and as the same viewer.
+
+`state` is 256 random bits, stored as a hash. The attempt is used up before the code is exchanged; its outcome commits
+together with the account. So a repeated callback finds the outcome and answers as the first did, and a crash in between
+leaves an attempt without one: start again.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.crypto import Sealer
+from tiktok_accounts_gql.db import accounts, connection_attempts
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import AuditAction, ConnectionAttempt
+from tiktok_accounts_gql.errors import (
+    AppMisconfigured,
+    AuthorizationCodeInvalid,
+    AuthorizationDenied,
+    AuthorizationStateExpired,
+    AuthorizationStateInvalid,
+    ConnectedElsewhere,
+    InvalidInput,
+    ScopeMissing,
+    SyncFailed,
+    TikTokRateLimited,
+    TikTokUnavailable,
+    UserMistake,
+    WrongTikTokAccount,
+)
+from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.connections import Connected, ConnectionService, Consent
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.single_flight import SingleFlight
+from tiktok_accounts_gql.tiktok.client import authorization_url
+
+LIFETIME = timedelta(minutes=10)
+KEPT = timedelta(days=1)
+STATE_BYTES = 32
+LONGEST_URL = 2000
+LONGEST_ANSWER = 4096
+PATIENCE_SECONDS = 30.0
+POLL_SECONDS = 0.1
+
+_MISTAKES: dict[str, type[UserMistake]] = {
+    kind.code.value: kind
+    for kind in (
+        AppMisconfigured,
+        AuthorizationCodeInvalid,
+        AuthorizationDenied,
+        ConnectedElsewhere,
+        ScopeMissing,
+        SyncFailed,
+        TikTokRateLimited,
+        TikTokUnavailable,
+        WrongTikTokAccount,
+    )
+}
+_TIKTOK_SAYS: dict[str, type[UserMistake]] = {
+    "access_denied": AuthorizationDenied,
+    "server_error": TikTokUnavailable,
+    "temporarily_unavailable": TikTokUnavailable,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginKit:
+    """How this app is known to TikTok. `desktop`: as a desktop app, which has to send a code challenge."""
+
+    authorize_url: str
+    client_key: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    desktop: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    authorization_url: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """What TikTok's redirect brought: a code, or an error in its place."""
+
+    state: str = field(repr=False)
+    code: str | None = field(default=None, repr=False)
+    error: str | None = None
+
+    @property
+    def fingerprint(self) -> bytes:
+        return sha256(f"{self.code or ''}\0{self.error or ''}".encode("utf-8", "replace")).digest()
+
+    def check(self) -> None:
+        """Raises InvalidInput."""
+        if (self.code is None) == (self.error is None):
+            raise InvalidInput("Give either `code` or `error`, as TikTok sent it.", field=("input", "code"))
+        for name, value in (("state", self.state), ("code", self.code), ("error", self.error)):
+            if value is not None and not 0 < len(value) <= LONGEST_ANSWER:
+                raise InvalidInput(f"`{name}` has 1 to {LONGEST_ANSWER} characters.", field=("input", name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a redirect ended: with an account, or with a mistake. `return_to` is None if nothing is known of the attempt."""
+
+    return_to: str | None
+    connected: Connected | None = None
+    mistake: UserMistake | None = None
+
+    def outcome(self) -> Connected:
+        """Raises the mistake."""
+        if self.connected is None:
+            raise self.mistake or AuthorizationStateInvalid()
+        return self.connected
+
+
+class AuthorizationService:
+    """Begins and ends connection attempts."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        connections: ConnectionService,
+        audit: AuditService,
+        sealer: Sealer,
+        login_kit: LoginKit,
+        return_origins: Collection[str],
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._connections = connections
+        self._audit = audit
+        self._sealer = sealer
+        self._login_kit = login_kit
+        self._return_origins = frozenset(return_origins)
+        self._clock = clock
+        self._endings: SingleFlight[Finished] = SingleFlight()
+
+    async def start(self, viewer: Viewer, *, return_to: str | None, account_id: UUID | None) -> Started:
+        """`account_id`: the only account that is wanted. Raises InvalidInput and NotFound."""
+        self._check_return(return_to)
+        state, verifier = secrets.token_urlsafe(STATE_BYTES), secrets.token_urlsafe(48)
+        attempt = self._attempt(viewer, state, verifier, return_to, account_id)
+        async with self._db.transaction() as session:
+            if account_id is not None:
+                await accounts.get(session, viewer.id, account_id)
+            await connection_attempts.forget_before(session, viewer.id, self._clock() - KEPT)
+            await connection_attempts.add(session, attempt)
+            await self._audit.record(session, viewer, AuditAction.AUTHORIZATION_STARTED, account_id=account_id)
+        return Started(authorization_url=self._url(state, verifier), expires_at=attempt.expires_at)
+
+    async def finish(
+        self,
+        callback: Callback,
+        viewer: Viewer | None = None,
+        *,
+        request_id: str | None = None,
+        ip_address: str | None = None,
+    ) -> Finished:
+        """Without a viewer the state alone tells whose it is; what the audit keeps of the request comes beside it.
+
+        Raises InvalidInput; every other failure is part of the answer.
+        """
+        callback.check()
+        async with self._db.read() as session:
+            attempt = await connection_attempts.find_by_state(session, _hashed(callback.state))
+        if attempt is None or (viewer is not None and viewer.id != attempt.viewer_id):
+            return await self._unknown(viewer)
+        owner = viewer or Viewer(id=attempt.viewer_id, request_id=request_id, ip_address=ip_address)
+        return await self._endings.run(
+            (attempt.id, callback.fingerprint), lambda: self._end_once(owner, attempt, callback)
+        )
+
+    async def settle(self) -> None:
+        """Waits for attempts that are ending."""
+        await self._endings.settle()
+
+    def _check_return(self, return_to: str | None) -> None:
+        if return_to is None:
+            return
+        parts = urlsplit(return_to) if len(return_to) <= LONGEST_URL and return_to.isprintable() else None
+        if parts is None or f"{parts.scheme}://{parts.netloc}" not in self._return_origins or "\\" in return_to:
+            raise InvalidInput("The origin of `returnTo` is not on this server's list.", field=("input", "returnTo"))
+
+    def _attempt(
+        self, viewer: Viewer, state: str, verifier: str, return_to: str | None, account_id: UUID | None
+    ) -> ConnectionAttempt:
+        attempt_id, now = uuid7(), self._clock()
+        place = connection_attempts.verifier_place(attempt_id)
+        return ConnectionAttempt(
+            id=attempt_id,
+            viewer_id=viewer.id,
+            state_hash=_hashed(state),
+            account_id=account_id,
+            return_to=return_to,
+            code_verifier=self._sealer.seal(verifier, place) if self._login_kit.desktop else None,
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+
+    def _url(self, state: str, verifier: str) -> str:
+        challenge = sha256(verifier.encode()).hexdigest() if self._login_kit.desktop else None
+        return authorization_url(
+            authorize_url=self._login_kit.authorize_url,
+            client_key=self._login_kit.client_key,
+            redirect_uri=self._login_kit.redirect_uri,
+            scopes=self._login_kit.scopes,
+            state=state,
+            code_challenge=challenge,
+        )
+
+    async def _unknown(self, viewer: Viewer | None) -> Finished:
+        mistake = AuthorizationStateInvalid()
+        if viewer is not None:
+            async with self._db.transaction() as session:
+                await self._record(viewer, mistake, session)
+        return Finished(return_to=None, mistake=mistake)
+
+    async def _end_once(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
+        now, fingerprint = self._clock(), callback.fingerprint
+        async with self._db.transaction() as session:
+            used = await connection_attempts.use(session, viewer.id, attempt.id, fingerprint=fingerprint, now=now)
+        if used is not None:
+            return await self._end(viewer, used, callback)
+        if attempt.used_at is None and attempt.expires_at <= now:
+            return await self._refuse(viewer, attempt, AuthorizationStateExpired())
+        return await self._as_the_first(viewer, attempt, callback)
+
+    async def _end(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
+        try:
+            connected = await self._connect(viewer, attempt, callback)
+        except UserMistake as mistake:
+            async with self._db.transaction() as session:
+                await connection_attempts.end(session, viewer.id, attempt.id, error=mistake.code.value)
+                await self._record(viewer, mistake, session, attempt.account_id)
+            return Finished(return_to=attempt.return_to, mistake=mistake)
+        return Finished(return_to=attempt.return_to, connected=connected)
+
+    async def _connect(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Connected:
+        if callback.code is None:
+            raise _TIKTOK_SAYS.get(callback.error or "", AppMisconfigured)
+        verifier = attempt.code_verifier
+        place = connection_attempts.verifier_place(attempt.id)
+        consent = Consent(
+            code=callback.code,
+            redirect_uri=self._login_kit.redirect_uri,
+            code_verifier=None if verifier is None else self._sealer.open(verifier, place),
+            account_id=attempt.account_id,
+            attempt_id=attempt.id,
+        )
+        return await self._connections.connect(viewer, consent)
+
+    async def _as_the_first(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
+        """The same call again gets the first one's answer, once there is one; another call gets none."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            async with self._db.read() as session:
+                current = await connection_attempts.find_by_state(session, attempt.state_hash)
+            if current is None or current.fingerprint != callback.fingerprint:
+                break
+            if current.error is not None:
+                return Finished(return_to=attempt.return_to, mistake=_MISTAKES[current.error]())
+            if current.connected_account_id is not None:
+                return await self._found(viewer, current, current.connected_account_id)
+            await asyncio.sleep(POLL_SECONDS)
+        return await self._refuse(viewer, attempt, AuthorizationStateInvalid())
+
+    async def _found(self, viewer: Viewer, attempt: ConnectionAttempt, account_id: UUID) -> Finished:
+        async with self._db.read() as session:
+            found = await accounts.list_by_ids(session, viewer.id, [account_id])
+        if not found:  # disconnected since
+            return await self._refuse(viewer, attempt, AuthorizationStateInvalid())
+        connected = Connected(account=found[0], reconnected=bool(attempt.reconnected))
+        return Finished(return_to=attempt.return_to, connected=connected)
+
+    async def _refuse(self, viewer: Viewer, attempt: ConnectionAttempt, mistake: UserMistake) -> Finished:
+        async with self._db.transaction() as session:
+            await self._record(viewer, mistake, session, attempt.account_id)
+        return Finished(return_to=attempt.return_to, mistake=mistake)
+
+    async def _record(
+        self, viewer: Viewer, mistake: UserMistake, session: Session, account_id: UUID | None = None
+    ) -> None:
+        action, details = AuditAction.AUTHORIZATION_FAILED, [Detail(name="reason", value=mistake.code)]
+        await self._audit.record(session, viewer, action, account_id=account_id, details=details)
+
+
+def _hashed(state: str) -> bytes:
+    return sha256(state.encode("utf-8", "replace")).digest()

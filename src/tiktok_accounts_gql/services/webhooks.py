@@ -1,0 +1,105 @@
+"""What TikTok tells us: stored before it is answered, processed after, both any number of times with one effect.
+
+Source: TikTok for Developers, "Webhooks". There is no event id: duplicates are known by the hash of the body. TikTok
+repeats for up to 72 hours what was not answered with 200, so hashes are kept for a week.
+"""
+
+import asyncio
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import orjson
+import structlog
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db import webhooks
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.models import WebhookEvent
+from tiktok_accounts_gql.services.removals import RemovalService
+
+REMOVED = "authorization.removed"
+KEPT = timedelta(days=7)
+RETRY_EVERY = timedelta(seconds=10)
+BATCH = 100
+_SIGNATURE = re.compile(r"t=(\d{1,12}),s=([0-9a-f]{64})")
+
+log = structlog.get_logger()
+
+
+class WebhookService:
+    """Receives and processes them."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        removals: RemovalService,
+        client_secret: str,
+        max_age: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._removals = removals
+        self._secret = client_secret.encode()
+        self._max_age = max_age
+        self._clock = clock
+        self.arrived = asyncio.Event()
+
+    def is_genuine(self, signature: str | None, body: bytes) -> bool:
+        """HMAC-SHA256, keyed with the client secret, over `t.body`; compared in constant time, then the age."""
+        match = _SIGNATURE.fullmatch(signature or "")
+        if match is None:
+            return False
+        expected = hmac.digest(self._secret, match[1].encode() + b"." + body, "sha256").hex()
+        age = abs(self._clock().timestamp() - int(match[1]))
+        return hmac.compare_digest(expected, match[2]) and age <= self._max_age.total_seconds()
+
+    async def receive(self, body: bytes) -> None:
+        """Durable when this returns; processed soon after."""
+        event = WebhookEvent(body_hash=sha256(body).digest(), body=body, received_at=self._clock())
+        async with self._db.transaction() as session:
+            await webhooks.add(session, event)
+        self.arrived.set()
+
+    async def process_waiting(self) -> int:
+        """Everything that was received and not processed; returns how many."""
+        async with self._db.read() as session:
+            waiting = await webhooks.list_waiting(session, limit=BATCH)
+        for event in waiting:
+            await self._process(event.body)
+            async with self._db.transaction() as session:
+                await webhooks.mark_processed(session, event.body_hash, self._clock())
+        return len(waiting)
+
+    async def process_all(self) -> None:
+        """What this process received, and what another one left behind."""
+        while await self.process_waiting() == BATCH:
+            pass
+        async with self._db.transaction() as session:
+            await webhooks.forget_before(session, self._clock() - KEPT)
+
+    async def _process(self, body: bytes) -> None:
+        """What makes no sense is logged and done with: TikTok would send it again as it is."""
+        told = _object(body)
+        event, open_id, occurred_at = told.get("event"), told.get("user_openid"), told.get("create_time")
+        if event != REMOVED or not isinstance(open_id, str) or type(occurred_at) is not int:
+            log.info("webhook ignored", webhook_event=str(event)[:100])
+            return
+        reason = _object(told.get("content")).get("reason")
+        time = datetime.fromtimestamp(max(0, min(occurred_at, 2**33)), UTC)
+        await self._removals.remove(open_id, reason if isinstance(reason, int) else 0, time)
+
+
+def _object(text: object) -> Mapping[str, Any]:
+    """A JSON object from its text; `content` is one as well. Empty for anything else."""
+    if not isinstance(text, str | bytes):
+        return {}
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
