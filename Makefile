@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix schema docs lock check-node check-browser clean
+.PHONY: help demo test test-slow check fix schema docs lock check-node check-browser clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -14,6 +14,10 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 
 test: check ## Check the code and run all tests (ARGS="-k name …")
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+
+test-slow: .venv/installed-dev ## The long proofs: 1,000 rounds of races, 50 crashes at each point
+	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile --durations=5 \
+	  tests/connecting/test_renewal_races.py tests/connecting/test_crashes.py
 
 check: .venv/installed-dev ## Types, style, layers
 	$(BIN)/ruff format --check -q .

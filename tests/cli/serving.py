@@ -29,6 +29,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "TIKTOK_CLIENT_KEY": settings.tiktok_client_key,
         "TIKTOK_CLIENT_SECRET": settings.tiktok_client_secret.get_secret_value(),
         "TIKTOK_API_URL": settings.tiktok_api_url,
+        "TIKTOK_TIMEOUT_SECONDS": str(settings.tiktok_timeout_seconds),
         "PUBLIC_URL": settings.public_url,
     }
     return {PREFIX + name: value for name, value in values.items()}

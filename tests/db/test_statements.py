@@ -172,7 +172,6 @@ async def test_no_statement_about_accounts_names_a_token(act: Act, tiktok: TikTo
     secrets = {"access_token", "refresh_token"} & set(TokenPair.model_fields)
     assert len(secrets) == 2
     for statement in about_accounts:
-        assert "token_pairs" not in statement
         assert not any(re.search(rf"\b{secret}\b", statement) for secret in secrets), statement
 
 

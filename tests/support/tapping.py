@@ -1,0 +1,51 @@
+"""A wire that can be tapped: between a process and the sandbox, so that a test does something at a point of a call."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+Tap = Callable[[bytes], Awaitable[bytes]]  # what goes on in place of what came; nothing for nothing
+
+
+async def _untapped(data: bytes) -> bytes:
+    return data
+
+
+@dataclass(slots=True)
+class Wire:
+    """Forwards bytes both ways; `on_request` and `on_reply` see each piece before it goes on."""
+
+    target: str
+    url: str = ""
+    on_request: Tap = _untapped
+    on_reply: Tap = _untapped
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        parts = urlsplit(self.target)
+        there, to_there = await asyncio.open_connection(parts.hostname, parts.port)
+        asked = asyncio.create_task(self._pump(reader, to_there, lambda: self.on_request))
+        answered = asyncio.create_task(self._pump(there, writer, lambda: self.on_reply))
+        await asyncio.wait([asked, answered], return_when=asyncio.FIRST_COMPLETED)
+        for one in (to_there, writer):
+            one.close()
+        await asyncio.gather(asked, answered)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tap: Callable[[], Tap]) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(await tap()(data))
+                await writer.drain()
+        except (ConnectionError, RuntimeError):
+            return
+
+
+@asynccontextmanager
+async def tapped(target: str) -> AsyncGenerator[Wire]:
+    wire = Wire(target)
+    server = await asyncio.start_server(wire.accept, "127.0.0.1", 0)
+    wire.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield wire
+    server.close()
