@@ -67,7 +67,7 @@ def log_output() -> Iterator[io.StringIO]:
     handlers, level, quiet = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in QUIET}
     root.handlers[:] = []
     with redirect_stderr(output):
-        configure_logs("production")
+        configure_logs("production", level=logging.DEBUG)
     yield output
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -83,8 +83,8 @@ async def stats_history(
         datetime | None,
         strawberry.argument(
             name="from",
-            description="Inclusive; 30 days before `to` without it. Round it to the hour or day, or a client's cache "
-            "never hits.",
+            description="Inclusive; without it 30 days before `to`, or 7 by the hour. Round it to the hour or day, or a "
+            "client's cache never hits.",
         ),
     ] = None,
     to: Annotated[datetime | None, strawberry.argument(description="Exclusive; now without it.")] = None,

@@ -16,7 +16,6 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_POINTS = 400
 MAX_GROWTH_DAYS = 365
-DEFAULT_PERIOD = timedelta(days=30)
 
 
 class StatsGranularity(IntEnum):
@@ -24,6 +23,9 @@ class StatsGranularity(IntEnum):
 
     HOUR = 1
     DAY = 24
+
+
+DEFAULT_PERIOD = {StatsGranularity.HOUR: timedelta(days=7), StatsGranularity.DAY: timedelta(days=30)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class HistoryService:
     def period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
         """Raises BadUserInput for more points than allowed, and for an end that is not after the start."""
         end = end or self._end_of_hour()
-        start = start or _before(end, DEFAULT_PERIOD)
+        start = start or _before(end, DEFAULT_PERIOD[granularity])
         if start >= end:
             raise BadUserInput("`from` lies before `to`.")
         last_hour = snapshots.hour_of(end - timedelta(microseconds=1))

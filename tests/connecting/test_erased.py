@@ -1,0 +1,45 @@
+"""What is erased is gone, from the file too."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.connecting.traces import stored_bytes
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.db import token_pairs
+from tiktok_accounts_gql.db.models import TokenPair
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.wiring import Running
+
+
+async def pair_of(running: Running, viewer: str, tiktok: TikTok) -> TokenPair:
+    account = await tiktok.connect(viewer)
+    async with running.db.read() as session:
+        pair = await token_pairs.find(session, viewer, account.id)
+    assert pair is not None
+    return pair
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_sealed_tokens_leave_the_file_with_the_account(
+    running: Running, tiktok: TikTok, settings: Settings, viewer: str
+) -> None:
+    pair = await pair_of(running, viewer, tiktok)
+    assert pair.access_token in await stored_bytes(running, settings)
+    await running.services.accounts.disconnect(Viewer(id=viewer), pair.account_id, None)
+    file = Path(str(make_url(settings.database_url).database))
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    assert pair.access_token not in await asyncio.to_thread(file.read_bytes)
+
+
+async def test_nothing_of_a_disconnected_accounts_tokens_is_left(running: Running, tiktok: TikTok, viewer: str) -> None:
+    pair = await pair_of(running, viewer, tiktok)
+    await running.services.accounts.disconnect(Viewer(id=viewer), pair.account_id, None)
+    async with running.db.read() as session:
+        assert await token_pairs.find(session, viewer, pair.account_id) is None
