@@ -19,12 +19,10 @@ from tests.support import postgres
 from tests.support.databases import create_database, drop_database, own_database, postgres_url
 from tests.support.server import Api, serving
 from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
-from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
 from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
-from tiktok_accounts_gql.wiring import Running, open_services
+from tiktok_accounts_gql.wiring import Running, migrate_everything, open_services
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,19 +50,13 @@ async def database_url(
     """A migrated database that no other test process uses."""
     if backend == "sqlite":
         url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('db') / 'accounts.db'}"
-        await _migrated(url)
+        await migrate_everything(url)
         yield url
         return
     url = await create_database(postgres_url(request.config))
-    await _migrated(url)
+    await migrate_everything(url)
     yield url
     await drop_database(postgres_url(request.config), url)
-
-
-async def _migrated(url: str) -> None:
-    db = Database.open(url)
-    await migrate(db)
-    await db.close()
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 CORS_HEADERS = ("Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", REQUEST_ID)
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The same application everywhere. It opens its database and its client when it starts, not before."""
+def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
+    """The same application everywhere. It opens its database and its client when it starts, not before.
+
+    `worker`: sync jobs run in this process as well.
+    """
     development = settings.environment == "development"
     explorer = Explorer(load_examples()) if development else None
     engine = create_engine(development=development)
@@ -49,7 +52,7 @@ def create_app(settings: Settings) -> Starlette:
             *(explorer.routes() if explorer else ()),
         ],
         middleware=_middleware(settings),
-        lifespan=_lifespan(settings),
+        lifespan=_lifespan(settings, worker=worker),
         exception_handlers={404: _not_found},
     )
 
@@ -77,15 +80,18 @@ def create_engine(*, development: bool) -> Engine:
     return Engine(schema, documents, hide_suggestions=not development)
 
 
-def _lifespan(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]:
+def _lifespan(
+    settings: Settings, *, worker: bool
+) -> Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[Mapping[str, Any]]:
         del app
-        async with open_services(settings) as running, in_background(running):
+        async with open_services(settings) as running:
             await check_migrated(running.db)
-            authenticator = create_authenticator(settings)
-            yield {"authenticator": authenticator, "services": running.services, "db": running.db}
-            await authenticator.aclose()
+            async with in_background(running, settings, worker=worker):
+                authenticator = create_authenticator(settings)
+                yield {"authenticator": authenticator, "services": running.services, "db": running.db}
+                await authenticator.aclose()
 
     return lifespan
 

@@ -10,13 +10,14 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
+import structlog
 import typer
 import uvicorn
 from rich.console import Console
 
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated, migrate
+from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.demo.run import run_demo
 from tiktok_accounts_gql.errors import AppError, ServiceUnavailable
 from tiktok_accounts_gql.http.authentication import issue_token
@@ -27,6 +28,7 @@ from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.services.key_rotation import KeyRotation
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
+from tiktok_accounts_gql.wiring import in_background, migrate_everything, open_services
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,6 +82,25 @@ def serve(
 
 @app.command()
 @_says_what_is_wrong
+def worker() -> None:
+    """Work on sync jobs and the schedule, without serving the API. Any number of workers share one PostgreSQL."""
+    settings = load_settings()
+    asyncio.run(_with_database(settings, check_migrated))
+    configure_logs(settings.environment)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with open_services(settings) as running, in_background(running, settings):
+        structlog.get_logger().info("worker started")
+        await ended.wait()
+
+
+@app.command()
+@_says_what_is_wrong
 def demo(
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -108,7 +129,7 @@ def sandbox(
 @_says_what_is_wrong
 def migrate_command() -> None:
     """Bring the database's tables up to this version. Nothing happens if they are."""
-    asyncio.run(_with_database(load_settings(), migrate))
+    asyncio.run(migrate_everything(load_settings().database_url))
     typer.echo("The database is up to date.")
 
 

@@ -3,7 +3,7 @@
 ```
 AppError                      has a code and a message for people
 ├── UserMistake               what the user can mend: `userErrors` of a payload (UserErrorCode)
-│   ├── InvalidInput · NotFound · IdempotencyKeyReused
+│   ├── InvalidInput · TooManyIds · NotFound · IdempotencyKeyReused · JobFinished
 │   ├── AuthorizationStateInvalid · AuthorizationStateExpired · AuthorizationCodeInvalid · AuthorizationDenied
 │   ├── WrongTikTokAccount · ConnectedElsewhere · ReauthorizationRequired · ScopeMissing
 │   └── SyncFailed · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
@@ -51,6 +51,8 @@ class UserErrorCode(StrEnum):
     TIKTOK_UNAVAILABLE = "TIKTOK_UNAVAILABLE"
     APP_MISCONFIGURED = "APP_MISCONFIGURED"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    TOO_MANY_IDS = "TOO_MANY_IDS"
+    JOB_FINISHED = "JOB_FINISHED"
 
 
 class AppError(Exception):
@@ -75,10 +77,13 @@ class UserMistake(AppError):
         *,
         field: tuple[str, ...] | None = None,
         retry_after_seconds: int | None = None,
+        retry_is_told: bool = False,
     ) -> None:
+        """`retry_is_told`: TikTok said when, it is not our guess."""
         super().__init__(message)
         self.field = field
         self.retry_after_seconds = retry_after_seconds
+        self.retry_is_told = retry_is_told
 
 
 class InvalidInput(UserMistake):
@@ -91,6 +96,18 @@ class NotFound(UserMistake):
     """There is no such object."""
 
     code = UserErrorCode.NOT_FOUND
+
+
+class TooManyIds(UserMistake):
+    """More ids than allowed: 500 at most."""
+
+    code = UserErrorCode.TOO_MANY_IDS
+
+
+class JobFinished(UserMistake):
+    """The job has ended: there is nothing to cancel."""
+
+    code = UserErrorCode.JOB_FINISHED
 
 
 class IdempotencyKeyReused(UserMistake):

@@ -1,5 +1,6 @@
 """Reference pages that are made from the code: `docs/configuration.md` and `docs/errors.md`. Tests compare them."""
 
+from datetime import timedelta
 from enum import Enum
 from typing import TypeVar
 
@@ -78,6 +79,8 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
     UserErrorCode.TIKTOK_RATE_LIMITED: ("TikTok asks for fewer requests.", _LATER),
     UserErrorCode.TIKTOK_UNAVAILABLE: ("TikTok does not answer, or not as documented.", _LATER),
     UserErrorCode.APP_MISCONFIGURED: ("TikTok refuses this server's own credentials.", "No: its operator has to act."),
+    UserErrorCode.TOO_MANY_IDS: ("More ids than allowed.", _NO),
+    UserErrorCode.JOB_FINISHED: ("The job has ended: there is nothing to cancel.", "No."),
     UserErrorCode.IDEMPOTENCY_KEY_REUSED: (
         "The `idempotencyKey` came with another input before.",
         "No: use a new key.",
@@ -131,5 +134,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if field.default is None or field.default == ():
         return "none"
+    if isinstance(field.default, timedelta):
+        return f"`{field.default // timedelta(hours=1)}h`"
     value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
     return f"`{value}`"

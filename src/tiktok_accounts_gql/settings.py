@@ -6,7 +6,9 @@ it is what an operator reads when the start is refused.
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -62,6 +64,21 @@ def _key(value: Any) -> Any:
     if len(key) != KEY_BYTES:
         raise ValueError(f"has {len(key)} bytes where {KEY_BYTES} are needed")
     return key
+
+
+def _period(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value == "0":
+        return timedelta(0)
+    match = re.fullmatch(r"(\d{1,6})([smhd])", value)
+    if match is None:
+        raise ValueError("is not a period such as 24h, 90m or 0")
+    return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
+
+
+def _printed_period(value: timedelta) -> str:
+    return f"{int(value.total_seconds())}s"
 
 
 def _web_url(value: str) -> str:
@@ -141,6 +158,19 @@ class Settings(BaseSettings):
     )
     webhook_max_age_seconds: int = Field(
         300, ge=1, le=7 * 24 * 3600, description="How old the signature of TikTok's webhook may be."
+    )
+    tiktok_requests_per_minute: int = Field(
+        540,
+        ge=20,
+        description="How often accounts are read from TikTok in any sliding minute, by all processes together. TikTok "
+        "allows 600.",
+    )
+    sync_interval: Annotated[timedelta, BeforeValidator(_period), PlainSerializer(_printed_period)] = Field(
+        timedelta(hours=24),
+        description="After how long accounts are synced by themselves, such as `24h` or `90m`; `0` for never.",
+    )
+    worker_concurrency: int = Field(
+        8, ge=1, le=100, description="Accounts of sync jobs that a process reads at the same time."
     )
     tiktok_timeout_seconds: float = Field(10, gt=0, le=60, description="How long one call to TikTok may take.")
     public_url: BaseUrl = Field(description="Where browsers reach this server, such as `https://accounts.example.com`.")

@@ -1,16 +1,21 @@
 """Everything that runs, built from the settings and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
 from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.migrate import migrate
+from tiktok_accounts_gql.jobs.queue import JobQueue, migrate_engine
+from tiktok_accounts_gql.jobs.worker import BEAT_EVERY, JobWorker, Works
 from tiktok_accounts_gql.services import revocations as owed
+from tiktok_accounts_gql.services import scheduling
 from tiktok_accounts_gql.services import tokens as renewals
 from tiktok_accounts_gql.services import webhooks as told
 from tiktok_accounts_gql.services.accounts import AccountService
@@ -22,10 +27,14 @@ from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
+from tiktok_accounts_gql.services.job_lists import JobListService
+from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.reading import AccountReader, pace_of
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.repeating import repeatedly
 from tiktok_accounts_gql.services.revocations import RevocationService
+from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -33,7 +42,9 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.pictures import PictureClient
 
-LEASE_MARGIN = timedelta(seconds=10)
+LEASE_MARGIN = timedelta(seconds=2)
+READING_MARGIN = timedelta(seconds=5)
+PRUNE_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,17 @@ class Running:
     services: Services
     tokens: TokenService
     revocations: RevocationService
+    schedule: ScheduleService
+
+
+async def migrate_everything(url: str) -> None:
+    """Brings our tables and the job engine's up to this version. Raises ServiceUnavailable."""
+    db = Database.open(url)
+    try:
+        await migrate(db)
+    finally:
+        await db.close()
+    await asyncio.to_thread(migrate_engine, url)
 
 
 @asynccontextmanager
@@ -65,10 +87,30 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
     tokens = TokenService(db=db, tiktok=tiktok, sealer=sealer, audit=audit, clock=clock, lease=two_calls + LEASE_MARGIN)
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
     scopes = settings.tiktok_scopes
-    syncing = SyncService(db=db, tiktok=tiktok, tokens=tokens, audit=audit, avatars=avatars, scopes=scopes, clock=clock)
-    connections = ConnectionService(
-        db=db, tiktok=tiktok, tokens=tokens, audit=audit, avatars=avatars, scopes=scopes, clock=clock
+    pace = pace_of(settings.tiktok_requests_per_minute)
+    reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
+    syncing = SyncService(
+        db=db,
+        reader=reader,
+        tokens=tokens,
+        audit=audit,
+        avatars=avatars,
+        scopes=scopes,
+        clock=clock,
+        lease=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN,
     )
+    connections = ConnectionService(
+        db=db,
+        tiktok=tiktok,
+        reader=reader,
+        tokens=tokens,
+        audit=audit,
+        avatars=avatars,
+        scopes=scopes,
+        clock=clock,
+    )
+    queue = JobQueue.open(settings.database_url)
+    idempotency = IdempotencyService(clock=clock)
     authorizations = AuthorizationService(
         db=db,
         connections=connections,
@@ -85,7 +127,7 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
             db=db,
             audit=audit,
             pager=pager,
-            idempotency=IdempotencyService(clock=clock),
+            idempotency=idempotency,
             revocations=revocations,
             clock=clock,
         ),
@@ -94,6 +136,8 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
         avatars=avatars,
         connections=connections,
         history=HistoryService(db=db, clock=clock),
+        jobs=JobService(db=db, queue=queue, syncing=syncing, audit=audit, idempotency=idempotency, clock=clock),
+        job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         removals=removals,
         syncing=syncing,
         webhooks=WebhookService(
@@ -107,11 +151,18 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
         public_url=settings.public_url,
     )
     try:
-        yield Running(db=db, services=services, tokens=tokens, revocations=revocations)
+        yield Running(
+            db=db,
+            services=services,
+            tokens=tokens,
+            revocations=revocations,
+            schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
+        )
     finally:
         under_way = (authorizations.settle, syncing.settle, tokens.settle, writer.close)
         for settle in (*under_way, tiktok.aclose, pictures.aclose, db.close):
             await settle()
+        queue.close()
 
 
 def _login_kit(settings: Settings) -> LoginKit:
@@ -130,14 +181,35 @@ def _origin(url: str) -> str:
 
 
 @asynccontextmanager
-async def in_background(running: Running) -> AsyncGenerator[None]:
-    """The work that goes on beside the requests."""
+async def in_background(running: Running, settings: Settings, *, worker: bool = True) -> AsyncGenerator[None]:
+    """The work that goes on beside the requests; `worker`: sync jobs and the schedule as well."""
     webhooks = running.services.webhooks
-    work = (
+    work = [
         repeatedly(running.revocations.settle_due, every=owed.RETRY_EVERY),
         repeatedly(running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
         repeatedly(webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
-    )
+    ]
+    async with AsyncExitStack() as stack:
+        if worker:
+            works = Works(
+                fan_out=running.services.jobs.fan_out,
+                sync=running.services.jobs.perform,
+                scheduled=running.schedule.perform,
+            )
+            concurrency = settings.worker_concurrency
+            jobs = JobWorker(url=settings.database_url, db=running.db, works=works, concurrency=concurrency)
+            await stack.enter_async_context(jobs.running())
+            work += [
+                repeatedly(jobs.look_after, every=BEAT_EVERY),
+                repeatedly(running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
+                repeatedly(running.schedule.prune, every=PRUNE_EVERY),
+            ]
+        await stack.enter_async_context(_going_on(work))
+        yield
+
+
+@asynccontextmanager
+async def _going_on(work: list[Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
     tasks = [asyncio.create_task(one) for one in work]
     try:
         yield

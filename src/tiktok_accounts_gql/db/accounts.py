@@ -9,11 +9,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
 from tiktok_accounts_gql.errors import NotFound
@@ -147,6 +148,31 @@ async def summarize(session: AsyncSession, viewer_id: str) -> AccountsSummary:
 
 async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[Account]:
     return (await session.scalars(connected(viewer_id).where(col(Account.id).in_(ids)))).all()
+
+
+async def list_ids(session: AsyncSession, viewer_id: str, where: AccountFilter) -> Sequence[UUID]:
+    """Newest first."""
+    newest_first = (col(Account.created_at).desc(), col(Account.id).desc())
+    statement = connected(viewer_id, where).with_only_columns(col(Account.id)).order_by(*newest_first)
+    return (await session.scalars(statement)).all()
+
+
+async def list_unsynced(session: AsyncSession, *, since: datetime, limit: int) -> Sequence[Account]:
+    """Accounts of all viewers, for the schedule: active ones, those synced longest ago first."""
+    last = func.coalesce(col(Account.last_synced_at), col(Account.connected_at))
+    due = (
+        col(Account.disconnected_at).is_(None),
+        col(Account.status) == AccountStatus.ACTIVE,
+        last <= since,
+        or_(col(Account.next_retry_at).is_(None), col(Account.next_retry_at) <= FromNow()),
+    )
+    return (await session.scalars(select(Account).where(*due).order_by(last).limit(limit))).all()
+
+
+async def was_connected(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:
+    """Whether the viewer has, or had, this account."""
+    same = select(col(Account.id)).where(col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
+    return await session.scalar(same) is not None
 
 
 async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: bool = False) -> Account:

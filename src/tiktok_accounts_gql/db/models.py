@@ -68,6 +68,27 @@ class HealthAction(StrEnum):
     CONTACT_OPERATOR = "CONTACT_OPERATOR"
 
 
+class JobState(StrEnum):
+    """How far a sync job is."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    CANCELING = "CANCELING"
+    SUCCEEDED = "SUCCEEDED"
+    PARTIALLY_FAILED = "PARTIALLY_FAILED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class SyncOutcome(StrEnum):
+    """How far one account of a sync job is."""
+
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
 class AuditAction(StrEnum):
     """What happened."""
 
@@ -83,6 +104,10 @@ class AuditAction(StrEnum):
     ACCOUNT_DISCONNECTED = "ACCOUNT_DISCONNECTED"
     ACCOUNT_SYNCED = "ACCOUNT_SYNCED"
     ACCOUNT_SYNC_FAILED = "ACCOUNT_SYNC_FAILED"
+    SYNC_JOB_STARTED = "SYNC_JOB_STARTED"
+    SYNC_JOB_FINISHED = "SYNC_JOB_FINISHED"
+    SYNC_JOB_CANCELED = "SYNC_JOB_CANCELED"
+    SYNC_JOBS_READ = "SYNC_JOBS_READ"
     TOKEN_REFRESHED = "TOKEN_REFRESHED"  # noqa: S105
     TOKEN_REFRESH_FAILED = "TOKEN_REFRESH_FAILED"  # noqa: S105
 
@@ -93,6 +118,7 @@ READ_ACTIONS = frozenset(
         AuditAction.ACCOUNT_READ,
         AuditAction.SUMMARY_READ,
         AuditAction.AUDIT_EVENTS_READ,
+        AuditAction.SYNC_JOBS_READ,
     }
 )
 
@@ -184,6 +210,7 @@ class TokenPair(SQLModel, table=True):
     """An account's sealed tokens: a table of its own, so that no query for accounts can load one.
 
     `grant_id` changes with every grant. Who renews it holds the lease; `attempted_at` stays until the outcome is known.
+    Who reads the account with it holds `reading_id`, so that nobody reads it twice at once.
     """
 
     __tablename__ = "token_pairs"
@@ -200,6 +227,8 @@ class TokenPair(SQLModel, table=True):
     lease_id: UUID | None = None
     lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     attempted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reading_id: UUID | None = None
+    reading_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class OwedRevocation(SQLModel, table=True):
@@ -328,6 +357,78 @@ class AuditEvent(SQLModel, table=True):
     request_id: str | None = Field(default=None, sa_type=Text)
     ip_address: str | None = Field(default=None, sa_type=Text)
     details: list[dict[str, Any]] = Field(sa_type=JSON)
+
+
+class SyncJob(SQLModel, table=True):
+    """The sync of many accounts. Its counters change in the transactions of its results."""
+
+    __tablename__ = "sync_jobs"
+    __table_args__ = (
+        UniqueConstraint("id", "viewer_id", name="sync_jobs_id_with_viewer"),
+        Index("sync_jobs_by_time", "viewer_id", text("created_at DESC"), text("id DESC")),
+        Index("sync_jobs_by_state", "viewer_id", "state", text("created_at DESC"), text("id DESC")),
+        Index("sync_jobs_by_end", "finished_at"),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
+    state: JobState = Field(default=JobState.QUEUED, sa_type=_word(JobState, closed=True))
+    total_count: int
+    succeeded_count: int = 0
+    failed_count: int = 0
+    canceled_count: int = 0
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class SyncResult(SQLModel, table=True):
+    """One account of a sync job. `account_id` is as asked for: it may be nobody's, or somebody else's."""
+
+    __tablename__ = "sync_results"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "viewer_id"], ["sync_jobs.id", "sync_jobs.viewer_id"], ondelete="CASCADE"),
+        Index("sync_results_by_position", "job_id", "position", unique=True),
+        Index("sync_results_by_outcome", "job_id", "outcome", "position"),
+        Index(
+            "sync_results_pending",
+            "viewer_id",
+            postgresql_where=text("outcome = 'PENDING'"),
+            sqlite_where=text("outcome = 'PENDING'"),
+        ),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    job_id: UUID
+    viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
+    position: int
+    account_id: UUID
+    outcome: SyncOutcome = Field(default=SyncOutcome.PENDING, sa_type=_word(SyncOutcome, closed=True))
+    attempts: int = 0
+    is_running: bool = False
+    error_code: str | None = Field(default=None, sa_type=Text)
+    error_message: str | None = Field(default=None, sa_type=Text)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RequestQuota(SQLModel, table=True):
+    """When the next request to TikTok may be sent, for all processes; and whether TikTok is taken to be down."""
+
+    __tablename__ = "request_quotas"
+
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    next_at: datetime = Field(sa_type=UtcDateTime)
+    failures: int = 0
+    closed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Worker(SQLModel, table=True):
+    """A process that works on jobs, and when it was last seen, by the database's clock."""
+
+    __tablename__ = "workers"
+
+    executor_id: str = Field(sa_column=Column(Text, primary_key=True))
+    seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class IdempotencyKey(SQLModel, table=True):

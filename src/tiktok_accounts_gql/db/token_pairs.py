@@ -61,6 +61,23 @@ async def release(
     await session.execute(update(TokenPair).where(*held).values(**values))
 
 
+async def start_reading(
+    session: AsyncSession, viewer_id: str, account_id: UUID, *, reading_id: UUID, seconds: float
+) -> bool:
+    """The right to read the account at TikTok, for so long; False while somebody else has it."""
+    free = or_(col(TokenPair.reading_until).is_(None), col(TokenPair.reading_until) <= FromNow())
+    taken = update(TokenPair).where(*_owned(viewer_id, account_id), free)
+    taken = taken.values(reading_id=reading_id, reading_until=FromNow(seconds))
+    options = {"synchronize_session": False}
+    return await session.scalar(taken.returning(col(TokenPair.account_id)), execution_options=options) is not None
+
+
+async def stop_reading(session: AsyncSession, viewer_id: str, account_id: UUID, reading_id: UUID) -> None:
+    held = (*_owned(viewer_id, account_id), col(TokenPair.reading_id) == reading_id)
+    stopped = update(TokenPair).where(*held).values(reading_id=None, reading_until=None)
+    await session.execute(stopped, execution_options={"synchronize_session": False})
+
+
 async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None:
     await session.execute(delete(TokenPair).where(*_owned(viewer_id, account_id)))
 

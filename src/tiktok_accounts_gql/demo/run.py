@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from tiktok_accounts_gql.app import create_app
-from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.demo.environment import AUDIENCE, CLIENT_KEY, ISSUER, Folder
 from tiktok_accounts_gql.demo.seeding import VIEWERS, Seeder
 from tiktok_accounts_gql.http.authentication import issue_token
@@ -26,7 +25,7 @@ from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
 from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer, listen
-from tiktok_accounts_gql.wiring import open_services
+from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 TOKEN_LIFETIME = timedelta(days=30)
 TRY = '{"query":"{ accounts(first: 3) { totalCount edges { node { displayName status followerCount } } } }"}'
@@ -59,8 +58,8 @@ def run_demo(*, host: str, port: int, data_dir: Path, reset: bool, as_json: bool
 
 
 async def _prepare(folder: Folder, settings: Settings, sandbox: Sandbox) -> None:
+    await migrate_everything(settings.database_url)
     async with open_services(settings) as running:
-        await migrate(running.db)
         if not folder.seeded:
             await Seeder(running, sandbox).seed()
     folder.mark_seeded()

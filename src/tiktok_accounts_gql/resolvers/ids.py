@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from enum import Enum
 from uuid import UUID
 
@@ -15,6 +16,8 @@ class Kind(Enum):
 
     ACCOUNT = b"A"
     AUDIT_EVENT = b"E"
+    SYNC_JOB = b"J"
+    SYNC_RESULT = b"R"
     VIEWER = b"V"
 
 
@@ -42,10 +45,25 @@ def account_key(global_id: str) -> UUID | None:
     return key if kind is Kind.ACCOUNT and isinstance(key, UUID) else None
 
 
+def job_key(global_id: str) -> UUID | None:
+    """As `account_key`, for sync jobs."""
+    kind, key = decode(global_id)
+    return key if kind is Kind.SYNC_JOB and isinstance(key, UUID) else None
+
+
 def input_account_key(global_id: str, *field: str) -> UUID:
     """For mutations, whose mistakes name the input. Raises InvalidInput."""
+    return _of_input(account_key, global_id, field)
+
+
+def input_job_key(global_id: str, *field: str) -> UUID:
+    """As `input_account_key`, for sync jobs."""
+    return _of_input(job_key, global_id, field)
+
+
+def _of_input(key_of: Callable[[str], UUID | None], global_id: str, field: tuple[str, ...]) -> UUID:
     try:
-        key = account_key(global_id)
+        key = key_of(global_id)
     except BadUserInput as error:
         raise InvalidInput(error.message, field=field) from None
     return key or NOBODYS

@@ -17,11 +17,15 @@ from tiktok_accounts_gql.db.models import (
     HealthAction,
     HealthReason,
     HealthState,
+    JobState,
+    SyncOutcome,
 )
+from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.accounts import AccountOrder
 from tiktok_accounts_gql.services.authorizations import Callback
 from tiktok_accounts_gql.services.history import StatsGranularity
+from tiktok_accounts_gql.services.jobs import Target
 
 AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
 
@@ -110,6 +114,30 @@ describe(
     {"HOUR": "At most one point an hour.", "DAY": "At most one point a day."},
 )
 describe(
+    JobState,
+    "How far a sync job is.",
+    {
+        "QUEUED": "Nothing is read yet.",
+        "RUNNING": "Accounts are being read.",
+        "CANCELING": "Canceled; what is being read at this moment is finished first.",
+        "SUCCEEDED": "Done: every account was read. Also when there was none to read.",
+        "PARTIALLY_FAILED": "Done: some accounts were read, at least one failed.",
+        "FAILED": "Done: no account was read.",
+        "CANCELED": "Canceled before every account had its turn.",
+    },
+    name="SyncJobState",
+)
+describe(
+    SyncOutcome,
+    "How far one account of a sync job is.",
+    {
+        "PENDING": "Not done yet: waiting, running, or waiting for the next attempt.",
+        "SUCCEEDED": "Read.",
+        "FAILED": "Not read; `error` says why.",
+        "CANCELED": "The job was canceled, or the account disconnected, before its turn.",
+    },
+)
+describe(
     AuditActor,
     "Who did something.",
     {
@@ -134,6 +162,10 @@ describe(
         "ACCOUNT_DISCONNECTED": "An account was disconnected.",
         "ACCOUNT_SYNCED": "An account was read from TikTok.",
         "ACCOUNT_SYNC_FAILED": "An account could not be read from TikTok.",
+        "SYNC_JOB_STARTED": "A sync job was asked for.",
+        "SYNC_JOB_FINISHED": "A sync job ended by itself.",
+        "SYNC_JOB_CANCELED": "A sync job was canceled.",
+        "SYNC_JOBS_READ": "Sync jobs were read.",
         "TOKEN_REFRESHED": "TikTok renewed an access token.",
         "TOKEN_REFRESH_FAILED": "An access token could not be renewed.",
     },
@@ -249,3 +281,61 @@ class ConnectAccountInput:
 
     def understood(self) -> Callback:
         return Callback(state=self.state, code=self.code, error=self.error)
+
+
+@strawberry.input(name="SyncJobFilter", description=_CONDITIONS)
+class SyncJobFilterInput:
+    state: list[JobState] | None = strawberry.field(default=None, description=_ANY)
+
+    def understood(self) -> JobFilter:
+        return JobFilter(states=tuple(self.state or ()))
+
+
+@strawberry.input(name="SyncResultFilter", description=_CONDITIONS)
+class SyncResultFilterInput:
+    outcome: list[SyncOutcome] | None = strawberry.field(default=None, description=_ANY)
+
+    def understood(self) -> ResultFilter:
+        return ResultFilter(outcomes=tuple(self.outcome or ()))
+
+
+_IDS = ("input", "target", "ids")
+
+
+@strawberry.input(name="SyncAccountsTarget", description="Exactly one of these.", one_of=True)
+class SyncAccountsTargetInput:
+    ids: list[strawberry.ID] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="1 to 500; doubles count once. An id that is not the user's becomes a FAILED result with the code "
+        "NOT_FOUND.",
+    )
+    filter: AccountFilterInput | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="All accounts that match when the job is asked for; an empty filter means all.",
+    )
+    failed_in_job: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="The accounts that failed in this job."
+    )
+
+    def understood(self) -> Target:
+        """Raises InvalidInput."""
+        if self.ids:
+            return Target(ids=tuple(ids.input_account_key(one, *_IDS) for one in self.ids))
+        if self.failed_in_job:
+            return Target(failed_in=ids.input_job_key(self.failed_in_job, "input", "target", "failedInJob"))
+        return Target(where=self.filter.understood()) if self.filter else Target(ids=())
+
+
+@strawberry.input(description="Which accounts to read.")
+class SyncAccountsInput:
+    target: SyncAccountsTargetInput = strawberry.field(description="Which accounts.")
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description="Makes a repeated call safe for 24 hours: the same key with the same input answers as the first "
+        "call did, with another input it is refused. 1 to 255 characters, best a UUID.",
+    )
+
+
+@strawberry.input(description="Which job to cancel.")
+class CancelSyncJobInput:
+    id: strawberry.ID = strawberry.field(description="The job's id.")

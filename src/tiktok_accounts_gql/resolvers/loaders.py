@@ -9,7 +9,7 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from tiktok_accounts_gql.db.models import Account, AuditEvent, Snapshot
+from tiktok_accounts_gql.db.models import Account, AuditEvent, Snapshot, SyncJob, SyncResult
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.history import AccountGrowth
@@ -28,6 +28,10 @@ class Loaders:
         self.accounts: DataLoader[UUID, Account | None] = _loader(lambda ids: services.accounts.find(viewer, ids))
         self.account_reads: DataLoader[UUID, Account | None] = _loader(lambda ids: services.accounts.read(viewer, ids))
         self.audit_events: DataLoader[UUID, AuditEvent | None] = _loader(lambda ids: services.audit.read(viewer, ids))
+        self.sync_jobs: DataLoader[UUID, SyncJob | None] = _loader(lambda ids: services.job_lists.read(viewer, ids))
+        self.sync_results: DataLoader[UUID, SyncResult | None] = _loader(
+            lambda ids: services.job_lists.read_results(viewer, ids)
+        )
 
     def stats(self, period: Period) -> "DataLoader[UUID, list[Snapshot] | None]":
         history = self._services.history

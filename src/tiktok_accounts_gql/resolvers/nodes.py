@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from tiktok_accounts_gql.db.models import Account, AuditEvent
+from tiktok_accounts_gql.db.models import Account, AuditEvent, SyncJob, SyncResult
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
@@ -14,7 +14,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_IDS = 50
 
-AnyNode = Account | AuditEvent | Viewer
+AnyNode = Account | AuditEvent | SyncJob | SyncResult | Viewer
 
 
 async def node(
@@ -53,4 +53,8 @@ async def _load(info: Info, kind: ids.Kind, key: UUID | str) -> AnyNode | None:
             return await info.context.loaders.account_reads.load(key)
         case ids.Kind.AUDIT_EVENT, UUID():
             return await info.context.loaders.audit_events.load(key)
+        case ids.Kind.SYNC_JOB, UUID():
+            return await info.context.loaders.sync_jobs.load(key)
+        case ids.Kind.SYNC_RESULT, UUID():
+            return await info.context.loaders.sync_results.load(key)
     return info.context.viewer if key == info.context.viewer.id else None

@@ -18,6 +18,7 @@ class Refused:
     authorization_url: None = None
     expires_at: None = None
     reconnected: None = None
+    job: None = None
 
 
 def success(root: strawberry.Parent[object]) -> bool:

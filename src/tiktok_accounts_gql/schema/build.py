@@ -11,6 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.audit import AuditEvent
+from tiktok_accounts_gql.schema.jobs import SyncJob, SyncResult
 from tiktok_accounts_gql.schema.mutation import Mutation
 from tiktok_accounts_gql.schema.nodes import Viewer
 from tiktok_accounts_gql.schema.query import Query
@@ -20,7 +21,7 @@ from tiktok_accounts_gql.schema.scalars import scalars
 def create_schema() -> GraphQLSchema:
     """For graphql-core, with Strawberry's resolvers in it."""
     config = StrawberryConfig(scalar_map=scalars())
-    types = [TikTokAccount, AuditEvent, Viewer]
+    types = [TikTokAccount, AuditEvent, SyncJob, SyncResult, Viewer]
     schema = strawberry.Schema(query=Query, mutation=Mutation, types=types, config=config)._schema  # noqa: SLF001 - Strawberry has no public name for it
     for inputs in _inputs(schema):
         _drop_null_defaults(inputs)

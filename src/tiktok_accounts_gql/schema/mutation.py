@@ -4,11 +4,14 @@ import strawberry
 
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import authorizations as authorization_resolvers
+from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.payloads import (
+    CancelSyncJobPayload,
     ConnectAccountPayload,
     DisconnectAccountPayload,
     StartAccountAuthorizationPayload,
     SyncAccountPayload,
+    SyncAccountsPayload,
     UserErrors,
 )
 
@@ -49,4 +52,18 @@ class Mutation:
         description="Reads one account from TikTok now, or joins a reading that is under way. Codes: NOT_FOUND, "
         "INVALID_INPUT, REAUTHORIZATION_REQUIRED, SCOPE_MISSING, SYNC_FAILED, TIKTOK_RATE_LIMITED, TIKTOK_UNAVAILABLE, "
         "APP_MISCONFIGURED.",
+    )
+    sync_accounts = strawberry.field(
+        resolver=job_resolvers.sync_accounts,
+        graphql_type=SyncAccountsPayload | None,
+        extensions=[UserErrors()],
+        description="Reads many accounts from TikTok in the background. Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, "
+        "IDEMPOTENCY_KEY_REUSED.",
+    )
+    cancel_sync_job = strawberry.field(
+        resolver=job_resolvers.cancel_sync_job,
+        graphql_type=CancelSyncJobPayload | None,
+        extensions=[UserErrors()],
+        description="Stops a job; what is done stays done. Canceling it again changes nothing. Codes: NOT_FOUND, "
+        "JOB_FINISHED.",
     )

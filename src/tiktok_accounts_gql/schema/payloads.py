@@ -7,39 +7,18 @@ from typing import Any
 import strawberry
 from strawberry.extensions import FieldExtension
 
-from tiktok_accounts_gql.errors import UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import UserMistake
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import payloads as payload_resolvers
-from tiktok_accounts_gql.resolvers.inputs import describe
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
+from tiktok_accounts_gql.schema.jobs import SyncJob
 from tiktok_accounts_gql.schema.query import Query
+from tiktok_accounts_gql.schema.user_errors import UserError
 
 _QUERY = (
     "The state of everything after the mutation, so that a client can refresh totals and lists in the same request."
 )
 _USER_ERRORS = "What went wrong and who can mend it; empty if nothing did."
-
-describe(
-    UserErrorCode,
-    "Why something was not done. More codes may come: treat an unknown one by its message.",
-    {
-        "NOT_FOUND": "There is no such object, it was disconnected, or it belongs to somebody else.",
-        "INVALID_INPUT": "An input breaks a rule in its description; `field` says which.",
-        "AUTHORIZATION_STATE_INVALID": "`state` is unknown, was used, or belongs to another user: start again.",
-        "AUTHORIZATION_STATE_EXPIRED": "Too long ago: start again.",
-        "AUTHORIZATION_DENIED": "The user said no at TikTok.",
-        "WRONG_TIKTOK_ACCOUNT": "The user signed in at TikTok with another account than the one to reconnect.",
-        "ACCOUNT_CONNECTED_ELSEWHERE": "Another user of this API has connected this TikTok account.",
-        "AUTHORIZATION_CODE_INVALID": "TikTok refuses the code: start again.",
-        "REAUTHORIZATION_REQUIRED": "TikTok no longer accepts this account's authorization: reconnect.",
-        "SCOPE_MISSING": "The user did not grant what this needs.",
-        "SYNC_FAILED": "It could not be read, for none of the other reasons.",
-        "TIKTOK_RATE_LIMITED": "TikTok asks for fewer requests; `retryAfterSeconds` says when.",
-        "TIKTOK_UNAVAILABLE": "TikTok does not answer, or not as documented.",
-        "APP_MISCONFIGURED": "TikTok refuses this server's own credentials: contact its operator.",
-        "IDEMPOTENCY_KEY_REUSED": "This `idempotencyKey` came with another input before.",
-    },
-)
 
 
 class UserErrors(FieldExtension):
@@ -50,18 +29,6 @@ class UserErrors(FieldExtension):
             return await next_(source, info, **kwargs)
         except UserMistake as mistake:
             return payload_resolvers.Refused(error=mistake)
-
-
-@strawberry.type(description="A failure that the user, or the client's author, can act on.")
-class UserError:
-    code: UserErrorCode = strawberry.field(description="For programs.")
-    message: str = strawberry.field(description="An English sentence for people. It may change: never compare it.")
-    field: list[str] | None = strawberry.field(
-        description='Path to the input that caused it, such as ["input", "id"]; null if no input did.'
-    )
-    retry_after_seconds: int | None = strawberry.field(
-        description="Seconds after which another try makes sense; null if none does."
-    )
 
 
 @strawberry.type(description="The account as it is now, also after a failure: then with its new `health`.")
@@ -107,6 +74,24 @@ class ConnectAccountPayload:
     reconnected: bool | None = strawberry.field(
         description="Whether the account had been connected before; null if there are errors."
     )
+    user_errors = strawberry.field(
+        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
+    )
+    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+
+
+@strawberry.type(description="The job that was begun.")
+class SyncAccountsPayload:
+    job: SyncJob | None = strawberry.field(description="Null if there are errors.")
+    user_errors = strawberry.field(
+        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
+    )
+    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+
+
+@strawberry.type(description="The job that was stopped.")
+class CancelSyncJobPayload:
+    job: SyncJob | None = strawberry.field(description="Null only if there is no such job.")
     user_errors = strawberry.field(
         resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
     )

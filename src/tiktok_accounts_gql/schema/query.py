@@ -4,9 +4,11 @@ import strawberry
 
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import audit as audit_resolvers
+from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.resolvers import nodes as node_resolvers
 from tiktok_accounts_gql.schema.accounts import AccountConnection, AccountsSummary, TikTokAccount
 from tiktok_accounts_gql.schema.audit import AuditEventConnection
+from tiktok_accounts_gql.schema.jobs import SyncJob, SyncJobConnection
 from tiktok_accounts_gql.schema.nodes import Node, Viewer
 
 
@@ -37,6 +39,17 @@ class Query:
         resolver=account_resolvers.accounts_summary,
         graphql_type=AccountsSummary,
         description="Totals over all connected accounts of the signed-in user.",
+    )
+    sync_job = strawberry.field(
+        resolver=job_resolvers.sync_job,
+        graphql_type=SyncJob | None,
+        description="One sync job by id, for clients that poll; null if there is none, it was pruned, or it belongs to "
+        "somebody else.",
+    )
+    sync_jobs = strawberry.field(
+        resolver=job_resolvers.sync_jobs,
+        graphql_type=SyncJobConnection,
+        description="The signed-in user's sync jobs, newest first. A finished job is kept for 30 days.",
     )
     audit_events = strawberry.field(
         resolver=audit_resolvers.audit_events,

@@ -8,6 +8,8 @@ from tiktok_accounts_gql.services.authorizations import AuthorizationService
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.history import HistoryService
+from tiktok_accounts_gql.services.job_lists import JobListService
+from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -23,6 +25,8 @@ class Services:
     avatars: AvatarService
     connections: ConnectionService
     history: HistoryService
+    jobs: JobService
+    job_lists: JobListService
     removals: RemovalService
     syncing: SyncService
     webhooks: WebhookService

@@ -16,6 +16,7 @@ from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, ConnectedElsewh
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
+from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -59,11 +60,12 @@ class _Reading:
 class ConnectionService:
     """Obtains the owner's grant, and stores what it opens."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
         db: Database,
         tiktok: TikTokClient,
+        reader: AccountReader,
         tokens: TokenService,
         audit: AuditService,
         avatars: AvatarService,
@@ -73,6 +75,7 @@ class ConnectionService:
         """`scopes`: those that are asked for."""
         self._db = db
         self._tiktok = tiktok
+        self._reader = reader
         self._tokens = tokens
         self._audit = audit
         self._avatars = avatars
@@ -149,7 +152,7 @@ class ConnectionService:
         async with self._db.read() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
         try:
-            user = await self._tiktok.user_info(grant.access_token, scopes=self._granted(grant))
+            user = await self._reader.read(grant.access_token, self._granted(grant), in_background=False)
         except TikTokError:
             return _Reading(grant=grant, user=None, picture=None)
         return _Reading(grant=grant, user=user, picture=await self._avatars.fetch(earlier, user))

@@ -1,26 +1,46 @@
-"""Reading one account from TikTok now."""
+"""Reading accounts from TikTok, each once at a time: in this process and, by a lease on its row, in all of them."""
 
-from collections.abc import Collection, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, snapshots
-from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
-from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.db import accounts, snapshots, token_pairs
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, HealthReason
+from tiktok_accounts_gql.errors import (
+    AppMisconfigured,
+    ReauthorizationRequired,
+    ScopeMissing,
+    SyncFailed,
+    TikTokRateLimited,
+    TikTokUnavailable,
+    UserMistake,
+)
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
+from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
-from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, TikTokError, Unavailable
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, TikTokError, Unavailable
 from tiktok_accounts_gql.tiktok.values import TikTokUser
+
+POLL_SECONDS = 0.2
+_MISTAKES: dict[HealthReason | None, type[UserMistake]] = {
+    HealthReason.RATE_LIMITED: TikTokRateLimited,
+    HealthReason.TIKTOK_UNAVAILABLE: TikTokUnavailable,
+    HealthReason.SCOPE_MISSING: ScopeMissing,
+    HealthReason.APP_MISCONFIGURED: AppMisconfigured,
+    HealthReason.TOKEN_EXPIRED: ReauthorizationRequired,
+    HealthReason.USER_REVOKED: ReauthorizationRequired,
+    HealthReason.ACCOUNT_CLOSED: ReauthorizationRequired,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,67 +52,139 @@ class Synced:
     error: UserMistake | None = None
 
 
+Also = Callable[[Session, Synced], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """A sync that nobody waits for. `asked_at`: a reading since then will do. `also` commits with the outcome."""
+
+    asked_at: datetime
+    also: Also
+
+
 class SyncService:
     """Syncs accounts; callers who ask for the same account at the same time share one reading."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
         db: Database,
-        tiktok: TikTokClient,
+        reader: AccountReader,
         tokens: TokenService,
         audit: AuditService,
         avatars: AvatarService,
         scopes: Collection[str],
         clock: Clock,
+        lease: timedelta,
     ) -> None:
-        """`scopes`: those that this server asks for."""
+        """`scopes`: those that this server asks for. `lease`: longer than a reading takes."""
         self._db = db
-        self._tiktok = tiktok
+        self._reader = reader
         self._tokens = tokens
         self._audit = audit
         self._avatars = avatars
         self._scopes = frozenset(scopes)
         self._clock = clock
+        self._lease = lease
         self._syncs: SingleFlight[Synced] = SingleFlight()
 
-    async def sync(self, viewer: Viewer, account_id: UUID) -> Synced:
-        """Raises NotFound; every other failure is told by the answer and by the account."""
-        return await self._syncs.run((viewer.id, account_id), lambda: self._sync(viewer, account_id))
+    async def sync(self, viewer: Viewer, account_id: UUID, background: Background | None = None) -> Synced:
+        """Raises NotFound, and NotAsked in the background; every other failure is told by the answer and the account."""
+        led = False
+
+        async def lead() -> Synced:
+            nonlocal led
+            led = True
+            return await self._sync(viewer, account_id, background)
+
+        synced = await self._syncs.run((viewer.id, account_id), lead)
+        if background is not None and not led:
+            await self._conclude(background, synced)
+        return synced
 
     async def settle(self) -> None:
         """Waits for syncs under way."""
         await self._syncs.settle()
 
-    async def _sync(self, viewer: Viewer, account_id: UUID) -> Synced:
-        async with self._db.read() as session:
-            account = await accounts.get(session, viewer.id, account_id)
+    async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None) -> Synced:
+        reading_id, began = uuid4(), self._clock()
+        account = await self._get(viewer, account_id)
+        while not await self._start_reading(viewer, account, reading_id):
+            await asyncio.sleep(POLL_SECONDS)
+            account = await self._get(viewer, account_id)
+            if not await self._is_being_read(viewer, account):
+                return await self._conclude(background, _as_it_is(account, began))
+        if background is not None and account.last_synced_at and account.last_synced_at >= background.asked_at:
+            return await self._unread(viewer, account, reading_id, background)
+        return await self._attempt(_Reading(viewer=viewer, account=account, id=reading_id, background=background))
+
+    async def _attempt(self, reading: "_Reading") -> Synced:
         try:
-            user = await self._read(viewer, account)
+            user = await self._read(reading)
+        except NotAsked as error:
+            if reading.background is None:
+                return await self._failed(reading, user_mistake(error))
+            await self._give_up(reading)
+            raise
         except TikTokError as error:
             details = [Detail(name="tiktokLogId", value=error.log_id)] if error.log_id else []
-            return await self._failed(viewer, account, user_mistake(error), details)
+            return await self._failed(reading, user_mistake(error), details)
         except UserMistake as error:
-            return await self._failed(viewer, account, error)
-        return await self._succeeded(viewer, account, user)
+            return await self._failed(reading, error)
+        return await self._succeeded(reading, user)
 
-    async def _read(self, viewer: Viewer, account: Account) -> TikTokUser:
+    async def _get(self, viewer: Viewer, account_id: UUID) -> Account:
+        async with self._db.read() as session:
+            return await accounts.get(session, viewer.id, account_id)
+
+    async def _start_reading(self, viewer: Viewer, account: Account, reading_id: UUID) -> bool:
+        """True as well for an account without tokens: there is nothing to read twice."""
+        seconds = self._lease.total_seconds()
+        async with self._db.transaction() as session:
+            pair = await token_pairs.find(session, viewer.id, account.id)
+            return pair is None or await token_pairs.start_reading(
+                session, viewer.id, account.id, reading_id=reading_id, seconds=seconds
+            )
+
+    async def _is_being_read(self, viewer: Viewer, account: Account) -> bool:
+        """Or was, by somebody who died: then the lease runs out."""
+        async with self._db.read() as session:
+            pair = await token_pairs.find(session, viewer.id, account.id)
+        return pair is not None and pair.reading_id is not None
+
+    async def _unread(self, viewer: Viewer, account: Account, reading_id: UUID, background: Background) -> Synced:
+        synced = Synced(account=account, synced_at=account.last_synced_at)
+        async with self._db.transaction() as session:
+            await token_pairs.stop_reading(session, viewer.id, account.id, reading_id)
+            await background.also(session, synced)
+        return synced
+
+    async def _conclude(self, background: Background | None, synced: Synced) -> Synced:
+        if background is not None:
+            async with self._db.transaction() as session:
+                await background.also(session, synced)
+        return synced
+
+    async def _read(self, reading: "_Reading") -> TikTokUser:
         """An access token that TikTok refuses is renewed once; then the renewal's own verdict decides.
 
         If the renewal worked and its token is refused all the same, TikTok contradicts itself: that passes.
         """
+        viewer, account = reading.viewer, reading.account
         token = await self._tokens.access_token(viewer, account.id)
+        in_background = reading.background is not None
         try:
-            return await self._tiktok.user_info(token, scopes=account.granted_scopes)
+            return await self._reader.read(token, account.granted_scopes, in_background=in_background)
         except AccessTokenInvalid:
             token = await self._tokens.renewed(viewer, account.id, refused=token)
         try:
-            return await self._tiktok.user_info(token, scopes=account.granted_scopes)
+            return await self._reader.read(token, account.granted_scopes, in_background=in_background)
         except AccessTokenInvalid as error:
             raise Unavailable(log_id=error.log_id) from error
 
-    async def _succeeded(self, viewer: Viewer, before: Account, user: TikTokUser) -> Synced:
-        now = self._clock()
+    async def _succeeded(self, reading: "_Reading", user: TikTokUser) -> Synced:
+        viewer, before, now = reading.viewer, reading.account, self._clock()
         picture = await self._avatars.fetch(before, user)
         async with self._db.transaction() as session:
             current = await accounts.get(session, viewer.id, before.id, lock=True)
@@ -104,7 +196,9 @@ class SyncService:
             await self._audit.record(
                 session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details
             )
-        return Synced(account=account, synced_at=now)
+            synced = Synced(account=account, synced_at=now)
+            await self._end(session, reading, synced)
+        return synced
 
     def _well(self, account: Account, now: datetime) -> dict[str, Any]:
         """Nothing, if TikTok ended the authorization after the reading: then its tokens are erased."""
@@ -113,23 +207,46 @@ class SyncService:
         missing = bool(self._scopes.difference(account.granted_scopes))
         return {**health.worked(account, now, scopes_missing=missing), "last_error": None}
 
-    async def _failed(
-        self, viewer: Viewer, account: Account, error: UserMistake, details: Iterable[Detail] = ()
-    ) -> Synced:
+    async def _failed(self, reading: "_Reading", error: UserMistake, details: Iterable[Detail] = ()) -> Synced:
         """Only a refused authorization changes the status: every other failure passes."""
-        now = self._clock()
+        viewer, before, now = reading.viewer, reading.account, self._clock()
         async with self._db.transaction() as session:
-            current = await accounts.get(session, viewer.id, account.id, lock=True)
+            current = await accounts.get(session, viewer.id, before.id, lock=True)
             values = {**health.failed(current, error, now), "last_error": error.message, "updated_at": now}
-            if current.connected_at != account.connected_at:
+            if current.connected_at != before.connected_at:
                 values = {}  # the failure is of an earlier connection
-            failed = await accounts.change(session, viewer.id, account.id, **values) if values else current
+            failed = await accounts.change(session, viewer.id, before.id, **values) if values else current
             reason = Detail(name="reason", value=error.code)
             await self._audit.record(
-                session,
-                viewer,
-                AuditAction.ACCOUNT_SYNC_FAILED,
-                account_id=account.id,
-                details=[reason, *details],
+                session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=failed.id, details=[reason, *details]
             )
-        return Synced(account=failed, error=error)
+            synced = Synced(account=failed, error=error)
+            await self._end(session, reading, synced)
+        return synced
+
+    async def _give_up(self, reading: "_Reading") -> None:
+        """Nothing was tried."""
+        async with self._db.transaction() as session:
+            await token_pairs.stop_reading(session, reading.viewer.id, reading.account.id, reading.id)
+
+    async def _end(self, session: Session, reading: "_Reading", synced: Synced) -> None:
+        await token_pairs.stop_reading(session, reading.viewer.id, reading.account.id, reading.id)
+        if reading.background is not None:
+            await reading.background.also(session, synced)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """One account's, from its beginning to its end."""
+
+    viewer: Viewer
+    account: Account
+    id: UUID
+    background: Background | None
+
+
+def _as_it_is(account: Account, began: datetime) -> Synced:
+    """What somebody else's reading, which began earlier, left behind."""
+    if account.last_synced_at is not None and account.last_synced_at >= began:
+        return Synced(account=account, synced_at=account.last_synced_at)
+    return Synced(account=account, error=_MISTAKES.get(account.health_reason, SyncFailed)(account.last_error))

@@ -18,6 +18,7 @@ DEFAULT_RETRY_SECONDS = 60
 _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
+    tiktok.NotAsked: TikTokUnavailable,
     tiktok.AccessTokenInvalid: ReauthorizationRequired,
     tiktok.InvalidGrant: ReauthorizationRequired,
     tiktok.ScopeNotGranted: ScopeMissing,
@@ -30,5 +31,6 @@ def user_mistake(error: tiktok.TikTokError) -> UserMistake:
     """What to tell the user; SYNC_FAILED for everything that has no code of its own."""
     meaning = _MEANING.get(type(error), SyncFailed)
     if issubclass(meaning, _PASSING):
-        return meaning(retry_after_seconds=ceil(error.retry_after or DEFAULT_RETRY_SECONDS))
+        seconds = ceil(error.retry_after or DEFAULT_RETRY_SECONDS)
+        return meaning(retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
     return meaning()

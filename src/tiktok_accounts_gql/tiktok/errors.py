@@ -3,6 +3,7 @@
 ```
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
+│   └── NotAsked
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
 ├── ScopeNotGranted                     the user did not grant it
@@ -37,10 +38,22 @@ class RateLimited(TikTokError):
 class Unavailable(TikTokError):
     """TikTok does not answer, or not as documented."""
 
-    def __init__(self, message: str | None = None, *, ambiguous: bool = True, log_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        ambiguous: bool = True,
+        retry_after: float | None = None,
+        log_id: str | None = None,
+    ) -> None:
         """`ambiguous`: the request may have been carried out all the same."""
         super().__init__(message, log_id=log_id)
         self.ambiguous = ambiguous
+        self.retry_after = retry_after
+
+
+class NotAsked(Unavailable):
+    """TikTok is taken to be down, and was not asked."""
 
 
 class AccessTokenInvalid(TikTokError):

@@ -64,7 +64,10 @@ def _cuts(hair: str) -> list[tuple[list[Ellipse], list[Ellipse]]]:
         ([Ellipse(hair, 0.5, 0.52, 0.26, 0.33, bottom=0.76)], [fringe]),
         ([Ellipse(hair, 0.5, 0.16, 0.09, 0.085), crown], [fringe]),
         (
-            [Ellipse(hair, x, y, 0.115, 0.115) for x, y in ((0.32, 0.42), (0.35, 0.3), (0.5, 0.24), (0.65, 0.3), (0.68, 0.42))],
+            [
+                Ellipse(hair, x, y, 0.115, 0.115)
+                for x, y in ((0.32, 0.42), (0.35, 0.3), (0.5, 0.24), (0.65, 0.3), (0.68, 0.42))
+            ],
             [Ellipse(hair, 0.5, 0.3, 0.15, 0.06)],
         ),
         ([], []),

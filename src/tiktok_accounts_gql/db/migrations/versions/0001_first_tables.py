@@ -11,6 +11,10 @@ branch_labels = None
 depends_on = None
 
 TABLES = (
+    "workers",
+    "request_quotas",
+    "sync_results",
+    "sync_jobs",
     "avatars",
     "webhook_events",
     "connection_attempts",
@@ -21,6 +25,9 @@ TABLES = (
     "token_pairs",
     "accounts",
 )
+
+JOB_STATES = ("QUEUED", "RUNNING", "CANCELING", "SUCCEEDED", "PARTIALLY_FAILED", "FAILED", "CANCELED")
+OUTCOMES = ("PENDING", "SUCCEEDED", "FAILED", "CANCELED")
 
 INDEXES = (
     "CREATE INDEX accounts_by_created_at ON accounts (viewer_id, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
@@ -35,6 +42,9 @@ INDEXES = (
     "CREATE INDEX audit_events_by_account ON audit_events (viewer_id, account_id, created_at DESC, id DESC)",
     "CREATE INDEX audit_events_by_time ON audit_events (viewer_id, created_at DESC, id DESC)",
     "CREATE INDEX audit_events_of_changes ON audit_events (viewer_id, created_at DESC, id DESC) WHERE is_change",
+    "CREATE INDEX sync_jobs_by_time ON sync_jobs (viewer_id, created_at DESC, id DESC)",
+    "CREATE INDEX sync_jobs_by_state ON sync_jobs (viewer_id, state, created_at DESC, id DESC)",
+    "CREATE INDEX sync_results_pending ON sync_results (viewer_id) WHERE outcome = 'PENDING'",
     "CREATE INDEX webhook_events_waiting ON webhook_events (received_at) WHERE processed_at IS NULL",
 )
 
@@ -211,10 +221,68 @@ def create_tables() -> None:
         sa.Column("lease_id", sa.Uuid(), nullable=True),
         sa.Column("lease_until", UtcDateTime(), nullable=True),
         sa.Column("attempted_at", UtcDateTime(), nullable=True),
+        sa.Column("reading_id", sa.Uuid(), nullable=True),
+        sa.Column("reading_until", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["account_id", "viewer_id"], ["accounts.id", "accounts.viewer_id"]),
         sa.PrimaryKeyConstraint("account_id"),
     )
     create_tables_of_connecting()
+    create_tables_of_jobs()
+
+
+def create_tables_of_jobs() -> None:
+    op.create_table(
+        "sync_jobs",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("state", _closed("jobstate", JOB_STATES), nullable=False),
+        sa.Column("total_count", sa.Integer(), nullable=False),
+        sa.Column("succeeded_count", sa.Integer(), nullable=False),
+        sa.Column("failed_count", sa.Integer(), nullable=False),
+        sa.Column("canceled_count", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("id", "viewer_id", name="sync_jobs_id_with_viewer"),
+    )
+    op.create_index("sync_jobs_by_end", "sync_jobs", ["finished_at"], unique=False)
+    op.create_table(
+        "sync_results",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("outcome", _closed("syncoutcome", OUTCOMES), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("is_running", sa.Boolean(), nullable=False),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id", "viewer_id"], ["sync_jobs.id", "sync_jobs.viewer_id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("sync_results_by_position", "sync_results", ["job_id", "position"], unique=True)
+    op.create_index("sync_results_by_outcome", "sync_results", ["job_id", "outcome", "position"], unique=False)
+    op.create_table(
+        "request_quotas",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_at", UtcDateTime(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("closed_until", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("executor_id", sa.Text(), nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("executor_id"),
+    )
+
+
+def _closed(name: str, words: tuple[str, ...]) -> sa.Enum:
+    return sa.Enum(*words, name=f"{name}_known", native_enum=False, create_constraint=True, length=40)
 
 
 def create_tables_of_connecting() -> None:

@@ -1,0 +1,159 @@
+"""Statements about sync jobs and their results."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, case, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from tiktok_accounts_gql.db.keyset import Ordering
+from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.errors import NotFound
+
+NEWEST_FIRST = Ordering(name="sync jobs", column=col(SyncJob.created_at), id=col(SyncJob.id), descending=True)
+IN_ORDER = Ordering(name="sync results", column=col(SyncResult.position), id=col(SyncResult.id), descending=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Conditions that all have to hold; an empty one is none."""
+
+    states: tuple[JobState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFilter:
+    """Conditions that all have to hold; an empty one is none."""
+
+    outcomes: tuple[SyncOutcome, ...] = ()
+
+
+def of_viewer(viewer_id: str, where: JobFilter) -> Select[SyncJob]:
+    states = [col(SyncJob.state).in_(where.states)] if where.states else []
+    return select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, *states)
+
+
+def results_of(viewer_id: str, job_id: UUID, where: ResultFilter) -> Select[SyncResult]:
+    outcomes = [col(SyncResult.outcome).in_(where.outcomes)] if where.outcomes else []
+    owned = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.job_id) == job_id)
+    return select(SyncResult).where(*owned, *outcomes)
+
+
+async def count(session: AsyncSession, statement: Select[Any]) -> int:
+    return (await session.execute(select(func.count()).select_from(statement.subquery()))).scalar_one()
+
+
+async def add(session: AsyncSession, job: SyncJob, account_ids: Sequence[UUID]) -> None:
+    """The job and a pending result for each account, in this order."""
+    await session.execute(insert(SyncJob).values(**job.model_dump()))
+    results = [
+        SyncResult(job_id=job.id, viewer_id=job.viewer_id, position=position, account_id=account_id).model_dump()
+        for position, account_id in enumerate(account_ids)
+    ]
+    if results:
+        await session.execute(insert(SyncResult), results)
+
+
+async def get(session: AsyncSession, viewer_id: str, job_id: UUID, *, lock: bool = False) -> SyncJob:
+    """Raises NotFound."""
+    owned = select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
+    job = await session.scalar(owned.with_for_update() if lock else owned, execution_options=_FRESH)
+    if job is None:
+        raise NotFound
+    return job
+
+
+async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[SyncJob]:
+    return (await session.scalars(of_viewer(viewer_id, JobFilter()).where(col(SyncJob.id).in_(ids)))).all()
+
+
+async def list_results_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[SyncResult]:
+    owned = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id).in_(ids))
+    return (await session.scalars(select(SyncResult).where(*owned))).all()
+
+
+async def list_failed(session: AsyncSession, viewer_id: str, job_id: UUID) -> Sequence[UUID]:
+    """The accounts that failed in a job, in its order."""
+    failed = results_of(viewer_id, job_id, ResultFilter(outcomes=(SyncOutcome.FAILED,)))
+    in_order = failed.with_only_columns(col(SyncResult.account_id)).order_by(col(SyncResult.position))
+    return (await session.scalars(in_order)).all()
+
+
+async def list_pending(session: AsyncSession, viewer_id: str, job_id: UUID) -> Sequence[SyncResult]:
+    pending = results_of(viewer_id, job_id, ResultFilter(outcomes=(SyncOutcome.PENDING,)))
+    return (await session.scalars(pending.order_by(col(SyncResult.position)))).all()
+
+
+async def begin(session: AsyncSession, viewer_id: str, result_id: UUID) -> SyncResult | None:
+    """The result, if it still has its turn; counts the attempt."""
+    pending = (*_owned(viewer_id, result_id), col(SyncResult.outcome) == SyncOutcome.PENDING)
+    begun = update(SyncResult).where(*pending).values(attempts=SyncResult.attempts + 1, is_running=True)
+    result: SyncResult | None = await session.scalar(begun.returning(SyncResult), execution_options=_FRESH)
+    return result
+
+
+async def mark_started(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> None:
+    waiting = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id, col(SyncJob.started_at).is_(None))
+    running = case((col(SyncJob.state) == JobState.QUEUED, JobState.RUNNING.value), else_=col(SyncJob.state))
+    await session.execute(update(SyncJob).where(*waiting).values(started_at=now, state=running))
+
+
+async def end(session: AsyncSession, viewer_id: str, result_id: UUID, outcome: SyncOutcome, **values: Any) -> bool:
+    """False if it had ended already: then nothing else of the transaction may happen twice either."""
+    pending = (*_owned(viewer_id, result_id), col(SyncResult.outcome) == SyncOutcome.PENDING)
+    ended = update(SyncResult).where(*pending).values(outcome=outcome, is_running=False, **values)
+    return await session.scalar(ended.returning(col(SyncResult.id)), execution_options=_UNSYNCHRONIZED) is not None
+
+
+async def pause(session: AsyncSession, viewer_id: str, result_id: UUID, **values: Any) -> None:
+    """Until its next attempt."""
+    await session.execute(update(SyncResult).where(*_owned(viewer_id, result_id)).values(is_running=False, **values))
+
+
+async def cancel_waiting(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> int:
+    """Every result that is not being read at this moment; returns how many."""
+    waiting = (
+        col(SyncResult.viewer_id) == viewer_id,
+        col(SyncResult.job_id) == job_id,
+        col(SyncResult.outcome) == SyncOutcome.PENDING,
+        col(SyncResult.is_running).is_(False),
+    )
+    values = {"outcome": SyncOutcome.CANCELED, "finished_at": now}
+    canceled = update(SyncResult).where(*waiting).values(**values).returning(col(SyncResult.id))
+    return len((await session.scalars(canceled, execution_options=_UNSYNCHRONIZED)).all())
+
+
+async def change(session: AsyncSession, viewer_id: str, job_id: UUID, **values: Any) -> SyncJob:
+    """The job after the change. Raises NotFound."""
+    owned = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
+    changed = update(SyncJob).where(*owned).values(**values).returning(SyncJob)
+    job = await session.scalar(changed, execution_options=_FRESH)
+    if job is None:
+        raise NotFound
+    return job
+
+
+async def count_pending_by_viewer(session: AsyncSession) -> dict[str, int]:
+    """Of all viewers: what is queued ahead decides when a job ends."""
+    pending = select(col(SyncResult.viewer_id), func.count()).where(col(SyncResult.outcome) == SyncOutcome.PENDING)
+    rows = await session.execute(pending.group_by(col(SyncResult.viewer_id)))
+    return {row[0]: row[1] for row in rows}
+
+
+async def forget_before(session: AsyncSession, time: datetime, *, limit: int) -> int:
+    """Jobs of all viewers that ended before that, with their results; returns how many."""
+    old = select(col(SyncJob.id)).where(col(SyncJob.finished_at) < time).limit(limit)
+    forgotten = delete(SyncJob).where(col(SyncJob.id).in_(old)).returning(col(SyncJob.id))
+    return len((await session.scalars(forgotten, execution_options=_UNSYNCHRONIZED)).all())
+
+
+_FRESH = {"populate_existing": True}
+_UNSYNCHRONIZED = {"synchronize_session": False}
+
+
+def _owned(viewer_id: str, result_id: UUID) -> tuple[Any, Any]:
+    return col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id) == result_id

@@ -1,0 +1,116 @@
+"""Sync jobs and their results."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from tiktok_accounts_gql.db.models import Account, SyncJob, SyncResult
+from tiktok_accounts_gql.errors import UserErrorCode
+from tiktok_accounts_gql.pagination import PageRequest
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.resolvers.context import Info
+from tiktok_accounts_gql.resolvers.inputs import (
+    After,
+    Before,
+    CancelSyncJobInput,
+    First,
+    Last,
+    SyncAccountsInput,
+    SyncJobFilterInput,
+    SyncResultFilterInput,
+)
+from tiktok_accounts_gql.resolvers.payloads import Explained
+from tiktok_accounts_gql.services.job_lists import JobPage, ResultPage
+from tiktok_accounts_gql.services.job_lists import progress as progress_of
+from tiktok_accounts_gql.services.jobs import JobAnswer
+
+
+async def sync_jobs(
+    info: Info,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    filter: Annotated[
+        SyncJobFilterInput | None, strawberry.argument(description="Which jobs; all of them without it.")
+    ] = None,
+) -> JobPage:
+    page = PageRequest.of(first, after, last, before)
+    where = (filter or SyncJobFilterInput()).understood()
+    return await info.context.services.job_lists.list(info.context.viewer, page, where)
+
+
+async def job_count(root: strawberry.Parent[JobPage], info: Info) -> int:
+    return await info.context.services.job_lists.count(info.context.viewer, root.where)
+
+
+async def sync_job(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
+) -> SyncJob | None:
+    return await info.context.loaders.sync_jobs.load(ids.job_key(id) or ids.NOBODYS)
+
+
+async def results(
+    root: strawberry.Parent[SyncJob],
+    info: Info,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    filter: Annotated[
+        SyncResultFilterInput | None, strawberry.argument(description="Which results; all of them without it.")
+    ] = None,
+) -> ResultPage:
+    page = PageRequest.of(first, after, last, before)
+    where = (filter or SyncResultFilterInput()).understood()
+    return await info.context.services.job_lists.list_results(info.context.viewer, root.id, page, where)
+
+
+async def result_count(root: strawberry.Parent[ResultPage], info: Info) -> int:
+    return await info.context.services.job_lists.count_results(info.context.viewer, root.job_id, root.where)
+
+
+async def estimated_finish_at(root: strawberry.Parent[SyncJob], info: Info) -> datetime | None:
+    return await info.context.services.job_lists.estimate_end(info.context.viewer, root)
+
+
+def progress(root: strawberry.Parent[SyncJob]) -> float:
+    return progress_of(root)
+
+
+def job_id(root: strawberry.Parent[SyncJob]) -> strawberry.ID:
+    return strawberry.ID(ids.encode(ids.Kind.SYNC_JOB, root.id))
+
+
+def result_id(root: strawberry.Parent[SyncResult]) -> strawberry.ID:
+    return strawberry.ID(ids.encode(ids.Kind.SYNC_RESULT, root.id))
+
+
+def result_account_id(root: strawberry.Parent[SyncResult]) -> strawberry.ID:
+    return strawberry.ID(ids.encode(ids.Kind.ACCOUNT, root.account_id))
+
+
+async def result_account(root: strawberry.Parent[SyncResult], info: Info) -> Account | None:
+    return await info.context.loaders.accounts.load(root.account_id)
+
+
+def result_error(root: strawberry.Parent[SyncResult]) -> Explained | None:
+    if root.error_code is None:
+        return None
+    code, message = UserErrorCode(root.error_code), root.error_message or ""
+    return Explained(code=code, message=message, field=None, retry_after_seconds=None)
+
+
+async def sync_accounts(
+    info: Info, input: Annotated[SyncAccountsInput, strawberry.argument(description="Which accounts.")]
+) -> JobAnswer:
+    jobs, target = info.context.services.jobs, input.target.understood()
+    return await jobs.start(info.context.viewer, target, input.idempotency_key)
+
+
+async def cancel_sync_job(
+    info: Info, input: Annotated[CancelSyncJobInput, strawberry.argument(description="Which job.")]
+) -> JobAnswer:
+    key = ids.input_job_key(input.id, "input", "id")
+    return await info.context.services.jobs.cancel(info.context.viewer, key)

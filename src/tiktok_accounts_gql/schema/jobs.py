@@ -1,0 +1,98 @@
+"""Types about sync jobs."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from graphql import GraphQLResolveInfo
+
+from tiktok_accounts_gql.db import models
+from tiktok_accounts_gql.db.models import JobState, SyncOutcome
+from tiktok_accounts_gql.resolvers import jobs as job_resolvers
+from tiktok_accounts_gql.schema.accounts import TikTokAccount
+from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
+from tiktok_accounts_gql.schema.user_errors import UserError
+
+
+@strawberry.type(description="What became of one account in a sync job.")
+class SyncResult(Node):
+    id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, description=NODE_ID)
+    account_id: strawberry.ID = strawberry.field(
+        resolver=job_resolvers.result_account_id,
+        description="The account's id as asked for, there even when the account is not.",
+    )
+    account = strawberry.field(
+        resolver=job_resolvers.result_account,
+        graphql_type=TikTokAccount | None,
+        description="Null if it was disconnected or never was the signed-in user's.",
+    )
+    outcome: SyncOutcome = strawberry.field(description="How far it is.")
+    error = strawberry.field(
+        resolver=job_resolvers.result_error,
+        graphql_type=UserError | None,
+        description="Why it failed; its `field` is null.",
+    )
+    finished_at: datetime | None = strawberry.field(description="When its last attempt ended.")
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
+        del info
+        return isinstance(obj, models.SyncResult)
+
+
+@strawberry.type(description="Results of a sync job, as a place in a list.")
+class SyncResultEdge:
+    cursor: str = strawberry.field(description=CURSOR)
+    node: SyncResult = strawberry.field(description=NODE)
+
+
+@strawberry.type(description="Results of a sync job, page by page.")
+class SyncResultConnection:
+    edges: list[SyncResultEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+    total_count: int = strawberry.field(resolver=job_resolvers.result_count, description=TOTAL_COUNT)
+
+
+@strawberry.type(description="The sync of many accounts in the background. It survives a restart of the server.")
+class SyncJob(Node):
+    id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, description=NODE_ID)
+    state: JobState = strawberry.field(description="How far it is.")
+    total_count: int = strawberry.field(description="Accounts to read.")
+    succeeded_count: int = strawberry.field(description="Accounts read.")
+    failed_count: int = strawberry.field(description="Accounts that could not be read.")
+    progress: float = strawberry.field(
+        resolver=job_resolvers.progress,
+        description="Finished accounts in relation to `totalCount`, from 0 to 1. It never falls, and is 1 once "
+        "`finishedAt` is there.",
+    )
+    created_at: datetime = strawberry.field(description="When it was asked for.")
+    started_at: datetime | None = strawberry.field(description="When its first account began.")
+    finished_at: datetime | None = strawberry.field(
+        description="When its last account ended. Nothing of the job changes after that: stop polling."
+    )
+    estimated_finish_at: datetime | None = strawberry.field(
+        resolver=job_resolvers.estimated_finish_at, description="A guess; null when there is nothing to go by."
+    )
+    results = strawberry.field(
+        resolver=job_resolvers.results,
+        graphql_type=SyncResultConnection,
+        description="One result per account, in the order of the request.",
+    )
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
+        del info
+        return isinstance(obj, models.SyncJob)
+
+
+@strawberry.type(description="Sync jobs, as a place in a list.")
+class SyncJobEdge:
+    cursor: str = strawberry.field(description=CURSOR)
+    node: SyncJob = strawberry.field(description=NODE)
+
+
+@strawberry.type(description="Sync jobs, page by page.")
+class SyncJobConnection:
+    edges: list[SyncJobEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+    total_count: int = strawberry.field(resolver=job_resolvers.job_count, description=TOTAL_COUNT)

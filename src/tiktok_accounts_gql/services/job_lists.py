@@ -1,0 +1,102 @@
+"""Reading sync jobs and their results."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db import sync_jobs
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.models import AuditAction, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
+from tiktok_accounts_gql.pagination import Page, PageRequest
+from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage(Page[SyncJob]):
+    """Keeps its filter, so that all jobs it is a page of can be counted if somebody asks."""
+
+    where: JobFilter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultPage(Page[SyncResult]):
+    """As JobPage, of one job."""
+
+    job_id: UUID
+    where: ResultFilter
+
+
+class JobListService:
+    """Lists and finds them. What is shown within a job is covered by the event of its reading."""
+
+    def __init__(self, *, db: Database, audit: AuditService, pager: Pager, clock: Clock, interval: timedelta) -> None:
+        """`interval`: between two requests to TikTok, at the quota."""
+        self._db = db
+        self._audit = audit
+        self._pager = pager
+        self._clock = clock
+        self._interval = interval
+
+    async def list(self, viewer: Viewer, page: PageRequest, where: JobFilter) -> JobPage:
+        """Newest first. Raises BadUserInput for cursors of another list."""
+        statement = sync_jobs.of_viewer(viewer.id, where)
+        found = await self._pager.read(viewer.id, statement, sync_jobs.NEWEST_FIRST, page)
+        await self._recorded(viewer, len(found.edges))
+        return JobPage(edges=found.edges, page_info=found.page_info, where=where)
+
+    async def count(self, viewer: Viewer, where: JobFilter) -> int:
+        async with self._db.read() as session:
+            return await sync_jobs.count(session, sync_jobs.of_viewer(viewer.id, where))
+
+    async def read(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncJob]:
+        """Those of these jobs that are the viewer's."""
+        async with self._db.read() as session:
+            jobs = await sync_jobs.list_by_ids(session, viewer.id, ids)
+        await self._recorded(viewer, len(jobs))
+        return {job.id: job for job in jobs}
+
+    async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, where: ResultFilter) -> ResultPage:
+        """In the order of the request. Raises BadUserInput for cursors of another job."""
+        statement = sync_jobs.results_of(viewer.id, job_id, where)
+        found = await self._pager.read(f"{viewer.id}\0{job_id}", statement, sync_jobs.IN_ORDER, page)
+        return ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
+
+    async def count_results(self, viewer: Viewer, job_id: UUID, where: ResultFilter) -> int:
+        async with self._db.read() as session:
+            return await sync_jobs.count(session, sync_jobs.results_of(viewer.id, job_id, where))
+
+    async def read_results(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncResult]:
+        """Those of these results that are the viewer's."""
+        async with self._db.read() as session:
+            results = await sync_jobs.list_results_by_ids(session, viewer.id, ids)
+        await self._recorded(viewer, len(results))
+        return {result.id: result for result in results}
+
+    async def estimate_end(self, viewer: Viewer, job: SyncJob) -> datetime | None:
+        """From the quota and what is queued: while viewers take turns, each is ahead with as many as this one has."""
+        left = job.total_count - job.succeeded_count - job.failed_count - job.canceled_count
+        if job.finished_at is not None or not left:
+            return None
+        async with self._db.read() as session:
+            pending = await sync_jobs.count_pending_by_viewer(session)
+        own = max(left, pending.pop(viewer.id, 0))
+        ahead = own + sum(min(own, others) for others in pending.values())
+        return self._clock() + self._interval * ahead
+
+    async def _recorded(self, viewer: Viewer, count: int) -> None:
+        await self._audit.record_read(viewer, AuditAction.SYNC_JOBS_READ, Detail(name="count", value=count))
+
+
+def progress(job: SyncJob) -> float:
+    """From 0 to 1; 1 once it has ended."""
+    done = job.succeeded_count + job.failed_count + job.canceled_count
+    return 1.0 if job.finished_at is not None or not job.total_count else done / job.total_count
+
+
+def is_pending(result: SyncResult) -> bool:
+    return result.outcome is SyncOutcome.PENDING

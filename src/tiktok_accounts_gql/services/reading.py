@@ -1,0 +1,72 @@
+"""Every reading of an account at TikTok: within the quota of all processes, and not while TikTok is down.
+
+Two lanes: what a user waits for takes the next slot, however far it lies ahead, up to ten seconds. Work in the background
+takes a slot only if it is near, and asks again otherwise: so it never builds up a line that a user would stand in.
+"""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tiktok_accounts_gql.db import quota
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.quota import Pace, Slot
+from tiktok_accounts_gql.tiktok.client import TikTokClient
+from tiktok_accounts_gql.tiktok.errors import NotAsked, RateLimited, Unavailable
+from tiktok_accounts_gql.tiktok.values import TikTokUser
+
+FOR_USERS = timedelta(seconds=10)
+IN_BACKGROUND = timedelta(seconds=0.3)
+LARGEST_BURST = 30
+FAILURES = 5
+PROBE_EVERY = timedelta(seconds=10)
+
+
+def pace_of(requests_per_minute: int) -> Pace:
+    """Burst and steady pace together are the quota of any sliding minute."""
+    burst = min(LARGEST_BURST, requests_per_minute // 10)
+    steady = requests_per_minute - burst - 1  # one less: two clocks are not one
+    interval = timedelta(minutes=1) / max(steady, 1)
+    return Pace(interval=interval, burst=burst, failures=FAILURES, probe_every=PROBE_EVERY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReader:
+    """Reads one account at a time. Raises TikTokError."""
+
+    db: Database
+    tiktok: TikTokClient
+    pace: Pace
+
+    async def read(self, access_token: str, scopes: Collection[str], *, in_background: bool) -> TikTokUser:
+        """In the background it waits for its turn as long as it takes."""
+        slot = await self._slot(in_background=in_background)
+        await asyncio.sleep(slot.wait.total_seconds())
+        try:
+            user = await self.tiktok.user_info(access_token, scopes=scopes)
+        except Unavailable:
+            await self._report(answered=False)
+            raise
+        if slot.failures:
+            await self._report(answered=True)
+        return user
+
+    async def _slot(self, *, in_background: bool) -> Slot:
+        while True:
+            slot = await self._take(IN_BACKGROUND if in_background else FOR_USERS)
+            if slot.granted:
+                return slot
+            if slot.is_down:
+                raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
+            if not in_background:
+                raise RateLimited(retry_after=slot.wait.total_seconds())
+            await asyncio.sleep(slot.wait.total_seconds())
+
+    async def _take(self, within: timedelta) -> Slot:
+        async with self.db.transaction() as session:
+            return await quota.take(session, self.pace, within=within)
+
+    async def _report(self, *, answered: bool) -> None:
+        async with self.db.transaction() as session:
+            await quota.report(session, self.pace, answered=answered)
