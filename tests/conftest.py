@@ -83,6 +83,7 @@ def settings(database_url: str, sandbox_url: str) -> Settings:
             "tiktok_client_secret": SecretStr(CLIENT_SECRET),
             "tiktok_authorize_url": f"{sandbox_url}/v2/auth/authorize/",
             "tiktok_api_url": sandbox_url,
+            "tiktok_avatar_hosts": sandbox_url,
             "tiktok_timeout_seconds": 2,
             "public_url": "http://localhost:8000",
             "allowed_origins": "https://app.example.com",

@@ -19,6 +19,7 @@ from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.demo.run import run_demo
+from tiktok_accounts_gql.doctor.run import run_doctor
 from tiktok_accounts_gql.errors import AppError, ServiceUnavailable
 from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.logs import configure_logs
@@ -27,6 +28,7 @@ from tiktok_accounts_gql.schema.build import print_contract
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.services.key_rotation import KeyRotation
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
+from tiktok_accounts_gql.tiktok.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
 from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
 from tiktok_accounts_gql.wiring import in_background, migrate_everything, open_services
 
@@ -114,15 +116,36 @@ def demo(
 
 @app.command()
 @_says_what_is_wrong
-def sandbox(
+def sandbox(  # noqa: PLR0913, PLR0917 - one for each option
     host: Host = "127.0.0.1",
     port: Port = 8001,
     client_key: Annotated[str, typer.Option(help="The client key that it accepts.")] = "sandbox-client-key",
     client_secret: Annotated[str, typer.Option(help="The client secret that it accepts.")] = "sandbox-client-secret",  # noqa: S107 - of no worth anywhere else
     data: Annotated[Path | None, typer.Option(help="File that keeps its grants; in memory without it.")] = None,
+    access_seconds: Annotated[
+        int, typer.Option(help="Lifetime of access tokens; 86400 on TikTok's older pages.", min=1)
+    ] = TWO_HOURS,
+    refresh_seconds: Annotated[
+        int, typer.Option(help="Lifetime of refresh tokens; 31536000 on TikTok's older pages.", min=1)
+    ] = HALF_A_YEAR,
+    requests_per_minute: Annotated[
+        int, typer.Option(help="Calls per sliding minute and endpoint that are answered.", min=1)
+    ] = REQUESTS_PER_MINUTE,
+    webhook_url: Annotated[
+        str | None, typer.Option(help="Where it posts webhooks, such as http://127.0.0.1:8000/webhooks/tiktok.")
+    ] = None,
 ) -> None:
-    """Run the TikTok sandbox alone."""
-    run_sandbox(host=host, port=port, client_key=client_key, client_secret=client_secret, path=data)
+    """Run the TikTok sandbox alone. Its page at /sandbox/ shows accounts and calls, and makes calls fail."""
+    made = create_sandbox(
+        client_key=client_key,
+        client_secret=client_secret,
+        path=data,
+        access_seconds=access_seconds,
+        refresh_seconds=refresh_seconds,
+        requests_per_minute=requests_per_minute,
+        webhook_url=webhook_url,
+    )
+    run_sandbox(made, host=host, port=port)
 
 
 @app.command("migrate")
@@ -142,6 +165,16 @@ async def _with_database(settings: Settings, work: Callable[[Database], Awaitabl
         raise
     finally:
         await db.close()
+
+
+@app.command()
+@_says_what_is_wrong
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the table.")] = False,
+) -> None:
+    """Look at settings, database, keys, sign-in and TikTok, and say how to mend what is wrong; then it ends with 1."""
+    if not run_doctor(as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command("rotate-keys")

@@ -53,6 +53,11 @@ class Sealer:
         """Of the key that seals."""
         return self._first_id
 
+    @property
+    def key_ids(self) -> frozenset[bytes]:
+        """Of all keys."""
+        return frozenset(self._ciphers)
+
     def seal(self, secret: str, place: Place) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         data = place.associated_data(self._first_id)

@@ -154,6 +154,7 @@ async def test_return_to_leads_to_listed_origins(api: Api, running: Running, ret
         "https://app.example.com/\r\n",
         "https://app.exam\tple.com/",
         "\nhttps://app.example.com/",
+        " https://app.example.com/",
         "https://app.example.com/\x00",
         "https://app.example.com/\u2028",
         f"https://app.example.com/{'a' * 3000}",

@@ -1,6 +1,7 @@
 """Every reply of TikTok becomes a value or an error."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -70,6 +71,10 @@ every_call = pytest.mark.parametrize("call", CALLS, ids=CALL_NAMES)
 
 def grant(**changes: Any) -> bytes:
     return json.dumps({**GRANT, **changes}).encode()
+
+
+def date_in(seconds: int) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 def user(**changes: Any) -> bytes:
@@ -197,16 +202,18 @@ async def test_a_failure_of_tiktok_passes_whatever_it_says(call: Call) -> None:
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
     [
-        ("7", 7),
-        ("0", 0),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True), 300),
-        (format_datetime(datetime.now(UTC) - timedelta(seconds=300), usegmt=True), 0),
+        (lambda: "7", 7),
+        (lambda: "0", 0),
+        (lambda: date_in(300), 300),
+        (lambda: date_in(-300), 0),
     ],
     ids=["seconds", "no seconds", "date", "past date"],
 )
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"error":"rate_limit_exceeded"}'])
-async def test_a_rate_limit_tells_when_to_come_back(body: bytes, retry_after: str, seconds: float) -> None:
-    error = await failure(REFRESH, 429, body, Retry_After=retry_after)
+async def test_a_rate_limit_tells_when_to_come_back(
+    body: bytes, retry_after: Callable[[], str], seconds: float
+) -> None:
+    error = await failure(REFRESH, 429, body, Retry_After=retry_after())
     assert isinstance(error, RateLimited)
     assert error.retry_after == pytest.approx(seconds, abs=60)
 

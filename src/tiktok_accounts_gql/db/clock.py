@@ -1,7 +1,10 @@
 """The database's clock, for what several machines must agree on: leases and what is due."""
 
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
@@ -17,6 +20,10 @@ class FromNow(FunctionElement[Any]):
     def __init__(self, seconds: float = 0) -> None:
         super().__init__()
         self.seconds = float(seconds)
+
+
+async def now(session: AsyncSession) -> datetime:
+    return (await session.execute(select(FromNow()))).scalar_one()
 
 
 @compiles(FromNow, "postgresql")

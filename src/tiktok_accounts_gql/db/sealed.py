@@ -1,6 +1,6 @@
-"""Statements about everything that is sealed, for the rotation of keys: of all viewers, by the key that sealed it."""
+"""Statements about everything that is sealed, for the rotation of keys and the doctor: of all viewers, by the key."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -37,9 +37,27 @@ async def list_by_other_keys(
 ) -> Sequence[Any]:
     """Rows with a value that another key sealed, by id."""
     own = col(getattr(table.model, table.id))
-    by_another = or_(*[func.substr(getattr(table.model, name), 2, len(key_id)) != key_id for name in table.columns])
+    by_another = or_(*[_key_id(table, name, len(key_id)) != key_id for name in table.columns])
     statement = select(table.model).where(own > after, by_another).order_by(own).limit(limit)
     return (await session.scalars(statement)).all()
+
+
+async def count_by_key(session: AsyncSession, table: SealedTable, column: str, *, length: int) -> Mapping[bytes, int]:
+    """How many values each key sealed; `length` is that of a key id."""
+    key_id = _key_id(table, column, length).label("key_id")
+    filled = col(getattr(table.model, column)).is_not(None)
+    found = await session.execute(select(key_id, func.count()).where(filled).group_by(key_id))
+    return {bytes(one): count for one, count in found}
+
+
+async def find_by_key(session: AsyncSession, table: SealedTable, column: str, key_id: bytes) -> Any:
+    """Any row with a value that this key sealed."""
+    statement = select(table.model).where(_key_id(table, column, len(key_id)) == key_id).limit(1)
+    return (await session.scalars(statement)).one_or_none()
+
+
+def _key_id(table: SealedTable, column: str, length: int) -> Any:
+    return func.substr(getattr(table.model, column), 2, length)
 
 
 async def replace(session: AsyncSession, table: SealedTable, row: Any, values: dict[str, bytes]) -> bool:

@@ -71,6 +71,7 @@ class Folder:
                 "tiktok_client_secret": SecretStr(self.secrets.client_secret),
                 "tiktok_authorize_url": f"{sandbox_url}/v2/auth/authorize/",
                 "tiktok_api_url": sandbox_url,
+                "tiktok_avatar_hosts": sandbox_url,
                 "public_url": public_url,
                 "environment": "development",
             }

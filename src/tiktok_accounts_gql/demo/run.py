@@ -17,14 +17,17 @@ from rich.table import Table
 
 from tiktok_accounts_gql.app import create_app
 from tiktok_accounts_gql.demo.environment import AUDIENCE, CLIENT_KEY, ISSUER, Folder
-from tiktok_accounts_gql.demo.seeding import VIEWERS, Seeder
+from tiktok_accounts_gql.demo.seeding import ALREADY_CONNECTED, VIEWERS, Seeder
+from tiktok_accounts_gql.http import webhooks
 from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
+from tiktok_accounts_gql.tiktok.sandbox.control import PAGE_PATH
 from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer, listen
+from tiktok_accounts_gql.tiktok.sandbox.users import PEOPLE
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 TOKEN_LIFETIME = timedelta(days=30)
@@ -46,12 +49,16 @@ def run_demo(*, host: str, port: int, data_dir: Path, reset: bool, as_json: bool
     configure_logs("development")
     listening = listen(host, port)  # first: a start that is refused leaves the folder as it is
     folder = Folder.open(data_dir, reset=reset)
-    own_port = listening.getsockname()[1]
+    public_url = f"http://{host}:{listening.getsockname()[1]}"
     sandbox = create_sandbox(
-        client_key=CLIENT_KEY, client_secret=folder.secrets.client_secret, path=folder.sandbox_file
+        client_key=CLIENT_KEY,
+        client_secret=folder.secrets.client_secret,
+        path=folder.sandbox_file,
+        webhook_url=f"{public_url}{webhooks.PATH}",
+        people=(*PEOPLE, ALREADY_CONNECTED),
     )
-    with SandboxServer(sandbox, host=host, port=own_port + 1 if port else 0) as sandbox_url:
-        settings = folder.settings(public_url=f"http://{host}:{own_port}", sandbox_url=sandbox_url)
+    with SandboxServer(sandbox, host=host, port=port + 1 if port else 0) as sandbox_url:
+        settings = folder.settings(public_url=public_url, sandbox_url=sandbox_url)
         with suppress(KeyboardInterrupt):
             asyncio.run(_prepare(folder, settings, sandbox))
             asyncio.run(_serve(settings, listening, _links(settings), as_json=as_json))
@@ -102,7 +109,7 @@ def _show(links: Links, *, as_json: bool) -> None:
         return
     table = Table("", "", show_header=False, box=None, pad_edge=False)
     table.add_row("GraphQL", links.endpoint)
-    table.add_row("TikTok sandbox", links.sandbox)
+    table.add_row("TikTok sandbox", f"{links.sandbox}{PAGE_PATH}")
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     console.print(f"\nGraphiQL, as alice:\n{links.graphiql}\n", markup=False)

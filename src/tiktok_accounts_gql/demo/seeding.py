@@ -17,6 +17,7 @@ from tiktok_accounts_gql.tiktok.sandbox.users import SandboxUser
 from tiktok_accounts_gql.wiring import Running
 
 VIEWERS = {"alice": 60, "bob": 3, "carol": 0}
+ALREADY_CONNECTED = "demo-alice-000"
 HISTORY_DAYS = 400
 WITHDRAWN_BY_USER = 1
 EXPIRED_EVERY = 9

@@ -1,5 +1,6 @@
 """Copies of pictures, for `img` tags: without a token, under a link that only those know who were shown the account."""
 
+import re
 from uuid import UUID
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.bundle import Services
 
 PATH = "/avatars/{account}/{content_hash}"
+_HASH = re.compile(r"[0-9a-f]{1,64}")
 _HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",  # another picture has another link
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -22,7 +24,7 @@ async def avatar(request: Request) -> Response:
     """200 with the picture, 304 if the client has it, 404 for anything that is no link of a connected account."""
     account, content_hash = _account(request.path_params["account"]), request.path_params["content_hash"]
     services: Services = request.state.services
-    found = await services.avatars.find(account, content_hash) if account else None
+    found = await services.avatars.find(account, content_hash) if account and _HASH.fullmatch(content_hash) else None
     if found is None:
         return answers.not_found(request.scope["state"]["request_id"])
     headers = {**_HEADERS, "ETag": f'"{content_hash}"'}

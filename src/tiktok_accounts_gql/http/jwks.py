@@ -69,6 +69,12 @@ class JwksKeys:
             await self._fetch_after_pause()
         return self._keys.get((kid, algorithm))
 
+    async def served(self) -> list[str]:
+        """The algorithms of the keys that are served now. Raises httpx.HTTPError, TimeoutError, ValueError."""
+        async with asyncio.timeout(self._timeout_seconds):
+            keys = _usable_keys(await self._download(), self.algorithms)
+        return sorted({key.algorithm_name for _, key in keys})
+
     async def aclose(self) -> None:
         await self._fetches.settle()
         if self._owns_http:

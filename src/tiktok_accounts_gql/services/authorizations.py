@@ -187,10 +187,7 @@ class AuthorizationService:
         await self._endings.settle()
 
     def _check_return(self, return_to: str | None) -> None:
-        if return_to is None:
-            return
-        parts = urlsplit(return_to) if len(return_to) <= LONGEST_URL and return_to.isprintable() else None
-        if parts is None or f"{parts.scheme}://{parts.netloc}" not in self._return_origins or "\\" in return_to:
+        if return_to is not None and _origin(return_to) not in self._return_origins:
             raise InvalidInput("The origin of `returnTo` is not on this server's list.", field=("input", "returnTo"))
 
     def _attempt(
@@ -294,6 +291,18 @@ class AuthorizationService:
     ) -> None:
         action, details = AuditAction.AUTHORIZATION_FAILED, [Detail(name="reason", value=mistake.code)]
         await self._audit.record(session, viewer, action, account_id=account_id, details=details)
+
+
+def _origin(url: str) -> str | None:
+    """None for what is no URL, and for what a browser might understand in another way than we do."""
+    if len(url) > LONGEST_URL or not url.isprintable() or "\\" in url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin if url.startswith(origin) else None
 
 
 def _hashed(state: str) -> bytes:

@@ -73,8 +73,9 @@ class AvatarService:
 
 
 def initials(name: str) -> Picture:
-    """Up to two letters on a colour, both of the name."""
-    letters = "".join(word[0] for word in name.split()[:2]).upper() or "?"
+    """Up to two letters on a colour, both of the name. What cannot be seen is no letter, and breaks the drawing."""
+    words = "".join(char for char in name if char.isprintable() or char.isspace()).split()
+    letters = "".join(word[0].upper()[0] for word in words[:2]) or "?"
     colour = COLOURS[sha256(name.encode()).digest()[0] % len(COLOURS)]
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">'

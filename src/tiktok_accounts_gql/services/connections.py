@@ -21,7 +21,7 @@ from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, TikTokError
 from tiktok_accounts_gql.tiktok.pictures import Picture
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, TikTokUser, TokenGrant
 
@@ -127,17 +127,28 @@ class ConnectionService:
 
     async def _give_back(self, grant: TokenGrant) -> None:
         """A grant that is of no use here. TikTok may have ended the account's earlier one for it: whoever has the
-        account connected gets it. If nobody has, it is revoked.
+        account connected gets it, unless theirs is the later one. If nobody has, it is revoked.
         """
         async with self._db.read() as session:
             connected = await accounts.list_connected_by_open_id(session, grant.open_id)
-        for account in connected:
-            await self._hand_over(account, grant)
-        if not connected:
+        if connected and await self._works(grant):
+            for account in connected:
+                await self._hand_over(account, grant)
+        elif not connected:
             try:
                 await self._tiktok.revoke(grant.access_token)
             except TikTokError as error:
                 log.warning("grant not given back", reason=error.message, log_id=error.log_id)
+
+    async def _works(self, grant: TokenGrant) -> bool:
+        """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
+        try:
+            await self._tiktok.user_info(grant.access_token, scopes=self._granted(grant))
+        except AccessTokenInvalid:
+            return False
+        except TikTokError:
+            return True
+        return True
 
     async def _hand_over(self, account: Account, grant: TokenGrant) -> None:
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 import structlog
@@ -19,6 +19,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import webhooks
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import WebhookEvent
+from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.removals import RemovalService
 
 REMOVED = "authorization.removed"
@@ -69,11 +70,7 @@ class WebhookService:
         """Everything that was received and not processed; returns how many."""
         async with self._db.read() as session:
             waiting = await webhooks.list_waiting(session, limit=BATCH)
-        for event in waiting:
-            await self._process(event.body)
-            async with self._db.transaction() as session:
-                await webhooks.mark_processed(session, event.body_hash, self._clock())
-        return len(waiting)
+        return sum([await self._done(event) for event in waiting])
 
     async def process_all(self) -> None:
         """What this process received, and what another one left behind."""
@@ -82,16 +79,34 @@ class WebhookService:
         async with self._db.transaction() as session:
             await webhooks.forget_before(session, self._clock() - KEPT)
 
+    async def _done(self, event: WebhookEvent) -> bool:
+        """What fails unexpectedly waits for the next round, and holds up nothing behind it."""
+        try:
+            await self._process(event.body)
+        except ServiceUnavailable:
+            raise
+        except Exception:
+            log.exception("webhook not processed", body_hash=event.body_hash.hex())
+            return False
+        async with self._db.transaction() as session:
+            await webhooks.mark_processed(session, event.body_hash, self._clock())
+        return True
+
     async def _process(self, body: bytes) -> None:
         """What makes no sense is logged and done with: TikTok would send it again as it is."""
         told = _object(body)
         event, open_id, occurred_at = told.get("event"), told.get("user_openid"), told.get("create_time")
-        if event != REMOVED or not isinstance(open_id, str) or type(occurred_at) is not int:
+        if event != REMOVED or not _is_name(open_id) or type(occurred_at) is not int:
             log.info("webhook ignored", webhook_event=str(event)[:100])
             return
         reason = _object(told.get("content")).get("reason")
         time = datetime.fromtimestamp(max(0, min(occurred_at, 2**33)), UTC)
         await self._removals.remove(open_id, reason if isinstance(reason, int) else 0, time)
+
+
+def _is_name(open_id: object) -> TypeGuard[str]:
+    """NUL is in nobody's name, and no database looks for it."""
+    return isinstance(open_id, str) and "\0" not in open_id
 
 
 def _object(text: object) -> Mapping[str, Any]:

@@ -88,10 +88,13 @@ class Fault:
         return Response(self.body, self.status, dict(self.headers), media_type=self.content_type)
 
     def spoil(self, response: Response) -> Response:
-        """What becomes of the reply of a call that was carried out."""
+        """What becomes of the reply in the end, be it an error."""
         if self.lost:
             return Reset(response.status_code)
         return Drip(response, seconds=self.drip_seconds) if self.drip_seconds else response
+
+
+NONE = Fault(kind="none", passthrough=True)
 
 
 def fault_of(
@@ -147,12 +150,13 @@ class Faults:
     def list_waiting(self) -> list[Waiting]:
         return list(self._waiting)
 
-    def take(self, path: str, open_id: str | None) -> Fault | None:
+    def take(self, path: str, open_id: str | None) -> Fault:
+        """The one that this call meets; NONE if it meets none."""
         for waiting in self._waiting:
             if waiting.hits(path, open_id):
                 self._use(waiting)
                 return waiting.fault
-        return None
+        return NONE
 
     def _use(self, waiting: Waiting) -> None:
         if waiting.left is None:

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
+from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
+from tiktok_accounts_gql.tiktok.sandbox.control import PAGE_PATH
 
 START_SECONDS = 10
 
@@ -58,9 +58,9 @@ def listen(host: str, port: int) -> socket:
     return listening
 
 
-def run_sandbox(*, host: str, port: int, client_key: str, client_secret: str, path: Path | None) -> None:
+def run_sandbox(sandbox: Sandbox, *, host: str, port: int) -> None:
     """Alone, until Ctrl-C."""
-    sandbox = create_sandbox(client_key=client_key, client_secret=client_secret, path=path)
     server = SandboxServer(sandbox, host=host, port=port)
     print(f"TikTok sandbox: {server.url}", flush=True)  # noqa: T201 - what the command is for
+    print(f"Accounts, calls, faults: {server.url}{PAGE_PATH}", flush=True)  # noqa: T201
     server.serve()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
+
 CODE_SECONDS = 600
 WINDOW_SECONDS = 60
 
@@ -21,8 +23,21 @@ CREATE TABLE IF NOT EXISTS grants (
 );
 CREATE INDEX IF NOT EXISTS grants_by_access_token ON grants (access_token);
 CREATE INDEX IF NOT EXISTS grants_by_refresh_token ON grants (refresh_token);
+CREATE TABLE IF NOT EXISTS past_tokens (token TEXT PRIMARY KEY, open_id TEXT);
 CREATE TABLE IF NOT EXISTS calls (time REAL, path TEXT, kind TEXT, open_id TEXT, status INTEGER, error TEXT);
 CREATE INDEX IF NOT EXISTS calls_by_path ON calls (path, time);
+"""
+_RETIRE = """
+INSERT OR IGNORE INTO past_tokens
+SELECT access_token, open_id FROM grants WHERE open_id = ?1 UNION SELECT refresh_token, open_id FROM grants WHERE open_id = ?1
+"""
+_TRUTH = """
+SELECT open_id,
+    sum(kind IS 'refresh_token' AND error IS NULL) AS refreshes,
+    sum(error IS 'invalid_grant') AS invalid_grants,
+    sum(path = ?1) AS user_infos,
+    sum(path = ?2) AS revocations
+FROM calls WHERE open_id IS NOT NULL GROUP BY open_id ORDER BY open_id
 """
 
 
@@ -49,12 +64,16 @@ class Grant:
 
     @property
     def scope_set(self) -> frozenset[str]:
-        return frozenset(self.scopes.split(","))
+        return frozenset(self.scope_list)
+
+    @property
+    def scope_list(self) -> list[str]:
+        return self.scopes.split(",")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """`kind` is the grant type of a call to the token endpoint."""
+    """`kind` is the grant type of a call to the token endpoint; `error` also a fault, if the call was not carried out."""
 
     time: float
     path: str
@@ -62,6 +81,17 @@ class Call:
     open_id: str | None
     status: int
     error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What one account's app did. An `invalid_grant` after a rotation counts as well: old tokens are remembered."""
+
+    open_id: str
+    refreshes: int
+    invalid_grants: int
+    user_infos: int
+    revocations: int
 
 
 class SandboxState:
@@ -121,6 +151,7 @@ class SandboxState:
             refresh_token=f"rft.{secrets.token_urlsafe(32)}",
             refresh_expires_at=now + self._refresh_seconds,
         )
+        self._run(_RETIRE, (open_id,))
         self._run(
             "INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -145,8 +176,27 @@ class SandboxState:
     def find(self, open_id: str) -> Grant | None:
         return self._grant("SELECT * FROM grants WHERE open_id = ?", open_id)
 
+    def grants(self) -> list[Grant]:
+        """The newest first."""
+        return [Grant(**dict(row)) for row in self._run("SELECT * FROM grants ORDER BY rowid DESC", ())]
+
+    def whose(self, token: str) -> str | None:
+        """Whose token this is or was, or whose code this is."""
+        rows = self._run(
+            "SELECT open_id FROM grants WHERE ?1 IN (access_token, refresh_token) "
+            "UNION ALL SELECT open_id FROM past_tokens WHERE token = ?1 "
+            "UNION ALL SELECT open_id FROM codes WHERE code = ?1",
+            (token,),
+        )
+        return str(rows[0]["open_id"]) if rows else None
+
+    def keep_scopes(self, open_id: str, scopes: Iterable[str]) -> None:
+        """The user took the others back, and nothing else changed."""
+        self._run("UPDATE grants SET scopes = ? WHERE open_id = ?", (",".join(scopes), open_id))
+
     def revoke_grant(self, open_id: str) -> None:
         """The user, or the app, ended it: no token of it works any more."""
+        self._run(_RETIRE, (open_id,))
         self._run("DELETE FROM grants WHERE open_id = ?", (open_id,))
 
     def expire_access_token(self, open_id: str) -> None:
@@ -158,13 +208,25 @@ class SandboxState:
             (call.time, call.path, call.kind, call.open_id, call.status, call.error),
         )
 
-    def calls(self, path: str | None = None, *, open_id: str | None = None, kind: str | None = None) -> list[Call]:
-        """In the order of their arrival."""
+    def calls(
+        self,
+        path: str | None = None,
+        *,
+        open_id: str | None = None,
+        kind: str | None = None,
+        since: float = 0,
+        limit: int = -1,
+    ) -> list[Call]:
+        """In the order of their arrival; with a limit, the last ones."""
         wanted = {"path": path, "open_id": open_id, "kind": kind}
         given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = ?" for name in given) or "1"
-        rows = self._run(f"SELECT * FROM calls WHERE {where} ORDER BY rowid", tuple(given.values()))  # noqa: S608 - our own names
-        return [Call(**dict(row)) for row in rows]
+        where = " AND ".join(["time >= ?", *(f"{name} = ?" for name in given)])
+        statement = f"SELECT * FROM calls WHERE {where} ORDER BY rowid DESC LIMIT ?"  # noqa: S608 - our own names
+        return [Call(**dict(row)) for row in reversed(self._run(statement, (since, *given.values(), limit)))]
+
+    def truth(self) -> list[Truth]:
+        """For every account that any call was about."""
+        return [Truth(**dict(row)) for row in self._run(_TRUTH, (USER_INFO_PATH, REVOKE_PATH))]
 
     def answered_lately(self, path: str) -> int:
         """Calls in the last sliding minute that were not turned away."""

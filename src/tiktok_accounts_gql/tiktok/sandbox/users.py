@@ -18,6 +18,7 @@ TRADES = (
     "Gardens",
 )  # fmt: skip
 HANDLES = ("official", "daily", "tv", "studio", "diary", "lab", "club", "now")
+PEOPLE = ("person-5", "person-7", "person-9", "person-10")
 SECONDS_PER_DAY = 86_400
 ORIGIN = 1_704_067_200  # 2024-01-01: before that nobody had followers
 
@@ -75,16 +76,11 @@ class SandboxUser:
         )
 
     def fields(self, time: float) -> dict[str, Any]:
-        """All fields of the user info endpoint."""
+        """All fields of the user info endpoint but the links to pictures."""
         counters = self.at(time)
-        picture = f"https://p16-sign.tiktokcdn-us.com/{self.union_id}~c5"
-        signed = f"x-expires={int(time) // SECONDS_PER_DAY * SECONDS_PER_DAY + 2 * SECONDS_PER_DAY}&x-signature=sandbox"
         return {
             "open_id": self.open_id,
             "union_id": self.union_id,
-            "avatar_url": f"{picture}_168x168.jpeg?{signed}",
-            "avatar_url_100": f"{picture}_100x100.jpeg?{signed}",
-            "avatar_large_url": f"{picture}_1080x1080.jpeg?{signed}",
             "display_name": self.display_name,
             "username": self.username,
             "bio_description": self.bio_description,

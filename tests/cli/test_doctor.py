@@ -1,0 +1,320 @@
+"""`tiktok-accounts doctor`: each thing that an operator can get wrong is found, and its mending is said."""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretBytes, SecretStr
+from sqlalchemy import text, update
+from sqlmodel import col
+from starlette.responses import Response
+from typer.testing import CliRunner, Result
+
+from tests.http.provider import Provider, jwk, serving
+from tests.support.tiktok import CLIENT_SECRET, TikTok
+from tiktok_accounts_gql.cli import app
+from tiktok_accounts_gql.clock import utc_now
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.models import TokenPair
+from tiktok_accounts_gql.doctor.findings import Finding, State
+from tiktok_accounts_gql.doctor.run import CHECKS, examine
+from tiktok_accounts_gql.settings import PREFIX, Settings
+from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
+from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
+from tiktok_accounts_gql.wiring import open_services
+
+OTHER_KEY = os.urandom(32)
+REGISTERED = "https://accounts.example.com/oauth/tiktok/callback"
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with serving() as provider:
+        yield provider
+
+
+@pytest.fixture
+def good(own_settings: Settings) -> Settings:
+    return own_settings.model_copy(update={"tiktok_redirect_uri": REGISTERED})
+
+
+async def found(settings: Settings, name: str, **options: Any) -> Finding:
+    checks = await examine(settings, **options)
+    assert [check.name for check in checks] == list(CHECKS)
+    secrets = [
+        CLIENT_SECRET,
+        *(key.hex() for key in settings.keys),
+        *(base64.b64encode(k).decode() for k in settings.keys),
+    ]
+    assert not [secret for secret in secrets if secret in str(checks)]
+    [finding] = [check.finding for check in checks if check.name == name]
+    return finding
+
+
+def told(finding: Finding, state: str, *parts: str) -> None:
+    assert finding.state == state, finding
+    assert (finding.mend is None) == (state in ("ok", "skipped"))
+    missing = [part for part in parts if part not in f"{finding.found} {finding.mend}"]
+    assert missing == [], finding
+
+
+def changed(settings: Settings, **values: Any) -> Settings:
+    return settings.model_copy(update=values)
+
+
+async def test_where_nothing_is_wrong_every_check_is_ok(good: Settings) -> None:
+    checks = await examine(good)
+    assert [(check.name, check.finding.mend) for check in checks if check.finding.state is not State.OK] == []
+
+
+async def test_a_database_that_is_away_fails_alone_and_what_needs_it_is_skipped(
+    good: Settings, backend: str, tmp_path: Path
+) -> None:
+    away = f"sqlite+aiosqlite:///{tmp_path}" if backend == "sqlite" else "postgresql+asyncpg://u:hush@127.0.0.1:1/none"
+    checks = {check.name: check.finding for check in await examine(changed(good, database_url=away))}
+    told(checks["Database"], "failed", "ACCOUNTS_DATABASE_URL" if backend == "postgresql" else "There is no file")
+    skipped = {name for name, finding in checks.items() if finding.state is State.SKIPPED}
+    assert skipped == {"Tables", "Encryption keys", "Clock, database"}
+    assert {finding.state for name, finding in checks.items() if name not in {"Database", *skipped}} == {State.OK}
+    assert "hush" not in str(checks)
+
+
+async def test_looking_at_a_file_that_is_missing_makes_none(good: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "missing.db"
+    missing = changed(good, database_url=f"sqlite+aiosqlite:///{file}")
+    told(await found(missing, "Database"), "failed", "There is no file", "tiktok-accounts migrate")
+    assert not file.exists()
+
+
+async def test_tables_of_another_version_fail(good: Settings) -> None:
+    db = Database.open(good.database_url)
+    async with db.transaction() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = 'another'"))
+    await db.close()
+    checks = {check.name: check.finding for check in await examine(good)}
+    told(checks["Tables"], "failed", "tiktok-accounts migrate")
+    told(checks["Encryption keys"], "skipped", "tables")
+    told(checks["Database"], "ok")
+
+
+async def test_values_that_an_older_key_sealed_are_a_warning(good: Settings, tiktok: TikTok, viewer: str) -> None:
+    async with open_services(good) as running:
+        await TikTok(sandbox=tiktok.sandbox, settings=good, running=running).connect(viewer)
+    told(await found(good, "Encryption keys"), "ok", "1 key; 2 sealed values")
+    rotating = changed(good, encryption_keys=(SecretBytes(OTHER_KEY), *good.encryption_keys))
+    told(await found(rotating, "Encryption keys"), "warning", "Of 2 values, 2", "rotate-keys")
+
+
+async def test_values_that_no_key_opens_fail(good: Settings, tiktok: TikTok, viewer: str) -> None:
+    async with open_services(good) as running:
+        await TikTok(sandbox=tiktok.sandbox, settings=good, running=running).connect(viewer)
+        lost = changed(good, encryption_keys=(SecretBytes(OTHER_KEY),))
+        finding = await found(lost, "Encryption keys")
+        told(finding, "failed", "token_pairs.access_token (1)", "token_pairs.refresh_token (1)", "Add the key")
+        async with running.db.transaction() as session:  # as if moved from one column to another
+            await session.execute(update(TokenPair).values(access_token=col(TokenPair.refresh_token)))
+    told(await found(good, "Encryption keys"), "failed", "token_pairs.access_token (1)")
+
+
+async def test_a_jwks_url_has_to_serve_a_key_for_signatures(good: Settings, provider: Provider) -> None:
+    behind = changed(good, jwt_secret=None, jwt_jwks_url=provider.url)
+    provider.serve(jwk("k", ec.generate_private_key(ec.SECP256R1()), "ES256"))
+    told(await found(behind, "Sign-in"), "ok", "ES256")
+    provider.serve({"kty": "oct", "k": "c2VjcmV0"})
+    told(await found(behind, "Sign-in"), "failed", "no key for signatures")
+    provider.answer = Response("<html>")
+    told(await found(behind, "Sign-in"), "failed", "of no use", "ACCOUNTS_JWT_JWKS_URL")
+    provider.break_down()
+    told(await found(behind, "Sign-in"), "failed", "500")
+    away = changed(behind, jwt_jwks_url="http://127.0.0.1:1/jwks.json")
+    told(await found(away, "Sign-in"), "failed", "cannot be fetched")
+
+
+async def test_a_secret_is_told_by_its_length_alone(good: Settings) -> None:
+    told(await found(changed(good, jwt_secret=SecretStr("s3cret" * 8)), "Sign-in"), "ok", "48 bytes")
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://a.example/", "https://a.example/app", "a.example", "https://A.example", "*"]
+)
+async def test_origins_that_never_fit_fail(good: Settings, origin: str) -> None:
+    wrong = changed(good, allowed_origins=("https://b.example", origin))
+    told(await found(wrong, "Allowed origins"), "failed", origin, "without a path or slash")
+
+
+LONG = "https://a.example/" + "a" * 494
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "uri", "state", "part"),
+    [
+        ("web", "production", REGISTERED, "ok", "web app"),
+        ("web", "production", LONG[:511], "ok", "web app"),
+        ("web", "production", LONG[:512], "failed", "512 characters"),
+        ("web", "production", "https://a.example/back?a=1", "failed", "a query or a fragment"),
+        ("web", "production", "https://a.example/back#a", "failed", "a query or a fragment"),
+        ("web", "production", "http://a.example/back", "failed", "https only"),
+        ("web", "development", "http://localhost:8000/back", "warning", "a sandbox takes it"),
+        ("desktop", "production", "http://localhost:8000/back", "ok", "desktop app"),
+        ("desktop", "production", "http://127.0.0.1:8000/back/", "ok", "desktop app"),
+        ("desktop", "production", "http://127.0.0.1/back", "failed", "with a port"),
+        ("desktop", "production", "http://localhost:99999/back", "failed", "with a port"),
+        ("desktop", "production", "https://a.example:8000/back", "failed", "localhost or 127.0.0.1"),
+        ("desktop", "production", "http://localhost:8000/back?a=1", "failed", "a query or a fragment"),
+    ],
+)
+async def test_a_redirect_uri_keeps_tiktoks_rules(
+    good: Settings, platform: str, environment: str, uri: str, state: str, part: str
+) -> None:
+    chosen = changed(good, tiktok_login_platform=platform, environment=environment, tiktok_redirect_uri=uri)
+    told(await found(chosen, "Redirect URI"), state, part)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "state", "parts"),
+    [
+        ("user.info.basic,user.info.profile,user.info.stats", "ok", ["approved"]),
+        ("user.info.basic", "warning", ["user.info.profile: username", "user.info.stats: all counters", "growth"]),
+        ("user.info.basic,user.info.profile", "warning", ["user.info.stats: all counters"]),
+        ("user.info.basic,video.list", "warning", ["Nothing here uses video.list", "refuse all"]),
+        ("user.info.stats", "failed", ["user.info.basic"]),
+    ],
+)
+async def test_scopes_are_told_by_what_is_lost_without_them(
+    good: Settings, scopes: str, state: str, parts: list[str]
+) -> None:
+    told(await found(changed(good, tiktok_scopes=tuple(scopes.split(","))), "Scopes"), state, *parts)
+
+
+async def test_a_tiktok_that_is_away_fails_and_says_nothing_about_the_rest(good: Settings) -> None:
+    away = changed(good, tiktok_api_url="http://127.0.0.1:1")
+    checks = {check.name: check.finding for check in await examine(away)}
+    told(checks["TikTok"], "failed", "http://127.0.0.1:1 does not answer", "ACCOUNTS_TIKTOK_API_URL")
+    told(checks["Client key"], "skipped")
+    told(checks["Clock, TikTok"], "skipped")
+    told(checks["Database"], "ok")
+
+
+async def test_a_tiktok_that_fails_fails(good: Settings, tiktok: TikTok) -> None:
+    tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, status=503))
+    told(await found(good, "TikTok"), "failed", "503")
+    tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, status=200, body=b"<html>"))
+    told(await found(good, "TikTok"), "failed", "not as documented")
+
+
+@pytest.mark.parametrize("wrong", [{"tiktok_client_key": "k"}, {"tiktok_client_secret": SecretStr("s")}], ids=str)
+async def test_a_client_key_or_secret_that_tiktok_refuses_fails(good: Settings, wrong: dict[str, Any]) -> None:
+    checks = {check.name: check.finding for check in await examine(changed(good, **wrong))}
+    told(checks["Client key"], "failed", "developer portal")
+    told(checks["TikTok"], "ok")
+
+
+async def test_a_rate_limit_leaves_the_client_key_open(good: Settings, tiktok: TikTok) -> None:
+    tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, status=429, error="rate_limit_exceeded"))
+    told(await found(good, "Client key"), "warning", "Try again")
+
+
+async def test_it_asks_tiktok_once_and_revokes_nothing(good: Settings, tiktok: TikTok) -> None:
+    before = tiktok.sandbox.state.calls()
+    await examine(good)
+    [call] = tiktok.sandbox.state.calls()[len(before) :]
+    assert (call.path, call.kind, call.error) == (TOKEN_PATH, "refresh_token", "invalid_grant")
+
+
+@pytest.mark.parametrize("name", ["Clock, database", "Clock, TikTok"])
+@pytest.mark.parametrize(
+    ("seconds", "state", "word"), [(25, "ok", "apart"), (90, "warning", "ahead"), (-90, "warning", "behind")]
+)
+async def test_clocks_that_differ_by_half_a_minute_are_a_warning(
+    good: Settings, name: str, seconds: int, state: str, word: str
+) -> None:
+    told(await found(good, name, clock=lambda: utc_now() + timedelta(seconds=seconds)), state, word)
+
+
+# The command
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    assert settings.jwt_secret is not None
+    values = {
+        "DATABASE_URL": settings.database_url,
+        "JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        "JWT_ISSUER": settings.jwt_issuer,
+        "JWT_AUDIENCE": settings.jwt_audience,
+        "ENCRYPTION_KEYS": base64.urlsafe_b64encode(settings.keys[0]).decode(),
+        "TIKTOK_CLIENT_KEY": settings.tiktok_client_key,
+        "TIKTOK_CLIENT_SECRET": settings.tiktok_client_secret.get_secret_value(),
+        "TIKTOK_API_URL": settings.tiktok_api_url,
+        "PUBLIC_URL": "https://accounts.example.com",
+    }
+    return {PREFIX + name: value for name, value in values.items()}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, good: Settings) -> dict[str, str]:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    return variables(good)
+
+
+async def run(environment: dict[str, str], *options: str) -> Result:
+    """In a thread: it has an event loop of its own."""
+    return await asyncio.to_thread(CliRunner().invoke, app, ["doctor", *options], env=environment)
+
+
+async def test_the_table_fits_into_a_terminal_and_ends_with_zero(environment: dict[str, str]) -> None:
+    result = await run({**environment, "COLUMNS": "200"})
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert max(len(line) for line in result.stdout.splitlines()) <= 100
+    for name in ("Settings", *CHECKS):
+        assert name in result.stdout
+    assert "failed" not in result.stdout
+
+
+async def test_json_is_one_object_and_a_failure_ends_with_one(environment: dict[str, str]) -> None:
+    healthy = json.loads((await run(environment, "--json")).stdout)
+    assert healthy["ok"] is True
+    assert [check["name"] for check in healthy["checks"]] == ["Settings", *CHECKS]
+    wrong = await run({**environment, "ACCOUNTS_TIKTOK_CLIENT_SECRET": "hush-hush"}, "--json")
+    told_wrong = json.loads(wrong.stdout)
+    assert (wrong.exit_code, told_wrong["ok"]) == (1, False)
+    [failed] = [check for check in told_wrong["checks"] if check["state"] == "failed"]
+    assert failed.keys() == {"name", "state", "found", "mend"}
+    assert failed["name"] == "Client key"
+    assert "hush-hush" not in wrong.output
+
+
+async def test_a_warning_is_no_failure(environment: dict[str, str]) -> None:
+    result = await run({**environment, "ACCOUNTS_TIKTOK_SCOPES": "user.info.basic"})
+    assert result.exit_code == 0
+    assert "warning" in result.stdout
+
+
+async def test_settings_that_are_missing_or_wrong_are_named_and_all_else_is_skipped(
+    environment: dict[str, str],
+) -> None:
+    del environment["ACCOUNTS_DATABASE_URL"]
+    result = await run({**environment, "ACCOUNTS_JWT_SECRET": "hush"}, "--json")
+    first, *others = json.loads(result.stdout)["checks"]
+    assert (result.exit_code, first["name"], first["state"]) == (1, "Settings", "failed")
+    assert "ACCOUNTS_DATABASE_URL is missing." in first["found"]
+    assert "ACCOUNTS_JWT_SECRET is weak" in first["found"]
+    assert {check["state"] for check in others} == {"skipped"}
+    assert "hush" not in result.output
+
+
+async def test_no_secret_is_printed(environment: dict[str, str], good: Settings) -> None:
+    secrets = [value for name, value in environment.items() if "SECRET" in name or "KEYS" in name]
+    assert len(secrets) == 3
+    for options in ([], ["--json"]):
+        for changes in ({}, {"ACCOUNTS_TIKTOK_CLIENT_KEY": "wrong"}, {"ACCOUNTS_DATABASE_URL": "nonsense"}):
+            output = (await run({**environment, **changes}, *options)).output
+            assert [secret for secret in secrets if secret in output] == []

@@ -1,0 +1,260 @@
+"""`tiktok-accounts rotate-keys`: everything sealed is sealed anew with the first key, while servers run."""
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretBytes
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from typer.testing import CliRunner, Result
+
+from tests.connecting import flows, stored
+from tests.support import rows
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.cli import app
+from tiktok_accounts_gql.crypto import SealBroken, Sealer
+from tiktok_accounts_gql.db import sealed, token_pairs
+from tiktok_accounts_gql.db.database import Session
+from tiktok_accounts_gql.db.models import Account, TokenPair
+from tiktok_accounts_gql.db.sealed import SealedTable
+from tiktok_accounts_gql.services.authorizations import Callback
+from tiktok_accounts_gql.services.key_rotation import BATCH, BEFORE_ALL, KeyRotation
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import PREFIX, Settings
+from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
+from tiktok_accounts_gql.wiring import Running, open_services
+
+OLD, NEW, LOST = os.urandom(32), os.urandom(32), os.urandom(32)
+
+
+def with_keys(settings: Settings, *keys: bytes) -> Settings:
+    return settings.model_copy(update={"encryption_keys": tuple(SecretBytes(key) for key in keys)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """A database of its own, whose secrets the old key sealed."""
+
+    settings: Settings
+    tiktok: TikTok
+
+    @property
+    def running(self) -> Running:
+        return self.tiktok.running
+
+    async def rotate(self, *keys: bytes) -> int:
+        return await KeyRotation(db=self.running.db, sealer=Sealer(keys)).run()
+
+    async def key_ids(self) -> dict[str, set[bytes]]:
+        """Of everything sealed, by table and column."""
+        found: dict[str, set[bytes]] = {}
+        async with self.running.db.read() as session:
+            for table in sealed.TABLES:
+                for row in await sealed_rows(session, table):
+                    for name in table.columns:
+                        if (value := getattr(row, name)) is not None:
+                            found.setdefault(f"{table.model.__tablename__}.{name}", set()).add(value[1:5])
+        return found
+
+
+async def sealed_rows(session: Session, table: SealedTable) -> Sequence[Any]:
+    return await sealed.list_by_other_keys(session, table, key_id=b"none", after=BEFORE_ALL, limit=10_000)
+
+
+def key_id(key: bytes) -> bytes:
+    return Sealer([key]).key_id
+
+
+@pytest.fixture
+async def house(own_settings: Settings, tiktok: TikTok) -> AsyncGenerator[House]:
+    settings = with_keys(own_settings, OLD).model_copy(update={"tiktok_login_platform": "desktop"})
+    async with open_services(settings) as running:
+        yield House(settings=settings, tiktok=TikTok(sandbox=tiktok.sandbox, settings=settings, running=running))
+
+
+async def furnished(house: House, viewer: str) -> tuple[Account, str]:
+    """Something sealed in every column of every table: an account, and the link of an authorization under way."""
+    account, gone = await house.tiktok.connect(viewer), await house.tiktok.connect(viewer)
+    house.tiktok.sandbox.state.expire_access_token(account.open_id)
+    assert (await house.running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
+    house.tiktok.fail(REVOKE_PATH, gone, status=503)
+    await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
+    begun = await house.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
+    columns = {f"{table.model.__tablename__}.{name}" for table in sealed.TABLES for name in table.columns}
+    assert await house.key_ids() == {column: {key_id(OLD)} for column in columns}
+    return account, begun.authorization_url
+
+
+async def test_everything_sealed_is_sealed_by_the_new_key(house: House, viewer: str) -> None:
+    await furnished(house, viewer)
+    assert await house.rotate(NEW, OLD) == 3
+    assert set().union(*(await house.key_ids()).values()) == {key_id(NEW)}
+    assert await house.rotate(NEW, OLD) == 0
+
+
+async def test_afterwards_the_old_key_can_go(house: House, viewer: str) -> None:
+    account, link = await furnished(house, viewer)
+    pair = await stored.pair(house.running, house.settings, account)
+    await house.rotate(NEW, OLD)
+    new = with_keys(house.settings, NEW)
+    async with open_services(new) as running:
+        assert await stored.pair(running, new, account) == pair
+        assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
+        house.tiktok.sandbox.state.expire_access_token(account.open_id)
+        assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
+        answer = await flows.consent(link, f"user-{uuid4().hex}")
+        finished = await running.services.authorizations.finish(Callback(state=answer["state"], code=answer["code"]))
+        assert finished.outcome().account.status == "ACTIVE"
+    with pytest.raises(SealBroken):
+        await stored.pair(house.running, house.settings, account)
+
+
+async def test_what_is_owed_to_tiktok_is_settled_with_the_new_key(house: House, viewer: str) -> None:
+    gone = await house.tiktok.connect(viewer)
+    house.tiktok.fail(REVOKE_PATH, gone, status=503)
+    await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
+    assert not house.tiktok.revoked(gone.open_id)
+    await house.rotate(NEW, OLD)
+    async with house.running.db.read() as session:
+        [owed] = await sealed_rows(session, sealed.TABLES[1])
+    async with open_services(with_keys(house.settings, NEW)) as running:
+        await running.revocations.settle(owed)
+    assert house.tiktok.revoked(gone.open_id)
+
+
+async def test_reads_go_on_while_it_runs(house: House, viewer: str) -> None:
+    accounts = [await house.tiktok.connect(viewer) for _ in range(12)]
+    async with open_services(with_keys(house.settings, NEW, OLD)) as running:
+
+        async def reading(account: Account) -> list[Any]:
+            errors = []
+            while not rotated.done():
+                house.tiktok.sandbox.state.expire_access_token(account.open_id)
+                errors.append((await running.services.syncing.sync(Viewer(id=viewer), account.id)).error)
+            return errors
+
+        rotated = asyncio.create_task(back_and_forth(house))
+        errors = await asyncio.gather(*[reading(account) for account in accounts])
+        await rotated
+        assert await house.rotate(NEW, OLD) == 0
+        for account in accounts:
+            assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
+    assert all(errors)
+    assert {error for of_one in errors for error in of_one} == {None}
+    assert set().union(*(await house.key_ids()).values()) == {key_id(NEW)}
+
+
+async def back_and_forth(house: House) -> None:
+    """So that rotations meet the readers, who have both keys, at many moments."""
+    for keys in ((NEW, OLD), (OLD, NEW), (NEW, OLD), (OLD, NEW), (NEW, OLD)):
+        await house.rotate(*keys)
+        await asyncio.sleep(0.1)
+
+
+async def many_pairs(house: House, viewer: str, count: int) -> list[Account]:
+    accounts = await rows.store(house.running.db, *[rows.account(viewer, number) for number in range(count)])
+    sealer = Sealer([OLD])
+    async with house.running.db.transaction() as session:
+        for account in accounts:
+            place = token_pairs.place(account.id, "access_token")
+            session.add(
+                TokenPair(
+                    account_id=account.id,
+                    viewer_id=viewer,
+                    access_token=sealer.seal(f"token of {account.id}", place),
+                    issued_at=rows.NOON,
+                    expires_at=rows.NOON,
+                )
+            )
+    return accounts
+
+
+@contextmanager
+def broken_off(after: int) -> Iterator[None]:
+    """The database breaks down after so many rows."""
+    count = 0
+
+    def break_down(_connection: Any, _cursor: Any, sent: str, *_: Any) -> None:
+        nonlocal count
+        if sent.startswith("UPDATE token_pairs"):
+            count += 1
+            if count > after:
+                raise RuntimeError("The power is gone.")
+
+    event.listen(Engine, "before_cursor_execute", break_down)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", break_down)
+
+
+async def test_a_rotation_that_was_broken_off_is_continued_and_every_value_opens_meanwhile(
+    house: House, viewer: str
+) -> None:
+    accounts = await many_pairs(house, viewer, BATCH + 30)
+    with broken_off(BATCH + 10), pytest.raises(RuntimeError, match="The power is gone"):
+        await house.rotate(NEW, OLD)
+    assert (await house.key_ids())["token_pairs.access_token"] == {key_id(OLD), key_id(NEW)}
+    both = with_keys(house.settings, NEW, OLD)
+    for account in accounts:
+        assert (await stored.pair(house.running, both, account)).access_token == f"token of {account.id}"
+    assert await house.rotate(NEW, OLD) == 30
+    new = with_keys(house.settings, NEW)
+    for account in accounts:
+        assert (await stored.pair(house.running, new, account)).access_token == f"token of {account.id}"
+
+
+async def test_two_rotations_at_once_do_it_once(house: House, viewer: str) -> None:
+    accounts = await many_pairs(house, viewer, 50)
+    counts = await asyncio.gather(house.rotate(NEW, OLD), house.rotate(NEW, OLD))
+    assert sum(counts) == 50
+    for account in accounts:
+        assert (await stored.pair(house.running, with_keys(house.settings, NEW), account)).access_token
+
+
+# The command
+
+
+async def command(monkeypatch: pytest.MonkeyPatch, settings: Settings, *keys: bytes) -> Result:
+    """In a thread: it has an event loop of its own."""
+    assert settings.jwt_secret is not None
+    values = {
+        "DATABASE_URL": settings.database_url,
+        "JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        "JWT_ISSUER": settings.jwt_issuer,
+        "JWT_AUDIENCE": settings.jwt_audience,
+        "ENCRYPTION_KEYS": ",".join(base64.urlsafe_b64encode(key).decode() for key in keys),
+        "TIKTOK_CLIENT_KEY": settings.tiktok_client_key,
+        "TIKTOK_CLIENT_SECRET": settings.tiktok_client_secret.get_secret_value(),
+        "PUBLIC_URL": settings.public_url,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    return await asyncio.to_thread(CliRunner().invoke, app, ["rotate-keys"])
+
+
+async def test_the_command_says_how_much_it_did(monkeypatch: pytest.MonkeyPatch, house: House, viewer: str) -> None:
+    await furnished(house, viewer)
+    for count in (3, 0):
+        result = await command(monkeypatch, house.settings, NEW, OLD)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.startswith(f"{count} rows were sealed anew.")
+
+
+async def test_a_value_that_no_key_opens_is_said_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, house: House, viewer: str
+) -> None:
+    account, _ = await furnished(house, viewer)
+    before = await house.key_ids()
+    result = await command(monkeypatch, house.settings, NEW, LOST)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "No key of this server sealed this value.\n"
+    assert await house.key_ids() == before
+    assert (await stored.pair(house.running, house.settings, account)).access_token
