@@ -64,6 +64,13 @@ def app_from_environment() -> Starlette:
     return create_app(settings)
 
 
+def app_without_worker() -> Starlette:
+    """As `app_from_environment`; sync jobs run in other processes."""
+    settings = load_settings()
+    configure_logs(settings.environment)
+    return create_app(settings, worker=False)
+
+
 def create_authenticator(settings: Settings) -> Authenticator:
     return Authenticator(
         issuer=settings.jwt_issuer,

@@ -1,6 +1,7 @@
 """The command line: `tiktok-accounts`."""
 
 import asyncio
+import logging
 import re
 import signal
 import sys
@@ -21,6 +22,7 @@ from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.demo.run import run_demo
 from tiktok_accounts_gql.doctor.run import run_doctor
 from tiktok_accounts_gql.errors import AppError, ServiceUnavailable
+from tiktok_accounts_gql.following import run_sync
 from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.reference import configuration_page, errors_page
@@ -66,6 +68,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     workers: Annotated[int, typer.Option(help="Processes that serve.", min=1)] = 1,
+    works: Annotated[bool, typer.Option("--worker/--no-worker", help="Work on sync jobs as well.")] = True,
 ) -> None:
     """Serve the API. Everything else is set by environment variables: see docs/configuration.md."""
     settings = load_settings()
@@ -73,7 +76,7 @@ def serve(
     configure_logs(settings.environment)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once everything is closed
     uvicorn.run(
-        "tiktok_accounts_gql.app:app_from_environment",
+        f"tiktok_accounts_gql.app:{'app_from_environment' if works else 'app_without_worker'}",
         factory=True,
         host=host,
         port=port,
@@ -99,6 +102,22 @@ async def _work(settings: Settings) -> None:
     async with open_services(settings) as running, in_background(running, settings):
         structlog.get_logger().info("worker started")
         await ended.wait()
+
+
+@app.command()
+@_says_what_is_wrong
+def sync(
+    viewer: Annotated[str, typer.Option(help="Whose accounts.")],
+    everything: Annotated[bool, typer.Option("--all", help="Those that are not active as well.")] = False,
+    works: Annotated[bool, typer.Option("--work", help="Do the work here: for when no server or worker runs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object when it is done.")] = False,
+) -> None:
+    """Sync a viewer's accounts as a job, and follow it to its end; exit code 1 if an account could not be read."""
+    settings = load_settings()
+    asyncio.run(_with_database(settings, check_migrated))
+    configure_logs(settings.environment, level=logging.ERROR)
+    if not asyncio.run(run_sync(settings, viewer, everything=everything, works=works, as_json=as_json)):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -203,6 +203,7 @@ async def in_background(running: Running, settings: Settings, *, worker: bool = 
                 repeatedly(jobs.look_after, every=BEAT_EVERY),
                 repeatedly(running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
                 repeatedly(running.schedule.prune, every=PRUNE_EVERY),
+                repeatedly(running.services.history.thin, every=PRUNE_EVERY),
             ]
         await stack.enter_async_context(_going_on(work))
         yield

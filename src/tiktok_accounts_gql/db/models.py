@@ -310,12 +310,22 @@ class Avatar(SQLModel, table=True):
 
 
 class Snapshot(SQLModel, table=True):
-    """The counters of one sync. `hour` counts UTC hours since 1970, so that hours and days group alike everywhere."""
+    """The counters of one sync. `hour` counts UTC hours since 1970, so that hours and days group alike everywhere.
+
+    `is_thinned`: of its day, only this one was kept.
+    """
 
     __tablename__ = "snapshots"
     __table_args__ = (
         _of_account(),
         Index("snapshots_by_account", "viewer_id", "account_id", "recorded_at", unique=True),
+        Index(
+            "snapshots_to_thin",
+            "hour",
+            "account_id",
+            postgresql_where=text("NOT is_thinned"),
+            sqlite_where=text("NOT is_thinned"),
+        ),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
@@ -323,6 +333,7 @@ class Snapshot(SQLModel, table=True):
     account_id: UUID
     recorded_at: datetime = Field(sa_type=UtcDateTime)
     hour: int
+    is_thinned: bool = False
     follower_count: int | None = Field(default=None, sa_type=BigInteger)
     following_count: int | None = Field(default=None, sa_type=BigInteger)
     likes_count: int | None = Field(default=None, sa_type=BigInteger)

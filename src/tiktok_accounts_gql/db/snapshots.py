@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, or_, select
+from sqlalchemy import and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -13,6 +13,9 @@ from sqlmodel import col
 from tiktok_accounts_gql.db.models import Account, Snapshot
 
 SECONDS_PER_HOUR = 3600
+HOURS_PER_DAY = 24
+_NOT_THINNED = text("NOT is_thinned")  # in the words of the partial index, or SQLite would not use it
+_UNSYNCHRONIZED = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +85,21 @@ async def list_first_and_last(
     at_an_end = and_(col(Snapshot.account_id) == ends.c.account_id, or_(time == ends.c.first, time == ends.c.last))
     statement = select(Snapshot).join(ends, at_an_end).where(col(Snapshot.viewer_id) == viewer_id).order_by(time)
     return (await session.scalars(statement)).all()
+
+
+async def thin(session: AsyncSession, *, before_hour: int, accounts: int) -> int:
+    """Of the oldest day that has more, for so many accounts of all viewers, keeps the last snapshot; how many accounts."""
+    waiting = (_NOT_THINNED, col(Snapshot.hour) < before_hour)
+    first = await session.scalar(select(func.min(col(Snapshot.hour))).where(*waiting))
+    if first is None:
+        return 0
+    day = first // HOURS_PER_DAY * HOURS_PER_DAY
+    of_day = (_NOT_THINNED, col(Snapshot.hour) >= day, col(Snapshot.hour) < day + HOURS_PER_DAY)
+    chosen = (await session.scalars(select(col(Snapshot.account_id)).where(*of_day).distinct().limit(accounts))).all()
+    here = (*of_day, col(Snapshot.account_id).in_(chosen))
+    rank = func.row_number().over(partition_by=col(Snapshot.account_id), order_by=col(Snapshot.recorded_at).desc())
+    ranked = select(col(Snapshot.id).label("id"), rank.label("rank")).where(*here).subquery()
+    superfluous = delete(Snapshot).where(col(Snapshot.id).in_(select(ranked.c.id).where(ranked.c.rank > 1)))
+    await session.execute(superfluous, execution_options=_UNSYNCHRONIZED)
+    await session.execute(update(Snapshot).where(*here).values(is_thinned=True), execution_options=_UNSYNCHRONIZED)
+    return len(chosen)

@@ -16,6 +16,8 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_POINTS = 400
 MAX_GROWTH_DAYS = 365
+DETAIL_KEPT = timedelta(days=90)
+THINNED_AT_ONCE = 500
 
 
 class StatsGranularity(IntEnum):
@@ -78,6 +80,17 @@ class HistoryService:
                 f"Choose a later `from`, best the beginning of a UTC {unit}."
             )
         return Period(start=start, end=end, hours=granularity.value)
+
+    async def thin(self) -> int:
+        """Keeps one snapshot a day of what is older than 90 days; returns how many accounts' days were thinned."""
+        before = snapshots.hour_of(self._clock() - DETAIL_KEPT) // snapshots.HOURS_PER_DAY * snapshots.HOURS_PER_DAY
+        thinned = 0
+        while True:
+            async with self._db.transaction() as session:
+                count = await snapshots.thin(session, before_hour=before, accounts=THINNED_AT_ONCE)
+            if not count:
+                return thinned
+            thinned += count
 
     def _end_of_hour(self) -> datetime:
         """As good as now, since nothing is later, and the same for all accounts of a page: they share a statement."""

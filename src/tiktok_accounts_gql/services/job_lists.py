@@ -8,7 +8,7 @@ from uuid import UUID
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import AuditAction, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.db.models import AuditAction, SyncJob, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
@@ -55,10 +55,14 @@ class JobListService:
 
     async def read(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncJob]:
         """Those of these jobs that are the viewer's."""
-        async with self._db.read() as session:
-            jobs = await sync_jobs.list_by_ids(session, viewer.id, ids)
+        jobs = await self.find(viewer, ids)
         await self._recorded(viewer, len(jobs))
-        return {job.id: job for job in jobs}
+        return jobs
+
+    async def find(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncJob]:
+        """As `read`, for whoever follows a job whose reading was recorded when that began."""
+        async with self._db.read() as session:
+            return {job.id: job for job in await sync_jobs.list_by_ids(session, viewer.id, ids)}
 
     async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, where: ResultFilter) -> ResultPage:
         """In the order of the request. Raises BadUserInput for cursors of another job."""
@@ -96,7 +100,3 @@ def progress(job: SyncJob) -> float:
     """From 0 to 1; 1 once it has ended."""
     done = job.succeeded_count + job.failed_count + job.canceled_count
     return 1.0 if job.finished_at is not None or not job.total_count else done / job.total_count
-
-
-def is_pending(result: SyncResult) -> bool:
-    return result.outcome is SyncOutcome.PENDING
