@@ -104,7 +104,7 @@ def test_the_table_of_the_docstring_is_what_the_code_says() -> None:
     assert {row.action for row in TABLE.values()} == set(HealthAction)
 
 
-ON_THE_WIRE = [
+ON_THE_WIRE: list[tuple[str, str, dict[str, Any]]] = [
     ("RATE_LIMITED", USER_INFO_PATH, {"status": 429, "error": "rate_limit_exceeded"}),
     ("RATE_LIMITED", USER_INFO_PATH, {"status": 200, "error": "rate_limit_exceeded"}),
     ("RATE_LIMITED", USER_INFO_PATH, {"status": 429}),
@@ -234,7 +234,11 @@ async def test_since_changes_with_the_state_and_failures_are_counted(
 ) -> None:
     account = await tiktok.connect(api.viewer)
     connected = await seen(api, account)
-    faults = [{"status": 503}, {"status": 429, "error": "rate_limit_exceeded"}, {"status": 400, "error": "x"}]
+    faults: list[dict[str, Any]] = [
+        {"status": 503},
+        {"status": 429, "error": "rate_limit_exceeded"},
+        {"status": 400, "error": "x"},
+    ]
     sinces, counted, reasons = [], [], []
     for fault in faults:
         tiktok.fail(USER_INFO_PATH, account, **fault)

@@ -107,7 +107,7 @@ async def test_tables_of_another_version_fail(good: Settings) -> None:
 async def test_values_that_an_older_key_sealed_are_a_warning(good: Settings, tiktok: TikTok, viewer: str) -> None:
     async with open_services(good) as running:
         await TikTok(sandbox=tiktok.sandbox, settings=good, running=running).connect(viewer)
-    told(await found(good, "Encryption keys"), "ok", "1 key; 2 sealed values")
+    told(await found(good, "Encryption keys"), "ok", "1 key; 2 values sealed")
     rotating = changed(good, encryption_keys=(SecretBytes(OTHER_KEY), *good.encryption_keys))
     told(await found(rotating, "Encryption keys"), "warning", "Of 2 values, 2", "rotate-keys")
 

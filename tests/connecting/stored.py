@@ -1,6 +1,7 @@
 """What is stored about one viewer's accounts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlmodel import col
@@ -64,12 +65,13 @@ async def attempts(running: Running, viewer: str) -> list[ConnectionAttempt]:
 
 async def counts(running: Running, viewer: str) -> dict[str, int]:
     """How many rows a viewer has of what connecting makes."""
+    tables: tuple[Any, ...] = (Account, TokenPair, Snapshot, Avatar, OwedRevocation)
     async with running.db.read() as session:
         return {
-            table.__tablename__: await session.scalar(
-                select(func.count()).select_from(table).where(table.viewer_id == viewer)
-            )
-            for table in (Account, TokenPair, Snapshot, Avatar, OwedRevocation)
+            table.__tablename__: (
+                await session.execute(select(func.count()).select_from(table).where(table.viewer_id == viewer))
+            ).scalar_one()
+            for table in tables
         }
 
 

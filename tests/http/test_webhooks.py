@@ -170,8 +170,8 @@ async def test_what_tiktok_did_not_sign_now_is_refused_and_not_stored(
 ) -> None:
     account = await tiktok.connect(viewer)
     body = removal(account.open_id)
-    headers = {SIGNATURE: forge(body).encode("latin-1")} if forge(body) else {}
-    answer = await http.post(PATH, content=body, headers={"Content-Type": "application/json", **headers})
+    headers = [(b"TikTok-Signature", forge(body).encode("latin-1"))] if forge(body) else []
+    answer = await http.post(PATH, content=body, headers=headers)
     assert answer.status_code == 401
     assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert await event(running, body) is None

@@ -23,7 +23,8 @@ class FromNow(FunctionElement[Any]):
 
 
 async def now(session: AsyncSession) -> datetime:
-    return (await session.execute(select(FromNow()))).scalar_one()
+    time: datetime = (await session.execute(select(FromNow()))).scalar_one()
+    return time
 
 
 @compiles(FromNow, "postgresql")

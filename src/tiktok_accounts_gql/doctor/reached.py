@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from os.path import isfile
+from pathlib import Path
 
 import httpx
 from sqlalchemy.engine import make_url
@@ -31,10 +31,16 @@ _MIGRATE = "Run: tiktok-accounts migrate"
 _SYNCHRONIZE = "Let NTP set the clocks of both machines."
 
 
+def is_missing(settings: Settings) -> bool:
+    """A file that is not there: connecting would make one."""
+    url = make_url(settings.database_url)
+    return url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file()
+
+
 async def database(settings: Settings, db: Database) -> Finding:
     url = make_url(settings.database_url)
     where = f"{url.host}/{url.database}" if url.host else str(url.database)
-    if url.get_backend_name() == "sqlite" and not isfile(where):  # connecting would make one
+    if is_missing(settings):
         return failed(f"There is no file {where}.", _MIGRATE)
     began = time.perf_counter()
     try:
@@ -76,7 +82,10 @@ async def keys(settings: Settings, db: Database) -> Finding:
     if older:
         mend = "Run: tiktok-accounts rotate-keys. Keep all keys until then."
         return warning(f"Of {sum(by_key.values())} values, {older} are sealed by an older key.", mend)
-    return ok(f"{_many(len(sealer.key_ids), 'key')}; {_many(sum(by_key.values()), 'sealed value')}, by the first one.")
+    values = (
+        f"{_many(sum(by_key.values()), 'value')} sealed, all by the first one" if by_key else "nothing is sealed yet"
+    )
+    return ok(f"{_many(len(sealer.key_ids), 'key')}; {values}.")
 
 
 async def _opens(session: Session, sealer: Sealer, table: SealedTable, column: str, key_id: bytes) -> bool:

@@ -49,6 +49,7 @@ CHECKS: Mapping[str, Callable[[Patient], Awaitable[Finding]]] = {
     "Clock, database": lambda at: reached.clock_of_database(at.db, at.clock),
     "Clock, TikTok": lambda at: reached.clock_of_tiktok(at.probe),
 }
+NEED_THE_DATABASE = ("Tables", "Encryption keys", "Clock, database")
 
 
 def run_doctor(*, as_json: bool) -> bool:
@@ -80,6 +81,8 @@ async def examine(settings: Settings, *, clock: Clock = utc_now) -> list[Check]:
 
 
 async def _made(name: str, patient: Patient) -> Finding:
+    if name in NEED_THE_DATABASE and reached.is_missing(patient.settings):
+        return skipped("It needs the database.")
     try:
         return await CHECKS[name](patient)
     except ServiceUnavailable:
@@ -97,7 +100,7 @@ def show(checks: Sequence[Check], *, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     console.width = min(console.width, WIDEST)
-    table = Table("What", "State", "Found, and how to mend it", pad_edge=False)
+    table = Table("What", "State", "Found, and how to mend it")
     for check in checks:
         table.add_row(check.name, Text(check.finding.state, style=COLOURS[check.finding.state]), _said(check.finding))
     console.print(table)

@@ -1,6 +1,7 @@
 """Connecting accounts: from an authorization code to a stored account."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,13 @@ from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
 from tiktok_accounts_gql.db.accounts import Taken
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor
-from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, ConnectedElsewhere, ScopeMissing, WrongTikTokAccount
+from tiktok_accounts_gql.errors import (
+    AuthorizationCodeInvalid,
+    ConnectedElsewhere,
+    NotFound,
+    ScopeMissing,
+    WrongTikTokAccount,
+)
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
@@ -133,7 +140,8 @@ class ConnectionService:
             connected = await accounts.list_connected_by_open_id(session, grant.open_id)
         if connected and await self._works(grant):
             for account in connected:
-                await self._hand_over(account, grant)
+                with suppress(NotFound):  # disconnected meanwhile
+                    await self._hand_over(account, grant)
         elif not connected:
             try:
                 await self._tiktok.revoke(grant.access_token)
