@@ -85,6 +85,8 @@ def settings(database_url: str, sandbox_url: str) -> Settings:
             "tiktok_api_url": sandbox_url,
             "tiktok_avatar_hosts": sandbox_url,
             "tiktok_timeout_seconds": 2,
+            "tiktok_requests_per_minute": 60_000,
+            "tiktok_failures_before_pause": 1_000_000,  # tests make calls fail; those about the pause set their own
             "public_url": "http://localhost:8000",
             "allowed_origins": "https://app.example.com",
             "environment": "development",
@@ -103,7 +105,7 @@ async def own_settings(
 
 @pytest_asyncio.fixture(scope="session")
 async def server_url(settings: Settings) -> AsyncGenerator[str]:
-    async with serving(settings) as url:
+    async with serving(settings, worker=True) as url:
         yield url
 
 

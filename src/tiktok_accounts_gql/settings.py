@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         description="How often accounts are read from TikTok in any sliding minute, by all processes together. TikTok "
         "allows 600.",
     )
+    tiktok_failures_before_pause: int = Field(
+        5,
+        ge=1,
+        description="After how many readings in a row that TikTok did not answer it is asked once in 10 s only.",
+    )
     sync_interval: Annotated[timedelta, BeforeValidator(_period), PlainSerializer(_printed_period)] = Field(
         timedelta(hours=24),
         description="After how long accounts are synced by themselves, such as `24h` or `90m`; `0` for never.",

@@ -87,7 +87,7 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
     tokens = TokenService(db=db, tiktok=tiktok, sealer=sealer, audit=audit, clock=clock, lease=two_calls + LEASE_MARGIN)
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
     scopes = settings.tiktok_scopes
-    pace = pace_of(settings.tiktok_requests_per_minute)
+    pace = pace_of(settings.tiktok_requests_per_minute, failures=settings.tiktok_failures_before_pause)
     reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
     syncing = SyncService(
         db=db,

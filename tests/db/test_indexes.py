@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from sqlalchemy import event, text
-from sqlalchemy.engine import Engine
 
 from tests.db.conftest import empty_database
 from tests.support.rows import NOON, account, store
@@ -87,25 +86,28 @@ async def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 @contextmanager
-def sent() -> Iterator[list[tuple[str, Any]]]:
-    """Statements with their parameters."""
+def sent(db: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Statements that go to this database, with their parameters."""
     statements: list[tuple[str, Any]] = []
 
     def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         statements.append((statement, parameters))
 
-    event.listen(Engine, "before_cursor_execute", remember)
+    engines = {engine.sync_engine.pool: engine.sync_engine for engine in db.engines}.values()  # the writers' last
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", remember)
     try:
         yield statements
     finally:
-        event.remove(Engine, "before_cursor_execute", remember)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", remember)
 
 
 async def plans(db: Database, act: Callable[[Session], Awaitable[Any]]) -> list[str]:
     """How the database runs each statement that `act` sends."""
     explain = "EXPLAIN QUERY PLAN" if db.engines[0].dialect.name == "sqlite" else "EXPLAIN"
     async with db.read() as session:
-        with sent() as statements:
+        with sent(db) as statements:
             await act(session)
         connection = await session.connection()
         answers = [await connection.exec_driver_sql(f"{explain} {one}", given) for one, given in statements]

@@ -60,10 +60,13 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncGenerator[str]:
-    """The application behind uvicorn on a free port of this machine; yields its URL."""
+async def serving(settings: Settings, *, worker: bool = False) -> AsyncGenerator[str]:
+    """The application behind uvicorn on a free port of this machine; yields its URL.
+
+    The job engine is global to a process: at most one server at a time works on jobs, that of the fixture `server_url`.
+    """
     config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, **{**server_options(settings), "loop": "asyncio"}
+        create_app(settings, worker=worker), host="127.0.0.1", port=0, **{**server_options(settings), "loop": "asyncio"}
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()

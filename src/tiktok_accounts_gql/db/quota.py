@@ -7,7 +7,7 @@ The same row holds the circuit breaker: after some failures in a row nobody asks
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from tiktok_accounts_gql.db.clock import FromNow
+from tiktok_accounts_gql.db.clock import now as now_of
 from tiktok_accounts_gql.db.models import RequestQuota
 
 NAME = "user info"
@@ -42,7 +43,7 @@ class Slot:
 
 async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
     """A slot in a transaction of its own, if there is one within that time."""
-    quota, now = await _locked(session), await _now(session)
+    quota, now = await _locked(session), await now_of(session)
     is_down = quota.closed_until is not None
     if quota.closed_until is not None and quota.closed_until > now:
         return Slot(granted=False, wait=quota.closed_until - now, is_down=True)
@@ -56,7 +57,7 @@ async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
 
 async def report(session: AsyncSession, pace: Pace, *, answered: bool) -> None:
     """Whether TikTok answered a request."""
-    quota, now = await _locked(session), await _now(session)
+    quota, now = await _locked(session), await now_of(session)
     failures = 0 if answered else quota.failures + 1
     closed_until = now + pace.probe_every if failures >= pace.failures else None
     values = {"failures": failures, "closed_until": closed_until}
@@ -72,8 +73,3 @@ async def _locked(session: AsyncSession) -> RequestQuota:
         await session.execute(insert.values(name=NAME, next_at=FromNow(), failures=0).on_conflict_do_nothing())
         quota = (await session.scalars(locked, execution_options=options)).one()
     return quota
-
-
-async def _now(session: AsyncSession) -> datetime:
-    now: datetime = (await session.execute(select(FromNow()))).scalar_one()
-    return now

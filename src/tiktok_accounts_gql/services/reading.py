@@ -19,16 +19,15 @@ from tiktok_accounts_gql.tiktok.values import TikTokUser
 FOR_USERS = timedelta(seconds=10)
 IN_BACKGROUND = timedelta(seconds=0.3)
 LARGEST_BURST = 30
-FAILURES = 5
 PROBE_EVERY = timedelta(seconds=10)
 
 
-def pace_of(requests_per_minute: int) -> Pace:
+def pace_of(requests_per_minute: int, *, failures: int) -> Pace:
     """Burst and steady pace together are the quota of any sliding minute."""
     burst = min(LARGEST_BURST, requests_per_minute // 10)
     steady = requests_per_minute - burst - 1  # one less: two clocks are not one
     interval = timedelta(minutes=1) / max(steady, 1)
-    return Pace(interval=interval, burst=burst, failures=FAILURES, probe_every=PROBE_EVERY)
+    return Pace(interval=interval, burst=burst, failures=failures, probe_every=PROBE_EVERY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,11 @@ class TikTokClient:
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
             follow_redirects=False,
-            headers={"User-Agent": "tiktok-accounts-gql", "Accept": "application/json"},
+            headers={
+                "User-Agent": "tiktok-accounts-gql",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # a few compressed bytes could stand for very many
+            },
         )
         return cls(http, client_key=client_key, client_secret=client_secret, timeout=timeout)
 
@@ -122,7 +126,7 @@ class TikTokClient:
 
 
 async def _whole(response: httpx.Response) -> Reply:
-    if response.is_redirect:
+    if response.is_redirect or response.headers.get("content-encoding", "identity") != "identity":
         raise Unavailable
     body = bytearray()
     async for chunk in response.aiter_bytes():
