@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -73,18 +73,19 @@ async def list_first_and_last(
     session: AsyncSession, viewer_id: str, account_ids: Collection[UUID], since: datetime
 ) -> Sequence[Snapshot]:
     """The first and the last snapshot since a time, of all these accounts, oldest first."""
-    owned = (col(Snapshot.viewer_id) == viewer_id, col(Snapshot.account_id).in_(account_ids))
-    first, last = func.min(col(Snapshot.recorded_at)), func.max(col(Snapshot.recorded_at))
-    ends = (
-        select(col(Snapshot.account_id).label("account_id"), first.label("first"), last.label("last"))
-        .where(*owned, col(Snapshot.recorded_at) >= since)
-        .group_by(col(Snapshot.account_id))
+    time, per_account = col(Snapshot.recorded_at), col(Snapshot.account_id)
+    ranked = (
+        select(
+            Snapshot,
+            func.row_number().over(partition_by=per_account, order_by=time).label("from_start"),
+            func.row_number().over(partition_by=per_account, order_by=time.desc()).label("from_end"),
+        )
+        .where(col(Snapshot.viewer_id) == viewer_id, per_account.in_(account_ids), time >= since)
         .subquery()
     )
-    time = col(Snapshot.recorded_at)
-    at_an_end = and_(col(Snapshot.account_id) == ends.c.account_id, or_(time == ends.c.first, time == ends.c.last))
-    statement = select(Snapshot).join(ends, at_an_end).where(col(Snapshot.viewer_id) == viewer_id).order_by(time)
-    return (await session.scalars(statement)).all()
+    chosen = aliased(Snapshot, ranked)
+    at_an_end = or_(ranked.c.from_start == 1, ranked.c.from_end == 1)
+    return (await session.scalars(select(chosen).where(at_an_end).order_by(chosen.recorded_at))).all()  # type: ignore[arg-type]
 
 
 async def thin(session: AsyncSession, *, before_hour: int, accounts: int) -> int:
