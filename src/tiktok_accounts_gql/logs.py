@@ -8,7 +8,7 @@ import structlog
 
 from tiktok_accounts_gql.settings import Environment
 
-QUIET = ("httpx", "httpcore", "aiosqlite", "asyncio", "alembic")
+QUIET = ("dbos", "httpx", "httpcore", "aiosqlite", "asyncio", "alembic")
 
 
 def configure_logs(environment: Environment, *, level: int = logging.INFO) -> None:

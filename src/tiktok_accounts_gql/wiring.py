@@ -1,10 +1,11 @@
 """Everything that runs, built from the settings and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -184,10 +185,10 @@ def _origin(url: str) -> str:
 async def in_background(running: Running, settings: Settings, *, worker: bool = True) -> AsyncGenerator[None]:
     """The work that goes on beside the requests; `worker`: sync jobs and the schedule as well."""
     webhooks = running.services.webhooks
-    work = [
-        repeatedly(running.revocations.settle_due, every=owed.RETRY_EVERY),
-        repeatedly(running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
-        repeatedly(webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
+    work: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        partial(repeatedly, running.revocations.settle_due, every=owed.RETRY_EVERY),
+        partial(repeatedly, running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
+        partial(repeatedly, webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
     ]
     async with AsyncExitStack() as stack:
         if worker:
@@ -200,18 +201,18 @@ async def in_background(running: Running, settings: Settings, *, worker: bool = 
             jobs = JobWorker(url=settings.database_url, db=running.db, works=works, concurrency=concurrency)
             await stack.enter_async_context(jobs.running())
             work += [
-                repeatedly(jobs.look_after, every=BEAT_EVERY),
-                repeatedly(running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
-                repeatedly(running.schedule.prune, every=PRUNE_EVERY),
-                repeatedly(running.services.history.thin, every=PRUNE_EVERY),
+                partial(repeatedly, jobs.look_after, every=BEAT_EVERY),
+                partial(repeatedly, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
+                partial(repeatedly, running.schedule.prune, every=PRUNE_EVERY),
+                partial(repeatedly, running.services.history.thin, every=PRUNE_EVERY),
             ]
         await stack.enter_async_context(_going_on(work))
         yield
 
 
 @asynccontextmanager
-async def _going_on(work: list[Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
-    tasks = [asyncio.create_task(one) for one in work]
+async def _going_on(work: list[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncGenerator[None]:
+    tasks = [asyncio.create_task(one()) for one in work]
     try:
         yield
     finally:

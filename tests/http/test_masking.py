@@ -20,11 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from structlog.testing import capture_logs
 
 from tests.cli.serving import served
-from tests.support.databases import create_database, drop_database, postgres_url
+from tests.support.databases import own_database, postgres_url
 from tests.support.rows import account, store
 from tests.support.server import Api, serving
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
 
@@ -40,14 +39,8 @@ async def own(
     settings: Settings, backend: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncGenerator[Settings]:
     """Settings with a migrated database that a test may break."""
-    server = postgres_url(request.config)
-    url = f"sqlite+aiosqlite:///{tmp_path / 'own.db'}" if backend == "sqlite" else await create_database(server)
-    db = Database.open(url)
-    await migrate(db)
-    await db.close()
-    yield settings.model_copy(update={"database_url": url})
-    if backend == "postgresql":
-        await drop_database(server, url)
+    async with own_database(backend, request.config, tmp_path) as url:
+        yield settings.model_copy(update={"database_url": url})
 
 
 @pytest_asyncio.fixture

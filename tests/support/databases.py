@@ -11,8 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.support.postgres import KEY
-from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import migrate
+from tiktok_accounts_gql.wiring import migrate_everything
 
 
 def postgres_url(config: pytest.Config) -> str:
@@ -26,9 +25,7 @@ async def own_database(backend: str, config: pytest.Config, folder: Path) -> Asy
         url = f"sqlite+aiosqlite:///{folder / 'own.db'}"
     else:
         url = await create_database(postgres_url(config))
-    db = Database.open(url)
-    await migrate(db)
-    await db.close()
+    await migrate_everything(url)
     yield url
     if backend != "sqlite":
         await drop_database(postgres_url(config), url)

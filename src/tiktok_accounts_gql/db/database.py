@@ -6,6 +6,7 @@ that they wait for another process at their beginning (`busy_timeout`) and never
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Connection, event, text
@@ -36,8 +37,14 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10, busy_timeout: float = _BUSY_TIMEOUT_SECONDS) -> Self:
-        """`url` as `Settings.database_url` has it. Connects when first used."""
+        """`url` as `Settings.database_url` has it. Connects when first used.
+
+        Raises ServiceUnavailable if the folder of an SQLite file is missing: its driver would leave a thread behind.
+        """
         if make_url(url).get_backend_name() == "sqlite":
+            folder = Path(make_url(url).database or "").parent
+            if not folder.is_dir():
+                raise ServiceUnavailable(f"The database does not answer. There is no folder {folder}.")
             readers, writers = (_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
             return cls(readers=readers, writers=writers)
         engine = create_async_engine(
