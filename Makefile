@@ -15,9 +15,14 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 test: check ## Check the code and run all tests (ARGS="-k name …")
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
-test-slow: .venv/installed-dev ## The long proofs: 1,000 rounds of races, 50 crashes at each point
+test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the quota (an hour and more; see docs/reliability.md)
 	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile --durations=5 \
 	  tests/connecting/test_renewal_races.py tests/connecting/test_crashes.py
+	$(SLOW_JOBS) $(BIN)/pytest -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
+	  tests/jobs/test_quota.py tests/jobs/test_fairness.py tests/jobs/test_outages.py
+
+SLOW_JOBS := TEST_JOB_KILLS=50 TEST_JOB_BATCH=300 TEST_RESTARTS=10 TEST_QUOTA_SECONDS=180 TEST_FAIR_BATCH=5000 \
+  TEST_DOWN_SECONDS=120 TEST_FAULT_BATCH=300
 
 check: .venv/installed-dev ## Types, style, layers
 	$(BIN)/ruff format --check -q .

@@ -14,7 +14,7 @@ from tiktok_accounts_gql.crypto import Sealer, derive_key
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.jobs.queue import JobQueue, migrate_engine
-from tiktok_accounts_gql.jobs.worker import BEAT_EVERY, JobWorker, Works
+from tiktok_accounts_gql.jobs.worker import JobWorker, Pulse, Works
 from tiktok_accounts_gql.services import revocations as owed
 from tiktok_accounts_gql.services import scheduling
 from tiktok_accounts_gql.services import tokens as renewals
@@ -31,7 +31,7 @@ from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.paging import Pager
-from tiktok_accounts_gql.services.reading import AccountReader, pace_of
+from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pace_of
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.repeating import repeatedly
 from tiktok_accounts_gql.services.revocations import RevocationService
@@ -46,6 +46,7 @@ from tiktok_accounts_gql.tiktok.pictures import PictureClient
 LEASE_MARGIN = timedelta(seconds=2)
 READING_MARGIN = timedelta(seconds=5)
 PRUNE_EVERY = timedelta(hours=1)
+PULSE = Pulse()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class Running:
     tokens: TokenService
     revocations: RevocationService
     schedule: ScheduleService
+    reader: AccountReader
 
 
 async def migrate_everything(url: str) -> None:
@@ -70,7 +72,9 @@ async def migrate_everything(url: str) -> None:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncGenerator[Running]:
+async def open_services(
+    settings: Settings, *, clock: Clock = utc_now, probe_every: timedelta = PROBE_EVERY
+) -> AsyncGenerator[Running]:
     """Closes what it opened after what is under way has ended: a rotated token is never dropped."""
     db = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     tiktok = TikTokClient.open(
@@ -88,7 +92,8 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
     tokens = TokenService(db=db, tiktok=tiktok, sealer=sealer, audit=audit, clock=clock, lease=two_calls + LEASE_MARGIN)
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
     scopes = settings.tiktok_scopes
-    pace = pace_of(settings.tiktok_requests_per_minute, failures=settings.tiktok_failures_before_pause)
+    failures = settings.tiktok_failures_before_pause
+    pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_every=probe_every)
     reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
     syncing = SyncService(
         db=db,
@@ -158,6 +163,7 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
             tokens=tokens,
             revocations=revocations,
             schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
+            reader=reader,
         )
     finally:
         under_way = (authorizations.settle, syncing.settle, tokens.settle, writer.close)
@@ -182,7 +188,9 @@ def _origin(url: str) -> str:
 
 
 @asynccontextmanager
-async def in_background(running: Running, settings: Settings, *, worker: bool = True) -> AsyncGenerator[None]:
+async def in_background(
+    running: Running, settings: Settings, *, worker: bool = True, pulse: Pulse = PULSE
+) -> AsyncGenerator[None]:
     """The work that goes on beside the requests; `worker`: sync jobs and the schedule as well."""
     webhooks = running.services.webhooks
     work: list[Callable[[], Coroutine[Any, Any, None]]] = [
@@ -197,14 +205,21 @@ async def in_background(running: Running, settings: Settings, *, worker: bool = 
                 sync=running.services.jobs.perform,
                 scheduled=running.schedule.perform,
             )
-            concurrency = settings.worker_concurrency
-            jobs = JobWorker(url=settings.database_url, db=running.db, works=works, concurrency=concurrency)
+            jobs = JobWorker(
+                url=settings.database_url,
+                db=running.db,
+                works=works,
+                concurrency=settings.worker_concurrency,
+                dead_after=pulse.dead_after,
+            )
             await stack.enter_async_context(jobs.running())
+            stack.callback(running.reader.stop)
             work += [
-                partial(repeatedly, jobs.look_after, every=BEAT_EVERY),
+                partial(repeatedly, jobs.look_after, every=pulse.beat_every),
                 partial(repeatedly, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
                 partial(repeatedly, running.schedule.prune, every=PRUNE_EVERY),
                 partial(repeatedly, running.services.history.thin, every=PRUNE_EVERY),
+                partial(repeatedly, jobs.prune, every=PRUNE_EVERY),
             ]
         await stack.enter_async_context(_going_on(work))
         yield

@@ -30,6 +30,9 @@ def variables(settings: Settings) -> dict[str, str]:
         "TIKTOK_CLIENT_SECRET": settings.tiktok_client_secret.get_secret_value(),
         "TIKTOK_API_URL": settings.tiktok_api_url,
         "TIKTOK_TIMEOUT_SECONDS": str(settings.tiktok_timeout_seconds),
+        "TIKTOK_REQUESTS_PER_MINUTE": str(settings.tiktok_requests_per_minute),
+        "WORKER_CONCURRENCY": str(settings.worker_concurrency),
+        "SYNC_INTERVAL": f"{settings.sync_interval.total_seconds():.0f}s",
         "PUBLIC_URL": settings.public_url,
     }
     return {PREFIX + name: value for name, value in values.items()}

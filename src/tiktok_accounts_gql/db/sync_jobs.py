@@ -89,9 +89,10 @@ async def list_pending(session: AsyncSession, viewer_id: str, job_id: UUID) -> S
 
 
 async def begin(session: AsyncSession, viewer_id: str, result_id: UUID) -> SyncResult | None:
-    """The result, if it still has its turn; counts the attempt."""
-    pending = (*_owned(viewer_id, result_id), col(SyncResult.outcome) == SyncOutcome.PENDING)
-    begun = update(SyncResult).where(*pending).values(attempts=SyncResult.attempts + 1, is_running=True)
+    """The result, if it still has its turn; counts the attempt, but for one that a dead process had begun."""
+    running = col(SyncResult.is_running)
+    attempts = case((running, col(SyncResult.attempts)), else_=col(SyncResult.attempts) + 1)
+    begun = update(SyncResult).where(*_pending(viewer_id, result_id)).values(attempts=attempts, is_running=True)
     result: SyncResult | None = await session.scalar(begun.returning(SyncResult), execution_options=_FRESH)
     return result
 
@@ -104,14 +105,16 @@ async def mark_started(session: AsyncSession, viewer_id: str, job_id: UUID, now:
 
 async def end(session: AsyncSession, viewer_id: str, result_id: UUID, outcome: SyncOutcome, **values: Any) -> bool:
     """False if it had ended already: then nothing else of the transaction may happen twice either."""
-    pending = (*_owned(viewer_id, result_id), col(SyncResult.outcome) == SyncOutcome.PENDING)
-    ended = update(SyncResult).where(*pending).values(outcome=outcome, is_running=False, **values)
+    ended = (
+        update(SyncResult).where(*_pending(viewer_id, result_id)).values(outcome=outcome, is_running=False, **values)
+    )
     return await session.scalar(ended.returning(col(SyncResult.id)), execution_options=_UNSYNCHRONIZED) is not None
 
 
-async def pause(session: AsyncSession, viewer_id: str, result_id: UUID, **values: Any) -> None:
-    """Until its next attempt."""
-    await session.execute(update(SyncResult).where(*_owned(viewer_id, result_id)).values(is_running=False, **values))
+async def pause(session: AsyncSession, viewer_id: str, result_id: UUID, **values: Any) -> bool:
+    """Until its next attempt. False as `end` says it."""
+    paused = update(SyncResult).where(*_pending(viewer_id, result_id)).values(is_running=False, **values)
+    return await session.scalar(paused.returning(col(SyncResult.id)), execution_options=_UNSYNCHRONIZED) is not None
 
 
 async def cancel_waiting(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> int:
@@ -155,5 +158,6 @@ _FRESH = {"populate_existing": True}
 _UNSYNCHRONIZED = {"synchronize_session": False}
 
 
-def _owned(viewer_id: str, result_id: UUID) -> tuple[Any, Any]:
-    return col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id) == result_id
+def _pending(viewer_id: str, result_id: UUID) -> tuple[Any, Any, Any]:
+    owned = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id) == result_id)
+    return *owned, col(SyncResult.outcome) == SyncOutcome.PENDING

@@ -63,22 +63,26 @@ class JobQueue:
         viewer_id: str,
         result_id: UUID,
         *,
-        attempt: int,
         turn: int,
         delay: timedelta = timedelta(0),
-        occasion: str = "",
+        occasion: str = "first",
     ) -> None:
-        """One attempt to sync one account of a job; the same attempt again is the same work, but for its `occasion`.
-
-        Lower turns go first.
-        """
-        work_id = f"sync:{result_id}:{attempt}{occasion}"
+        """One attempt to sync one account of a job; the same occasion again is the same work. Lower turns go first."""
+        work_id = f"sync:{result_id}:{occasion}"
         await self._enqueue(session, SYNC, work_id, (viewer_id, str(result_id)), turn=turn, delay=delay)
 
-    async def enqueue_scheduled(self, session: AsyncSession, viewer_id: str, account_id: UUID, occasion: str) -> None:
+    async def enqueue_scheduled(
+        self,
+        session: AsyncSession,
+        viewer_id: str,
+        account_id: UUID,
+        *,
+        occasion: str,
+        delay: timedelta = timedelta(0),
+    ) -> None:
         """A sync that the schedule asks for; the same account on the same occasion again is the same work."""
         work_id = f"scheduled:{account_id}:{occasion}"
-        await self._enqueue(session, SCHEDULED, work_id, (viewer_id, str(account_id)), turn=LAST_TURN)
+        await self._enqueue(session, SCHEDULED, work_id, (viewer_id, str(account_id)), turn=LAST_TURN, delay=delay)
 
     async def _enqueue(
         self,

@@ -5,31 +5,35 @@ worker notes by the database's clock that it lives, and the living resume the wo
 On SQLite there is one process, whose name stays: it recovers its own work when it starts.
 
 The engine runs threads; the services live on the event loop. A workflow is a bridge of one call between the two: what it
-does is idempotent by its own keys in the database, so the engine needs no steps.
+does is idempotent by its own keys in the database, so the engine needs no steps. A failure would be its last word for the
+engine, so a database that is away is waited for.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import structlog
-from dbos import DBOS, DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowStatus
 from sqlalchemy.engine import make_url
 
 from tiktok_accounts_gql.db import workers
 from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.jobs.queue import APPLICATION, FAN_OUT, QUEUE, SCHEDULED, SYNC, VERSION, engine_url
 
 POLL_SECONDS = 0.2
-BEAT_EVERY = timedelta(seconds=10)
-DEAD_AFTER = timedelta(seconds=45)
+LOST_AFTER = timedelta(minutes=1)
+KEPT = timedelta(days=1)
+PRUNE_BATCH = 200
 STOP_SECONDS = 10
 MOST_RECOVERIES = 1000
+RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
 Work = Callable[[str, str], Awaitable[None]]
@@ -44,14 +48,24 @@ class Works:
     scheduled: Work
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """How often a process tells that it lives, and after how long without it is taken for dead."""
+
+    beat_every: timedelta = timedelta(seconds=10)
+    dead_after: timedelta = timedelta(seconds=45)
+
+
 class JobWorker:
     """One per process: the engine is global to it."""
 
-    def __init__(self, *, url: str, db: Database, works: Works, concurrency: int) -> None:
+    def __init__(self, *, url: str, db: Database, works: Works, concurrency: int, dead_after: timedelta) -> None:
         self._url = url
         self._db = db
         self._works = works
         self._concurrency = concurrency
+        self._dead_after = dead_after
+        self._under_way: set[str] = set()
         embedded = make_url(url).get_backend_name() == "sqlite"
         self._executor_id = "embedded" if embedded else uuid4().hex
         self._embedded = embedded
@@ -66,21 +80,27 @@ class JobWorker:
             yield
         finally:
             await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=STOP_SECONDS)
-            async with self._db.transaction() as session:
-                await workers.retire(session, self._executor_id)
+            with suppress(ServiceUnavailable):  # then it is dead after a while
+                async with self._db.transaction() as session:
+                    await workers.retire(session, self._executor_id)
 
     async def look_after(self) -> None:
-        """Once every BEAT_EVERY: tells that this one lives, and resumes the work of those who do not."""
+        """At every beat: tells that this one lives, and resumes the work of those who do not."""
         await self._beat()
+        await asyncio.to_thread(self._resume_lost)
         if self._embedded:
             return
         async with self._db.read() as session:
-            dead = await workers.list_dead(session, unseen_for=DEAD_AFTER)
+            dead = await workers.list_dead(session, unseen_for=self._dead_after)
         for executor_id in dead:
-            resumed = await asyncio.to_thread(_resume_work_of, executor_id)
+            resumed = await asyncio.to_thread(_take_over, executor_id)
             async with self._db.transaction() as session:
                 await workers.forget(session, executor_id)  # only now: a crash in between leaves it to somebody else
             log.warning("work of a dead process taken over", executor_id=executor_id, works=resumed)
+
+    async def prune(self) -> None:
+        """Work that ended a day ago."""
+        await asyncio.to_thread(_prune, datetime.now(UTC) - KEPT)
 
     async def _beat(self) -> None:
         async with self._db.transaction() as session:
@@ -103,28 +123,68 @@ class JobWorker:
             (SYNC, self._works.sync),
             (SCHEDULED, self._works.scheduled),
         ):
-            DBOS.workflow(name=name, max_recovery_attempts=MOST_RECOVERIES)(_bridge(loop, name, work))
+            DBOS.workflow(name=name, max_recovery_attempts=MOST_RECOVERIES)(self._bridge(loop, name, work))
 
     def _launch(self) -> None:
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=self._concurrency, polling_interval_sec=POLL_SECONDS)
 
+    def _bridge(self, loop: asyncio.AbstractEventLoop, name: str, work: Work) -> Callable[[str, str], None]:
+        def run(viewer_id: str, subject: str) -> None:
+            work_id = str(DBOS.workflow_id)
+            self._under_way.add(work_id)
+            try:
+                future: Future[Any] = asyncio.run_coroutine_threadsafe(_persistently(work, viewer_id, subject), loop)
+                future.result()
+            finally:
+                self._under_way.discard(work_id)
 
-def _bridge(loop: asyncio.AbstractEventLoop, name: str, work: Work) -> Callable[[str, str], None]:
-    def run(viewer_id: str, subject: str) -> None:
-        future: Future[Any] = asyncio.run_coroutine_threadsafe(_awaited(work, viewer_id, subject), loop)
-        future.result()
+        run.__name__ = run.__qualname__ = name
+        return run
 
-    run.__name__ = run.__qualname__ = name
-    return run
-
-
-async def _awaited(work: Work, viewer_id: str, subject: str) -> None:
-    await work(viewer_id, subject)
+    def _resume_lost(self) -> None:
+        """Work that this process took and never began, for the database went away in between."""
+        taken = _pending_of(self._executor_id, dequeued_before=datetime.now(UTC) - LOST_AFTER)
+        lost = [workflow for workflow in taken if workflow.workflow_id not in self._under_way]
+        if _resume(lost):
+            log.warning("lost work taken up again", works=len(lost))
 
 
-def _resume_work_of(executor_id: str) -> int:
-    pending = DBOS.list_workflows(status="PENDING", executor_id=executor_id)
-    if pending:
-        DBOS.resume_workflows([workflow.workflow_id for workflow in pending], queue_name=QUEUE)
-    return len(pending)
+async def _persistently(work: Work, viewer_id: str, subject: str) -> None:
+    while True:
+        try:
+            return await work(viewer_id, subject)
+        except ServiceUnavailable:
+            log.warning("work waits for the database", subject=subject)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+def _pending_of(executor_id: str, *, dequeued_before: datetime | None = None) -> list[WorkflowStatus]:
+    before = None if dequeued_before is None else dequeued_before.isoformat()
+    return DBOS.list_workflows(
+        status="PENDING", executor_id=executor_id, dequeued_before=before, load_input=False, load_output=False
+    )
+
+
+def _resume(workflows: list[WorkflowStatus]) -> int:
+    if workflows:
+        DBOS.resume_workflows([workflow.workflow_id for workflow in workflows], queue_name=QUEUE)
+    return len(workflows)
+
+
+def _take_over(executor_id: str) -> int:
+    return _resume(_pending_of(executor_id))
+
+
+def _prune(before: datetime) -> None:
+    while True:
+        ended = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            completed_before=before.isoformat(),
+            limit=PRUNE_BATCH,
+            load_input=False,
+            load_output=False,
+        )
+        if not ended:
+            return
+        DBOS.delete_workflows([workflow.workflow_id for workflow in ended])

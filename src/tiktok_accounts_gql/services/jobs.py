@@ -43,7 +43,6 @@ MAX_IDS = 500
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
-WAIT_FOR_TIKTOK = timedelta(seconds=10)
 PER_TURN = 5
 ENQUEUED_AT_ONCE = 200
 PASSING = frozenset({UserErrorCode.TIKTOK_RATE_LIMITED, UserErrorCode.TIKTOK_UNAVAILABLE})
@@ -124,21 +123,29 @@ class JobService:
         for start in range(0, len(pending), ENQUEUED_AT_ONCE):
             async with self._db.transaction() as session:
                 for result in pending[start : start + ENQUEUED_AT_ONCE]:
-                    await self._queue.enqueue_sync(session, viewer_id, result.id, attempt=1, turn=turn_of(result))
+                    await self._queue.enqueue_sync(session, viewer_id, result.id, turn=turn_of(result))
 
     async def perform(self, viewer_id: str, result_id: str) -> None:
         """One attempt for one account of a job. Work that is done already does nothing."""
         viewer = Viewer(id=viewer_id)
         async with self._db.transaction() as session:
             result = await sync_jobs.begin(session, viewer.id, UUID(result_id))
-            if result is None:
-                return
-            await sync_jobs.mark_started(session, viewer.id, result.job_id, self._clock())
-            job = await sync_jobs.get(session, viewer.id, result.job_id)
+        if result is None:
+            return
+        job = await self._started(viewer, result.job_id)
         if job.state is JobState.CANCELING:
             await self._end_alone(viewer, result, SyncOutcome.CANCELED)
             return
         await self._attempt(viewer, job, result)
+
+    async def _started(self, viewer: Viewer, job_id: UUID) -> SyncJob:
+        """Apart from the result: whoever locks both locks the job first, such as a cancellation."""
+        async with self._db.read() as session:
+            job = await sync_jobs.get(session, viewer.id, job_id)
+        if job.started_at is None:
+            async with self._db.transaction() as session:
+                await sync_jobs.mark_started(session, viewer.id, job_id, self._clock())
+        return job
 
     async def _attempt(self, viewer: Viewer, job: SyncJob, result: SyncResult) -> None:
         async def also(session: Session, synced: Synced) -> None:
@@ -154,7 +161,7 @@ class JobService:
         except NotFound as mistake:
             await self._end_alone(viewer, result, await self._outcome_of_missing(viewer, result), mistake)
         except ServiceUnavailable:
-            raise  # the engine's log has it, and a restart or another worker begins anew
+            raise  # the worker tries again
         except Exception:
             log.exception("unexpected error", result_id=str(result.id))
             await self._end_alone(viewer, result, SyncOutcome.FAILED, SyncFailed())
@@ -174,30 +181,20 @@ class JobService:
             await self._end(session, viewer, result, SyncOutcome.CANCELED)
             return
         values = {"error_code": error.code.value, "error_message": error.message, "finished_at": self._clock()}
-        await sync_jobs.pause(session, viewer.id, result.id, **values)
+        if not await sync_jobs.pause(session, viewer.id, result.id, **values):
+            raise AlreadyEnded
+        await self._enqueue_again(session, viewer, result, retry_in(result.attempts, error))
+
+    async def _enqueue_again(self, session: Session, viewer: Viewer, result: SyncResult, delay: timedelta) -> None:
         await self._queue.enqueue_sync(
-            session,
-            viewer.id,
-            result.id,
-            attempt=result.attempts + 1,
-            turn=turn_of(result),
-            delay=retry_in(result.attempts, error),
+            session, viewer.id, result.id, turn=turn_of(result), delay=delay, occasion=uuid7().hex
         )
 
     async def _wait_for_tiktok(self, viewer: Viewer, result: SyncResult, error: NotAsked) -> None:
         """TikTok is down and was not asked: that is no attempt."""
-        delay = timedelta(seconds=error.retry_after or 0) + WAIT_FOR_TIKTOK * random.random()  # noqa: S311 - no secret
         async with self._db.transaction() as session:
-            await sync_jobs.pause(session, viewer.id, result.id, attempts=result.attempts - 1)
-            await self._queue.enqueue_sync(
-                session,
-                viewer.id,
-                result.id,
-                attempt=result.attempts,
-                turn=turn_of(result),
-                delay=delay,
-                occasion=uuid7().hex,
-            )
+            if await sync_jobs.pause(session, viewer.id, result.id, attempts=result.attempts - 1):
+                await self._enqueue_again(session, viewer, result, wait_for_tiktok(error))
 
     async def _outcome_of_missing(self, viewer: Viewer, result: SyncResult) -> SyncOutcome:
         """Disconnected since the job was asked for, or never the viewer's."""
@@ -288,6 +285,11 @@ def retry_in(attempts: int, error: UserMistake) -> timedelta:
     jittered = min(FIRST_RETRY * (1 << (attempts - 1)), LONGEST_RETRY) * random.uniform(0.5, 1)  # noqa: S311 - no secret
     told = timedelta(seconds=error.retry_after_seconds or 0) if error.retry_is_told else timedelta(0)
     return max(jittered, told * random.uniform(1, 1.1))  # noqa: S311
+
+
+def wait_for_tiktok(error: NotAsked) -> timedelta:
+    """Not all at once: the first one finds out for the others."""
+    return timedelta(seconds=error.retry_after or 1) * random.uniform(1, 2)  # noqa: S311 - no secret
 
 
 def _check(target: Target) -> None:

@@ -5,29 +5,31 @@ takes a slot only if it is near, and asks again otherwise: so it never builds up
 """
 
 import asyncio
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tiktok_accounts_gql.db import quota
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.quota import Pace, Slot
 from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import NotAsked, RateLimited, Unavailable
+from tiktok_accounts_gql.tiktok.errors import NotAsked, RateLimited, TikTokError, Unavailable
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
 FOR_USERS = timedelta(seconds=10)
 IN_BACKGROUND = timedelta(seconds=0.3)
 LARGEST_BURST = 30
 PROBE_EVERY = timedelta(seconds=10)
+STOPPED_FOR = 1.0
 
 
-def pace_of(requests_per_minute: int, *, failures: int) -> Pace:
+def pace_of(requests_per_minute: int, *, failures: int, probe_every: timedelta = PROBE_EVERY) -> Pace:
     """Burst and steady pace together are the quota of any sliding minute."""
     burst = min(LARGEST_BURST, requests_per_minute // 10)
     steady = requests_per_minute - burst - 1  # one less: two clocks are not one
     interval = timedelta(minutes=1) / max(steady, 1)
-    return Pace(interval=interval, burst=burst, failures=failures, probe_every=PROBE_EVERY)
+    return Pace(interval=interval, burst=burst, failures=failures, probe_every=probe_every)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +39,45 @@ class AccountReader:
     db: Database
     tiktok: TikTokClient
     pace: Pace
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """What waits for its turn in the background gives up; what is under way is not touched."""
+        self.stopping.set()
 
     async def read(self, access_token: str, scopes: Collection[str], *, in_background: bool) -> TikTokUser:
         """In the background it waits for its turn as long as it takes."""
         slot = await self._slot(in_background=in_background)
         await asyncio.sleep(slot.wait.total_seconds())
+        if slot.wait > IN_BACKGROUND and await self._is_down():  # since the slot was taken
+            raise NotAsked(ambiguous=False, retry_after=self.pace.probe_every.total_seconds())
+        async with self.noting():
+            try:
+                user = await self.tiktok.user_info(access_token, scopes=scopes)
+            except Unavailable:
+                raise
+            except TikTokError:
+                await self._answered(slot)
+                raise
+        await self._answered(slot)
+        return user
+
+    @asynccontextmanager
+    async def noting(self) -> AsyncGenerator[None]:
+        """Around a call. Silence is noted; once TikTok is taken to be down, it says nothing about the account."""
         try:
-            user = await self.tiktok.user_info(access_token, scopes=scopes)
-        except Unavailable:
-            await self._report(answered=False)
+            yield
+        except NotAsked:
             raise
+        except Unavailable as error:
+            if not await self._report(answered=False):
+                raise
+            after = self.pace.probe_every.total_seconds()
+            raise NotAsked(ambiguous=error.ambiguous, retry_after=after, log_id=error.log_id) from error
+
+    async def _answered(self, slot: Slot) -> None:
         if slot.failures:
             await self._report(answered=True)
-        return user
 
     async def _slot(self, *, in_background: bool) -> Slot:
         while True:
@@ -60,12 +88,22 @@ class AccountReader:
                 raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
             if not in_background:
                 raise RateLimited(retry_after=slot.wait.total_seconds())
-            await asyncio.sleep(slot.wait.total_seconds())
+            await self._wait(slot.wait)
+
+    async def _wait(self, time: timedelta) -> None:
+        """Raises NotAsked if the process is about to end: somebody else will ask."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), time.total_seconds())
+            raise NotAsked(ambiguous=False, retry_after=STOPPED_FOR)
+
+    async def _is_down(self) -> bool:
+        async with self.db.read() as session:
+            return await quota.is_down(session)
 
     async def _take(self, within: timedelta) -> Slot:
         async with self.db.transaction() as session:
             return await quota.take(session, self.pace, within=within)
 
-    async def _report(self, *, answered: bool) -> None:
+    async def _report(self, *, answered: bool) -> bool:
         async with self.db.transaction() as session:
-            await quota.report(session, self.pace, answered=answered)
+            return await quota.report(session, self.pace, answered=answered)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-import structlog
+from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, sync_jobs
@@ -17,6 +17,7 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditActor
 from tiktok_accounts_gql.errors import NotFound
 from tiktok_accounts_gql.jobs.queue import JobQueue
+from tiktok_accounts_gql.services.jobs import wait_for_tiktok
 from tiktok_accounts_gql.services.syncing import Background, Synced, SyncService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import NotAsked
@@ -26,8 +27,6 @@ BATCH = 200
 SPREAD = 0.2
 JOBS_KEPT = timedelta(days=30)
 PRUNE_BATCH = 100
-
-log = structlog.get_logger()
 
 
 class ScheduleService:
@@ -54,7 +53,7 @@ class ScheduleService:
         async with self._db.transaction() as session:
             for account in due:
                 occasion = f"{_since(account)}:{account.consecutive_failures}"
-                await self._queue.enqueue_scheduled(session, account.viewer_id, account.id, occasion)
+                await self._queue.enqueue_scheduled(session, account.viewer_id, account.id, occasion=occasion)
         return len(due)
 
     async def perform(self, viewer_id: str, account_id: str) -> None:
@@ -69,8 +68,13 @@ class ScheduleService:
             await self._syncing.sync(system, UUID(account_id), background)
         except NotFound:
             return  # disconnected meanwhile
-        except NotAsked:
-            log.info("scheduled sync waits for TikTok", account_id=account_id)
+        except NotAsked as error:
+            await self._again(viewer_id, UUID(account_id), wait_for_tiktok(error))
+
+    async def _again(self, viewer_id: str, account_id: UUID, delay: timedelta) -> None:
+        """Nothing was tried, so the account is due on the same occasion: it needs work of another name."""
+        async with self._db.transaction() as session:
+            await self._queue.enqueue_scheduled(session, viewer_id, account_id, occasion=uuid7().hex, delay=delay)
 
     async def prune(self) -> int:
         """Jobs that ended long ago; returns how many."""

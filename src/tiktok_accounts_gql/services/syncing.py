@@ -98,7 +98,12 @@ class SyncService:
             led = True
             return await self._sync(viewer, account_id, background)
 
-        synced = await self._syncs.run((viewer.id, account_id), lead)
+        try:
+            synced = await self._syncs.run((viewer.id, account_id), lead)
+        except Exception:
+            if led:
+                raise
+            return await self.sync(viewer, account_id, background)  # what went wrong may be the leader's alone
         if background is not None and not led:
             await self._conclude(background, synced)
         return synced
@@ -112,10 +117,13 @@ class SyncService:
         account = await self._get(viewer, account_id)
         while not await self._start_reading(viewer, account, reading_id):
             await asyncio.sleep(POLL_SECONDS)
-            account = await self._get(viewer, account_id)
-            if not await self._is_being_read(viewer, account):
-                return await self._conclude(background, _as_it_is(account, began))
-        if background is not None and account.last_synced_at and account.last_synced_at >= background.asked_at:
+            has_ended = not await self._is_being_read(viewer, account)
+            account = await self._get(viewer, account_id)  # only now: it changes with the end of its reading
+            if has_ended and (synced := _outcome_since(account, began)):
+                return await self._conclude(background, synced)
+        account = await self._get(viewer, account_id)  # somebody else's reading may have ended just before
+        since = began if background is None else background.asked_at
+        if account.last_synced_at is not None and account.last_synced_at >= since:
             return await self._unread(viewer, account, reading_id, background)
         return await self._attempt(_Reading(viewer=viewer, account=account, id=reading_id, background=background))
 
@@ -153,11 +161,14 @@ class SyncService:
             pair = await token_pairs.find(session, viewer.id, account.id)
         return pair is not None and pair.reading_id is not None
 
-    async def _unread(self, viewer: Viewer, account: Account, reading_id: UUID, background: Background) -> Synced:
+    async def _unread(
+        self, viewer: Viewer, account: Account, reading_id: UUID, background: Background | None
+    ) -> Synced:
         synced = Synced(account=account, synced_at=account.last_synced_at)
         async with self._db.transaction() as session:
             await token_pairs.stop_reading(session, viewer.id, account.id, reading_id)
-            await background.also(session, synced)
+            if background is not None:
+                await background.also(session, synced)
         return synced
 
     async def _conclude(self, background: Background | None, synced: Synced) -> Synced:
@@ -172,12 +183,14 @@ class SyncService:
         If the renewal worked and its token is refused all the same, TikTok contradicts itself: that passes.
         """
         viewer, account = reading.viewer, reading.account
-        token = await self._tokens.access_token(viewer, account.id)
         in_background = reading.background is not None
+        async with self._reader.noting():
+            token = await self._tokens.access_token(viewer, account.id)
         try:
             return await self._reader.read(token, account.granted_scopes, in_background=in_background)
         except AccessTokenInvalid:
-            token = await self._tokens.renewed(viewer, account.id, refused=token)
+            async with self._reader.noting():
+                token = await self._tokens.renewed(viewer, account.id, refused=token)
         try:
             return await self._reader.read(token, account.granted_scopes, in_background=in_background)
         except AccessTokenInvalid as error:
@@ -245,8 +258,10 @@ class _Reading:
     background: Background | None
 
 
-def _as_it_is(account: Account, began: datetime) -> Synced:
-    """What somebody else's reading, which began earlier, left behind."""
+def _outcome_since(account: Account, began: datetime) -> Synced | None:
+    """What somebody else's reading, which began earlier, left behind; nothing if it gave up."""
     if account.last_synced_at is not None and account.last_synced_at >= began:
         return Synced(account=account, synced_at=account.last_synced_at)
+    if account.last_error is None or account.updated_at < began:
+        return None
     return Synced(account=account, error=_MISTAKES.get(account.health_reason, SyncFailed)(account.last_error))

@@ -53,7 +53,7 @@ class Unavailable(TikTokError):
 
 
 class NotAsked(Unavailable):
-    """TikTok is taken to be down, and was not asked."""
+    """TikTok is taken to be down: it was not asked, or only to find out."""
 
 
 class AccessTokenInvalid(TikTokError):

@@ -36,6 +36,7 @@ INDEXES = (
     "CREATE INDEX accounts_by_display_name ON accounts (viewer_id, display_name_key, id) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_followers ON accounts (viewer_id, follower_count, id) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_last_sync ON accounts (viewer_id, last_synced_at, id) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_of_the_schedule ON accounts (status, last_synced_at, connected_at) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_status ON accounts (viewer_id, status, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_username ON accounts (viewer_id, username_key, id) WHERE disconnected_at IS NULL",
     "CREATE UNIQUE INDEX accounts_open_id_connected_once ON accounts (open_id) WHERE disconnected_at IS NULL",

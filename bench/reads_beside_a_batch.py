@@ -1,0 +1,91 @@
+"""How much slower reads are while a batch runs in the same process, on SQLite: prints the ratio.
+
+Run it from the repository with little else running: `python bench/reads_beside_a_batch.py`. Everything is a process of its
+own: the sandbox, `tiktok-accounts serve`, and this client, which asks one query after another in eight lines.
+"""
+
+import asyncio
+import base64
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.cli.serving import served
+from tests.support.batches import Scene
+from tests.support.server import Api
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.sandbox.app import create_sandbox
+from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
+from tiktok_accounts_gql.wiring import migrate_everything, open_services
+
+SECONDS, LINES = 15, 8
+PER_MINUTE = int(os.environ.get("BENCH_PER_MINUTE", "540"))
+READ = "query Read { accounts(first: 20) { totalCount edges { node { id displayName status lastSyncedAt } } } }"
+
+
+async def read(api: Api) -> list[float]:
+    """How long each of many requests took."""
+    took: list[float] = []
+    end = time.monotonic() + SECONDS
+
+    async def line() -> None:
+        while time.monotonic() < end:
+            began = time.monotonic()
+            await api.data(READ)
+            took.append(time.monotonic() - began)
+
+    await asyncio.gather(*(line() for _ in range(LINES)))
+    return took
+
+
+def told(name: str, took: list[float]) -> tuple[float, float]:
+    quantiles = statistics.quantiles(took, n=100)
+    p50, p99 = quantiles[49] * 1000, quantiles[98] * 1000
+    print(f"{name}: {len(took) / SECONDS:.0f} requests a second, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    return p50, p99
+
+
+async def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    sandbox = create_sandbox(client_key="key", client_secret="secret", requests_per_minute=1_000_000)
+    with tempfile.TemporaryDirectory() as folder, SandboxServer(sandbox, port=0) as url:
+        settings = Settings.model_validate(
+            {
+                "database_url": f"sqlite+aiosqlite:///{folder}/bench.db",
+                "jwt_secret": SecretStr("a secret of this measurement, of 32 bytes"),
+                "jwt_issuer": "https://issuer.test",
+                "jwt_audience": "accounts",
+                "encryption_keys": base64.urlsafe_b64encode(bytes(range(32))).decode(),
+                "tiktok_client_key": "key",
+                "tiktok_client_secret": SecretStr("secret"),
+                "tiktok_api_url": url,
+                "tiktok_requests_per_minute": PER_MINUTE,
+                "public_url": "http://localhost:8000",
+                "sync_interval": timedelta(0),
+            }
+        )
+        await migrate_everything(settings.database_url)
+        async with open_services(settings) as running, served(Path(folder), settings, "viewer") as (_, api):
+            scene = Scene(settings=settings, running=running, sandbox=sandbox)
+            await scene.accounts("viewer", 2000)
+            await read(api)
+            alone = told("alone", await read(api))
+            job = await scene.start("viewer")
+            await scene.begun(job, 40)
+            before = await scene.done(job)
+            beside = told("beside a batch", await read(api))
+            print(f"the batch read {(await scene.done(job) - before) / SECONDS:.1f} accounts a second meanwhile")
+            print(f"ratio: p50 {beside[0] / alone[0]:.2f}, p99 {beside[1] / alone[1]:.2f}")
+
+
+asyncio.run(main())

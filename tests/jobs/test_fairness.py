@@ -1,0 +1,40 @@
+"""Nobody stands in the line of somebody else's batch. `make test-slow` lets a batch have 5,000 accounts."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from tests.support.batches import Scene
+from tests.support.working import workers
+from tiktok_accounts_gql.db.models import JobState
+from tiktok_accounts_gql.services.viewer import Viewer
+
+BATCH = int(os.environ.get("TEST_FAIR_BATCH", "300"))
+
+
+async def test_a_batch_delays_neither_a_sync_nor_a_small_job_of_others(
+    scene: Scene, viewer: str, tmp_path: Path
+) -> None:
+    settings = scene.settings.model_copy(update={"tiktok_requests_per_minute": 540})
+    await scene.accounts(viewer, BATCH)
+    second, third = f"second-{viewer}", f"third-{viewer}"
+    await scene.accounts(second, 5)
+    [single] = await scene.accounts(third, 1)
+    large = await scene.start(viewer)
+    with workers(1, tmp_path, settings):
+        await scene.begun(large, 40, within=60)  # past the burst: from here on the quota decides
+        waited = []
+        for _ in range(3):
+            began = time.monotonic()
+            synced = await scene.running.services.syncing.sync(Viewer(id=third), single.id)
+            assert synced.error is None
+            waited.append(time.monotonic() - began)
+        assert max(waited) <= 2, waited
+        began = time.monotonic()
+        small = await scene.ended(await scene.start(second), within=20)
+        took = time.monotonic() - began
+        assert small.state is JobState.SUCCEEDED
+        await asyncio.sleep(0.5)
+        assert await scene.done(large) < BATCH
+    print(f"behind {BATCH}: a sync waits {max(waited):.2f} s at most, a job of 5 takes {took:.1f} s")  # noqa: T201

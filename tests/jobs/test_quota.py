@@ -1,0 +1,62 @@
+"""TikTok's own record of what it was asked: never over the quota, by all processes together, retries and users included.
+
+`make test-slow` watches every sliding minute at 540 requests a minute for three minutes.
+"""
+
+import asyncio
+import os
+import random
+import time
+from pathlib import Path
+
+from tests.support.batches import Scene
+from tests.support.working import workers
+from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.services.reading import pace_of
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
+from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
+
+SECONDS = float(os.environ.get("TEST_QUOTA_SECONDS", "12"))
+PER_MINUTE = 540 if SECONDS > 60 else 120
+MINUTE = 60.0
+LATE = 0.3  # what the way to TikTok may delay a request
+
+
+async def test_no_window_of_time_sees_more_than_the_quota(
+    scene: Scene, viewer: str, backend: str, tmp_path: Path
+) -> None:
+    settings = scene.settings.model_copy(update={"tiktok_requests_per_minute": PER_MINUTE})
+    accounts = await scene.accounts(viewer, int(PER_MINUTE * SECONDS / MINUTE) + 100)
+    [mine] = await scene.accounts(f"other-{viewer}", 1)
+    fault = Fault(path=USER_INFO_PATH, times=None, share=0.2, status=429, error="rate_limit_exceeded")
+    scene.sandbox.faults.add(fault)
+    job = await scene.start(viewer)
+    with workers(1 if backend == "sqlite" else 2, tmp_path, settings):
+        began = time.time()
+        while time.time() - began < SECONDS:
+            await asyncio.gather(sync(scene, mine), asyncio.sleep(random.uniform(0.5, 2)))
+        assert await scene.done(job) < len(accounts)
+    times = [call.time for call in scene.calls()]
+    pace = pace_of(PER_MINUTE)
+    interval = pace.interval.total_seconds()
+    for window in (0.5, 1, 2, 5, 10, 30):
+        assert most_within(times, window) <= (window + LATE) / interval + pace.burst + 1
+    assert most_within(times, MINUTE) <= PER_MINUTE
+    assert len(times) >= 0.8 * SECONDS / interval
+    print(f"{len(times)} requests in {SECONDS:.0f} s, at most {most_within(times, MINUTE)} in a minute")  # noqa: T201
+
+
+async def sync(scene: Scene, account: Account) -> None:
+    """As a user does who waits for it; by services that share nothing but the database with the workers."""
+    await scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
+
+
+def most_within(times: list[float], window: float) -> int:
+    """In any sliding window."""
+    most = first = 0
+    for last, at in enumerate(times):
+        while times[first] <= at - window:
+            first += 1
+        most = max(most, last - first + 1)
+    return most

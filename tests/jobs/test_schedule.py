@@ -1,0 +1,171 @@
+"""Accounts that nobody synced for a while: enqueued once, spread, and tried again later if they fail."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest_asyncio
+from sqlalchemy import func, select, text, update
+from sqlmodel import col
+
+from tests.support.batches import Scene
+from tests.support.working import workers
+from tiktok_accounts_gql.clock import utc_now
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditActor, AuditEvent, SyncJob, SyncResult
+from tiktok_accounts_gql.services.scheduling import BATCH, JOBS_KEPT
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
+from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
+from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
+from tiktok_accounts_gql.wiring import Running, open_services
+
+DAY = timedelta(hours=24)
+
+
+@pytest_asyncio.fixture
+async def scheduled(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
+    settings = own.model_copy(update={"sync_interval": DAY})
+    async with open_services(settings) as running:
+        yield Scene(settings=settings, running=running, sandbox=sandbox)
+    sandbox.faults.clear()
+
+
+async def aged(running: Running, *accounts: Account, by: timedelta, **values: object) -> None:
+    """As if they had been synced so long ago."""
+    values = {"last_synced_at": utc_now() - by, **values}
+    async with running.db.transaction() as session:
+        changed = update(Account).where(col(Account.id).in_([account.id for account in accounts]))
+        await session.execute(changed.values(**values))
+
+
+async def works(running: Running, state: str | None = None) -> int:
+    """What the engine has of the schedule."""
+    schema = "dbos." if running.db.engines[0].dialect.name == "postgresql" else ""
+    where = "workflow_uuid LIKE 'scheduled:%'" + (f" AND status = '{state}'" if state else "")
+    async with running.db.read() as session:
+        return int(await session.scalar(text(f"SELECT count(*) FROM {schema}workflow_status WHERE {where}")) or 0)
+
+
+async def until(true: Callable[[], object]) -> None:
+    for _ in range(300):
+        if true():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError
+
+
+async def test_what_is_due_is_synced_once_by_the_system(scheduled: Scene, viewer: str, tmp_path: Path) -> None:
+    due = await scheduled.accounts(viewer, 5)
+    fresh, expired, gone = await scheduled.accounts(viewer, 3)
+    await aged(scheduled.running, *due, by=2 * DAY)
+    await aged(scheduled.running, fresh, by=DAY / 2)
+    await aged(scheduled.running, expired, by=2 * DAY, status=AccountStatus.EXPIRED)
+    await aged(scheduled.running, gone, by=2 * DAY, disconnected_at=utc_now())
+    async with open_services(scheduled.settings) as second:
+        looks = [running.schedule.enqueue_due() for running in (scheduled.running, second) for _ in range(4)]
+        assert set(await asyncio.gather(*looks)) == {5}
+    assert await works(scheduled.running) == 5
+    with workers(1, tmp_path, scheduled.settings):
+        await until(lambda: len(scheduled.calls(due)) == 5)
+        await asyncio.sleep(1)
+    assert len(scheduled.calls()) == 5
+    assert set((await scheduled.synced(viewer)).keys()) == {account.id for account in due}
+    async with scheduled.running.db.read() as session:
+        actors = (await session.scalars(select(col(AuditEvent.actor)).where(col(AuditEvent.viewer_id) == viewer))).all()
+    assert set(actors) == {AuditActor.SYSTEM}
+    assert await scheduled.running.schedule.enqueue_due() == 0
+
+
+async def test_accounts_drift_apart(scheduled: Scene, viewer: str) -> None:
+    """A fifth earlier or later than the interval; in order of their last sync, so that none starves."""
+    accounts = await scheduled.accounts(viewer, 150)
+    for hours, least, most in ((19, 0, 0), (24, 30, 120), (29, 150, 150)):
+        await aged(scheduled.running, *accounts, by=timedelta(hours=hours))
+        assert least <= await scheduled.running.schedule.enqueue_due() <= most
+    assert len(accounts) < BATCH
+
+
+async def test_zero_turns_it_off(scene: Scene, viewer: str) -> None:
+    await aged(scene.running, *(await scene.accounts(viewer, 1)), by=30 * DAY)
+    assert await scene.running.schedule.enqueue_due() == 0
+
+
+async def test_what_fails_is_tried_again_later_and_not_every_minute(
+    scheduled: Scene, viewer: str, tmp_path: Path
+) -> None:
+    [account] = await scheduled.accounts(viewer, 1)
+    await aged(scheduled.running, account, by=2 * DAY)
+    scheduled.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=429, error="rate_limit_exceeded", times=1))
+    await scheduled.running.schedule.enqueue_due()
+    with workers(1, tmp_path, scheduled.settings):
+        await until(lambda: len(scheduled.calls()) == 1)
+        await asyncio.sleep(0.5)
+        assert await scheduled.running.schedule.enqueue_due() == 0  # `next_retry_at` lies ahead
+        await aged(scheduled.running, account, by=2 * DAY, next_retry_at=utc_now() - timedelta(seconds=1))
+        assert await scheduled.running.schedule.enqueue_due() == 1
+        await until(lambda: len(scheduled.calls()) == 2)
+    assert [call.error for call in scheduled.calls()] == ["rate_limit_exceeded", None]
+
+
+async def test_an_outage_takes_no_account_off_the_schedule(scheduled: Scene, viewer: str, tmp_path: Path) -> None:
+    accounts = await scheduled.accounts(viewer, 8)
+    await aged(scheduled.running, *accounts, by=2 * DAY)
+    scheduled.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
+    await scheduled.running.schedule.enqueue_due()
+    with workers(1, tmp_path, scheduled.settings, probe_every=timedelta(seconds=0.5)):
+        await until(lambda: len(scheduled.calls()) > 8)
+        scheduled.sandbox.faults.clear()
+        await aged(scheduled.running, *accounts, by=2 * DAY, next_retry_at=None)
+        await scheduled.running.schedule.enqueue_due()  # as the next minute would
+        await until(
+            lambda: {call.open_id for call in scheduled.calls() if call.error is None} == set(open_ids(accounts))
+        )
+
+
+def open_ids(accounts: list[Account]) -> list[str]:
+    return [account.open_id for account in accounts]
+
+
+async def test_jobs_are_forgotten_30_days_after_their_end(scene: Scene, viewer: str, tmp_path: Path) -> None:
+    await scene.accounts(viewer, 2)
+    old, new = await scene.start(viewer), await scene.start(viewer)
+    with workers(1, tmp_path, scene.settings):
+        for job in (old, new):
+            await scene.ended(job, within=20)
+    async with scene.running.db.transaction() as session:
+        ended = update(SyncJob).where(col(SyncJob.id) == old.id)
+        await session.execute(ended.values(finished_at=utc_now() - JOBS_KEPT - timedelta(minutes=1)))
+    assert await scene.running.schedule.prune() == 1
+    assert await scene.running.schedule.prune() == 0
+    async with scene.running.db.read() as session:
+        assert (await session.scalars(select(col(SyncJob.id)))).all() == [new.id]
+        assert await session.scalar(select(func.count()).select_from(SyncResult)) == 2
+
+
+async def test_the_engine_forgets_work_that_ended_a_day_ago(scene: Scene, viewer: str, tmp_path: Path) -> None:
+    await scene.accounts(viewer, 3)
+    schema = "dbos." if scene.running.db.engines[0].dialect.name == "postgresql" else ""
+    table, remembered = f"{schema}workflow_status", {"n": -1}
+
+    async def remember() -> None:
+        async with scene.running.db.read() as session:
+            remembered["n"] = int(await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+    with workers(1, tmp_path, scene.settings):
+        await scene.ended(await scene.start(viewer), within=20)
+        await asyncio.sleep(0.5)
+    await remember()
+    assert remembered["n"] == 4
+    two_days_ago = int((datetime.now(UTC) - 2 * DAY).timestamp() * 1000)
+    async with scene.running.db.transaction() as session:
+        await session.execute(
+            text(f"UPDATE {table} SET completed_at = {two_days_ago} WHERE workflow_uuid LIKE 'sync:%'")
+        )
+    with workers(1, tmp_path, scene.settings):  # prunes when it starts
+        for _ in range(100):
+            await remember()
+            if remembered["n"] == 1:
+                break
+            await asyncio.sleep(0.05)
+    assert remembered["n"] == 1

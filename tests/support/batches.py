@@ -1,0 +1,126 @@
+"""Batches of accounts with valid tokens, written directly; and what became of their jobs."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from tests.support import rows
+from tiktok_accounts_gql.clock import utc_now
+from tiktok_accounts_gql.db import sync_jobs
+from tiktok_accounts_gql.db.accounts import AccountFilter
+from tiktok_accounts_gql.db.models import Account, AuditAction, AuditEvent, Snapshot, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
+from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
+from tiktok_accounts_gql.tiktok.sandbox.state import Call
+from tiktok_accounts_gql.tiktok.values import TokenGrant
+from tiktok_accounts_gql.wiring import Running
+
+AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A database, services on it that work on no job, and TikTok."""
+
+    settings: Settings
+    running: Running
+    sandbox: Sandbox
+    since: float = field(default_factory=time.time)
+
+    async def accounts(self, viewer: str, count: int) -> list[Account]:
+        """Connected just now, by TikTok's word."""
+        now, scopes = utc_now(), sorted(self.settings.tiktok_scopes)
+        times: dict[str, Any] = {"created_at": now, "connected_at": now, "updated_at": now, "health_since": now}
+        new = [rows.account(viewer, number, granted_scopes=scopes, **times) for number in range(count)]
+        for start in range(0, count, AT_ONCE):
+            stored = await rows.store(self.running.db, *new[start : start + AT_ONCE])
+            async with self.running.db.transaction() as session:
+                for account in stored:
+                    await self.running.tokens.store(session, account, self._grant(account, scopes))
+        return new
+
+    def _grant(self, account: Account, scopes: Sequence[str]) -> TokenGrant:
+        granted = self.sandbox.state.grant(account.open_id, ",".join(scopes))
+        return TokenGrant(
+            open_id=account.open_id,
+            access_token=granted.access_token,
+            refresh_token=granted.refresh_token,
+            expires_in=7200,
+            refresh_expires_in=15_552_000,
+            scopes=frozenset(scopes),
+        )
+
+    async def start(self, viewer: str, ids: Sequence[UUID] | None = None) -> SyncJob:
+        target = Target(where=AccountFilter()) if ids is None else Target(ids=tuple(ids))
+        return (await self.running.services.jobs.start(Viewer(id=viewer), target, None)).job
+
+    async def job(self, job: SyncJob) -> SyncJob:
+        async with self.running.db.read() as session:
+            return await sync_jobs.get(session, job.viewer_id, job.id)
+
+    async def ended(self, job: SyncJob, *, within: float) -> SyncJob:
+        """The job once it has; a job that has not after so many seconds fails the test."""
+        deadline = time.monotonic() + within
+        while (now := await self.job(job)).finished_at is None:
+            assert time.monotonic() < deadline, (now, await self.outcomes(job))
+            await asyncio.sleep(0.05)
+        return now
+
+    async def perform(self, job: SyncJob) -> None:
+        """Its work, in this process and without the engine."""
+        async with self.running.db.read() as session:
+            results = await sync_jobs.list_pending(session, job.viewer_id, job.id)
+        for result in results:
+            await self.running.services.jobs.perform(job.viewer_id, str(result.id))
+
+    async def started(self, job: SyncJob) -> None:
+        while (await self.job(job)).started_at is None:  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.02)
+
+    async def done(self, job: SyncJob) -> int:
+        now = await self.job(job)
+        return now.succeeded_count + now.failed_count + now.canceled_count
+
+    async def begun(self, job: SyncJob, count: int, *, within: float = 30) -> None:
+        """Until so many of its accounts are done."""
+        deadline = time.monotonic() + within
+        while await self.done(job) < count:
+            assert time.monotonic() < deadline, await self.outcomes(job)
+            await asyncio.sleep(0.02)
+
+    async def outcomes(self, job: SyncJob) -> dict[SyncOutcome, int]:
+        grouped = select(col(SyncResult.outcome), func.count()).where(col(SyncResult.job_id) == job.id)
+        async with self.running.db.read() as session:
+            found = await session.execute(grouped.group_by(col(SyncResult.outcome)))
+            return {row[0]: row[1] for row in found}
+
+    async def synced(self, viewer: str) -> Counter[UUID | None]:
+        """How often each account was, by the audit."""
+        events = select(col(AuditEvent.account_id)).where(
+            col(AuditEvent.viewer_id) == viewer, col(AuditEvent.action) == AuditAction.ACCOUNT_SYNCED
+        )
+        async with self.running.db.read() as session:
+            return Counter((await session.scalars(events)).all())
+
+    async def snapshots(self, viewer: str) -> Counter[UUID]:
+        taken = select(col(Snapshot.account_id)).where(col(Snapshot.viewer_id) == viewer)
+        async with self.running.db.read() as session:
+            return Counter((await session.scalars(taken)).all())
+
+    def calls(self, accounts: Sequence[Account] | None = None, *, since: float | None = None) -> list[Call]:
+        """What TikTok was asked about these accounts, or about any since the scene began."""
+        known = None if accounts is None else {account.open_id for account in accounts}
+        calls = self.sandbox.state.calls(USER_INFO_PATH)
+        return [
+            call for call in calls if call.time >= (since or self.since) and (known is None or call.open_id in known)
+        ]

@@ -1,0 +1,110 @@
+"""A process that works on jobs as `tiktok-accounts worker` does, with a faster pulse if the environment says so."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import structlog
+
+from tests.cli.processes import COMMAND, Started, started
+from tests.cli.serving import variables
+from tiktok_accounts_gql.jobs.worker import Pulse
+from tiktok_accounts_gql.logs import configure_logs
+from tiktok_accounts_gql.services.reading import PROBE_EVERY
+from tiktok_accounts_gql.settings import Settings, load_settings
+from tiktok_accounts_gql.wiring import PULSE, in_background, open_services
+
+ROOT = Path(__file__).parents[2]
+STARTED = "worker started"
+FAST = Pulse(beat_every=timedelta(seconds=1), dead_after=timedelta(seconds=4))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Such a process, from outside."""
+
+    started: Started
+    _stack: ExitStack
+
+    @classmethod
+    def start(
+        cls, folder: Path, settings: Settings, *, pulse: Pulse | None = None, probe_every: timedelta | None = None
+    ) -> Self:
+        """Without a pulse and a probe of its own: the command itself."""
+        stack, own = ExitStack(), folder / uuid4().hex
+        own.mkdir()
+        command = (COMMAND, "worker") if pulse is None and probe_every is None else (PYTHON, "-m", __name__)
+        env = {**variables(settings), **_told(pulse or PULSE, probe_every or PROBE_EVERY)}
+        worker = stack.enter_context(started(own, *command[1:], command=Path(command[0]), env=env))
+        worker.wait_for(lambda lines: lines if STARTED in lines else None, worker.err)
+        return cls(started=worker, _stack=stack)
+
+    @property
+    def log(self) -> str:
+        return self.started.err.read_text()
+
+    @property
+    def pid(self) -> int:
+        return self.started.process.pid
+
+    def kill(self) -> None:
+        """By SIGKILL; again does nothing."""
+        self._stack.close()
+
+    def end(self, *, seconds: float = 20) -> int:
+        """The exit code after SIGTERM."""
+        code = self.started.end(signal.SIGTERM, seconds=seconds)
+        self._stack.close()
+        return code
+
+
+@contextmanager
+def workers(
+    count: int, folder: Path, settings: Settings, *, pulse: Pulse | None = None, probe_every: timedelta | None = None
+) -> Iterator[list[Worker]]:
+    """Those in the list at the end are killed: replace whom you killed."""
+    running: list[Worker] = []
+    try:
+        for _ in range(count):
+            running.append(Worker.start(folder, settings, pulse=pulse, probe_every=probe_every))  # noqa: PERF401 - kept if one fails
+        yield running
+    finally:
+        for worker in running:
+            worker.kill()
+
+
+PYTHON = COMMAND.parent / "python"
+
+
+def _told(pulse: Pulse, probe_every: timedelta) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    seconds = {"BEAT": pulse.beat_every, "DEAD": pulse.dead_after, "PROBE": probe_every}
+    return {"PYTHONPATH": path, **{f"TEST_{name}": str(time.total_seconds()) for name, time in seconds.items()}}
+
+
+def _seconds(name: str) -> timedelta:
+    return timedelta(seconds=float(os.environ[f"TEST_{name}"]))
+
+
+async def _main() -> None:
+    settings, ended = load_settings(), asyncio.Event()
+    configure_logs(settings.environment)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    pulse = Pulse(beat_every=_seconds("BEAT"), dead_after=_seconds("DEAD"))
+    async with (
+        open_services(settings, probe_every=_seconds("PROBE")) as running,
+        in_background(running, settings, pulse=pulse),
+    ):
+        structlog.get_logger().info(STARTED)
+        await ended.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
