@@ -1,5 +1,6 @@
 """The application: routes, middleware, lifespan."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -11,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from tiktok_accounts_gql.db.migrate import check_migrated
 from tiktok_accounts_gql.execution.engine import Engine
@@ -24,6 +25,7 @@ from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.graphql import METHODS, GraphQLEndpoint
 from tiktok_accounts_gql.http.health import livez, readyz
 from tiktok_accounts_gql.http.oauth import callback
+from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings, load_settings
@@ -44,6 +46,7 @@ def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
     return Starlette(
         routes=[
             Route("/graphql", GraphQLEndpoint(engine=engine, explorer=explorer).handle, methods=METHODS),
+            WebSocketRoute("/graphql", SocketEndpoint(engine=engine, origins=settings.origins).handle),
             Route(CALLBACK_PATH, callback),
             Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
             Route(avatars.PATH, avatars.avatar),
@@ -95,9 +98,14 @@ def _lifespan(
         del app
         async with open_services(settings) as running:
             await check_migrated(running.db)
-            async with in_background(running, settings, worker=worker):
+            async with in_background(running, settings, worker=worker, watched=True):
                 authenticator = create_authenticator(settings)
-                yield {"authenticator": authenticator, "services": running.services, "db": running.db}
+                yield {
+                    "authenticator": authenticator,
+                    "services": running.services,
+                    "db": running.db,
+                    "stopping": asyncio.Event(),  # set by the server
+                }
                 await authenticator.aclose()
 
     return lifespan

@@ -8,7 +8,7 @@ AppError                      has a code and a message for people
 │   ├── WrongTikTokAccount · ConnectedElsewhere · ReauthorizationRequired · ScopeMissing
 │   └── SyncFailed · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
 └── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
-    └── Unauthenticated · Forbidden · BadUserInput · LimitExceeded · ServiceUnavailable
+    └── Unauthenticated · Forbidden · NoSuchJob · BadUserInput · LimitExceeded · ServiceUnavailable
 ```
 
 The class docstring is the message unless a better one is given. Everything else that is raised is masked as
@@ -204,6 +204,12 @@ class Forbidden(RequestError):
     """The request is not allowed."""
 
     code = ErrorCode.FORBIDDEN
+
+
+class NoSuchJob(RequestError):
+    """There is no such sync job."""
+
+    code = ErrorCode.NOT_FOUND
 
 
 class BadUserInput(RequestError):

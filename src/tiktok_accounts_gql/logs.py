@@ -8,7 +8,8 @@ import structlog
 
 from tiktok_accounts_gql.settings import Environment
 
-QUIET = ("dbos", "httpx", "httpcore", "aiosqlite", "asyncio", "alembic")
+SOCKETS = "websockets"
+QUIET = ("dbos", "httpx", "httpcore", "aiosqlite", "asyncio", "alembic", SOCKETS)
 
 
 def configure_logs(environment: Environment, *, level: int = logging.INFO) -> None:

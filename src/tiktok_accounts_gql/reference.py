@@ -89,14 +89,17 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
 
 _TOP: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.UNAUTHENTICATED: ("No bearer token, or one that is not accepted.", "Yes, with a valid token."),
-    ErrorCode.FORBIDDEN: ("A GET that another site could have caused: a header is missing.", _NO),
-    ErrorCode.NOT_FOUND: ("There is nothing at this path.", _NO),
+    ErrorCode.FORBIDDEN: ("A request that another site could have caused.", _NO),
+    ErrorCode.NOT_FOUND: ("There is nothing at this path, or no such job to watch.", _NO),
     ErrorCode.BAD_USER_INPUT: ("An argument, a variable or the request itself breaks a rule.", _NO),
     ErrorCode.GRAPHQL_PARSE_FAILED: ("The document is not GraphQL.", _NO),
     ErrorCode.GRAPHQL_VALIDATION_FAILED: ("The document does not fit the schema.", _NO),
     ErrorCode.LIMIT_EXCEEDED: ("The document is too deep, too wide or too long; 413 if it is the body.", _NO),
     ErrorCode.RATE_LIMITED: ("Too many requests.", "Yes, after `Retry-After`."),
-    ErrorCode.SERVICE_UNAVAILABLE: ("The database or the sign-in's keys cannot be reached.", "Yes, with backoff."),
+    ErrorCode.SERVICE_UNAVAILABLE: (
+        "The database or the sign-in's keys cannot be reached, or the server is about to stop.",
+        "Yes, with backoff.",
+    ),
     ErrorCode.INTERNAL_SERVER_ERROR: ("A mistake of the server.", "Perhaps; tell the operator the `errorId`."),
 }
 

@@ -1,14 +1,88 @@
-"""How uvicorn is run, wherever the API is served."""
+"""How uvicorn is run, wherever the API is served.
 
-from typing import Any
+Uvicorn waits for ever for a client that reads nothing of what is sent: closing a connection means to send the rest first.
+Such a client is let go of here. And what goes on without an end of its own is told when the server is about to stop.
+"""
 
+import asyncio
+import logging
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from tiktok_accounts_gql.logs import SOCKETS
 from tiktok_accounts_gql.settings import Settings
+
+LARGEST_MESSAGE = 64 * 1024
+
+
+class _Patience:
+    """For how many seconds a connection waits for a client that does not read."""
+
+    patience: ClassVar[float] = 30
+    transport: asyncio.Transport
+    app_state: dict[str, Any]
+    _waiting: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # type: ignore[misc]
+        self._wait()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # type: ignore[misc]
+        if not self.transport.is_closing():
+            self._wait_no_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)  # type: ignore[misc]
+        self._wait_no_more()
+
+    def shutdown(self) -> None:
+        if "stopping" in self.app_state:
+            self.app_state["stopping"].set()
+        super().shutdown()  # type: ignore[misc]
+        if self._waiting is not None:
+            self.transport.abort()
+
+    def _wait(self) -> None:
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().call_later(self.patience, self.transport.abort)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
+class HttpProtocol(_Patience, HttpToolsProtocol):
+    """HTTP/1.1."""
+
+
+class SocketProtocol(_Patience, WebSocketsSansIOProtocol):
+    """WebSocket. The edge has the line of log about each; uvicorn's own would show the query, which may be a token."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.logger = self.conn.logger = logging.getLogger(SOCKETS)
+        super().connection_made(transport)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        if not self.disconnected:
+            self._wait()
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
     return {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": "tiktok_accounts_gql.server:HttpProtocol",
+        "ws": "tiktok_accounts_gql.server:SocketProtocol",
+        "ws_max_size": LARGEST_MESSAGE,
+        "ws_per_message_deflate": False,  # its memory for each connection is worth more than the bytes
         "log_config": None,
         "access_log": False,
         "server_header": False,

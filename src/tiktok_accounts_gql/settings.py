@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -209,6 +210,12 @@ class Settings(BaseSettings):
     @property
     def redirect_uri(self) -> str:
         return self.tiktok_redirect_uri or f"{self.public_url}{CALLBACK_PATH}"
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Of pages that belong to this API: its own, and those that may call it."""
+        public = urlsplit(self.public_url)
+        return frozenset({*self.allowed_origins, f"{public.scheme}://{public.netloc}"})
 
     @property
     def keys(self) -> list[bytes]:

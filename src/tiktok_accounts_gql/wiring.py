@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
+from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.events import Hub
 from tiktok_accounts_gql.jobs.queue import JobQueue, migrate_engine
 from tiktok_accounts_gql.jobs.worker import JobWorker, Pulse, Works
 from tiktok_accounts_gql.services import revocations as owed
@@ -30,6 +31,7 @@ from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
+from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pace_of
 from tiktok_accounts_gql.services.removals import RemovalService
@@ -54,6 +56,8 @@ class Running:
     """What a process has open."""
 
     db: Database
+    hub: Hub
+    notifications: Notifications
     services: Services
     tokens: TokenService
     revocations: RevocationService
@@ -89,7 +93,17 @@ async def open_services(
     sealer = Sealer(settings.keys)
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)
-    tokens = TokenService(db=db, tiktok=tiktok, sealer=sealer, audit=audit, clock=clock, lease=two_calls + LEASE_MARGIN)
+    hub = Hub(clock=clock)
+    notifications = Notifications.open(settings.database_url, hub=hub, clock=clock)
+    tokens = TokenService(
+        db=db,
+        tiktok=tiktok,
+        sealer=sealer,
+        audit=audit,
+        notifications=notifications,
+        clock=clock,
+        lease=two_calls + LEASE_MARGIN,
+    )
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
     scopes = settings.tiktok_scopes
     failures = settings.tiktok_failures_before_pause
@@ -100,6 +114,7 @@ async def open_services(
         reader=reader,
         tokens=tokens,
         audit=audit,
+        notifications=notifications,
         avatars=avatars,
         scopes=scopes,
         clock=clock,
@@ -111,6 +126,7 @@ async def open_services(
         reader=reader,
         tokens=tokens,
         audit=audit,
+        notifications=notifications,
         avatars=avatars,
         scopes=scopes,
         clock=clock,
@@ -123,15 +139,16 @@ async def open_services(
         audit=audit,
         sealer=sealer,
         login_kit=_login_kit(settings),
-        return_origins={*settings.allowed_origins, _origin(settings.public_url)},
+        return_origins=settings.origins,
         clock=clock,
     )
     revocations = RevocationService(db=db, tiktok=tiktok, sealer=sealer, clock=clock)
-    removals = RemovalService(db=db, audit=audit, clock=clock)
+    removals = RemovalService(db=db, audit=audit, notifications=notifications, clock=clock)
     services = Services(
         accounts=AccountService(
             db=db,
             audit=audit,
+            notifications=notifications,
             pager=pager,
             idempotency=idempotency,
             revocations=revocations,
@@ -142,8 +159,17 @@ async def open_services(
         avatars=avatars,
         connections=connections,
         history=HistoryService(db=db, clock=clock),
-        jobs=JobService(db=db, queue=queue, syncing=syncing, audit=audit, idempotency=idempotency, clock=clock),
+        jobs=JobService(
+            db=db,
+            queue=queue,
+            syncing=syncing,
+            audit=audit,
+            notifications=notifications,
+            idempotency=idempotency,
+            clock=clock,
+        ),
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
+        live=LiveService(db=db, hub=hub, audit=audit),
         removals=removals,
         syncing=syncing,
         webhooks=WebhookService(
@@ -159,6 +185,8 @@ async def open_services(
     try:
         yield Running(
             db=db,
+            hub=hub,
+            notifications=notifications,
             services=services,
             tokens=tokens,
             revocations=revocations,
@@ -182,22 +210,22 @@ def _login_kit(settings: Settings) -> LoginKit:
     )
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 @asynccontextmanager
 async def in_background(
-    running: Running, settings: Settings, *, worker: bool = True, pulse: Pulse = PULSE
+    running: Running, settings: Settings, *, worker: bool = True, watched: bool = False, pulse: Pulse = PULSE
 ) -> AsyncGenerator[None]:
-    """The work that goes on beside the requests; `worker`: sync jobs and the schedule as well."""
+    """The work that goes on beside the requests.
+
+    `worker`: sync jobs and the schedule as well. `watched`: somebody here wants to know what other processes do.
+    """
     webhooks = running.services.webhooks
     work: list[Callable[[], Coroutine[Any, Any, None]]] = [
         partial(repeatedly, running.revocations.settle_due, every=owed.RETRY_EVERY),
         partial(repeatedly, running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
         partial(repeatedly, webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
     ]
+    if watched:
+        work.append(running.notifications.listen)
     async with AsyncExitStack() as stack:
         if worker:
             works = Works(

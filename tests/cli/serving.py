@@ -31,6 +31,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "TIKTOK_API_URL": settings.tiktok_api_url,
         "TIKTOK_TIMEOUT_SECONDS": str(settings.tiktok_timeout_seconds),
         "TIKTOK_REQUESTS_PER_MINUTE": str(settings.tiktok_requests_per_minute),
+        "TIKTOK_FAILURES_BEFORE_PAUSE": str(settings.tiktok_failures_before_pause),
         "WORKER_CONCURRENCY": str(settings.worker_concurrency),
         "SYNC_INTERVAL": f"{settings.sync_interval.total_seconds():.0f}s",
         "PUBLIC_URL": settings.public_url,

@@ -124,4 +124,4 @@ def test_it_runs_on_uvloop_and_httptools(settings: Settings) -> None:
     config = uvicorn.Config(create_app(settings), **server_options(settings))
     config.load()
     assert config.get_loop_factory() is uvloop.new_event_loop
-    assert config.http_protocol_class is HttpToolsProtocol
+    assert issubclass(config.http_protocol_class, HttpToolsProtocol)

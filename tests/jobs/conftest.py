@@ -12,7 +12,11 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import open_services
 
-UNLIMITED = {"tiktok_requests_per_minute": 60_000, "sync_interval": timedelta(0)}
+UNLIMITED = {
+    "tiktok_requests_per_minute": 60_000,
+    "tiktok_failures_before_pause": Settings.model_fields["tiktok_failures_before_pause"].default,
+    "sync_interval": timedelta(0),
+}
 
 
 @pytest_asyncio.fixture

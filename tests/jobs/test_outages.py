@@ -16,14 +16,16 @@ from tests.support.batches import Scene
 from tests.support.working import Worker, workers
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
 from tiktok_accounts_gql.errors import UserErrorCode
-from tiktok_accounts_gql.services.reading import FAILURES, PROBE_EVERY
+from tiktok_accounts_gql.services.reading import PROBE_EVERY
 from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
 DOWN_SECONDS = float(os.environ.get("TEST_DOWN_SECONDS", "6"))
 BATCH = int(os.environ.get("TEST_FAULT_BATCH", "30"))
 SLOW = DOWN_SECONDS > 60
+FAILURES = Settings.model_fields["tiktok_failures_before_pause"].default
 PROBES = PROBE_EVERY if SLOW else timedelta(seconds=1)
 FAULTS = (
     Fault(status=429, error="rate_limit_exceeded", path=USER_INFO_PATH),

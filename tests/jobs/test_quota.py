@@ -38,7 +38,7 @@ async def test_no_window_of_time_sees_more_than_the_quota(
             await asyncio.gather(sync(scene, mine), asyncio.sleep(random.uniform(0.5, 2)))
         assert await scene.done(job) < len(accounts)
     times = [call.time for call in scene.calls()]
-    pace = pace_of(PER_MINUTE)
+    pace = pace_of(PER_MINUTE, failures=5)
     interval = pace.interval.total_seconds()
     for window in (0.5, 1, 2, 5, 10, 30):
         assert most_within(times, window) <= (window + LATE) / interval + pace.burst + 1

@@ -65,9 +65,17 @@ async def serving(settings: Settings, *, worker: bool = False) -> AsyncGenerator
 
     The job engine is global to a process: at most one server at a time works on jobs, that of the fixture `server_url`.
     """
-    config = uvicorn.Config(
-        create_app(settings, worker=worker), host="127.0.0.1", port=0, **{**server_options(settings), "loop": "asyncio"}
-    )
+    async with started(settings, worker=worker) as (_, url):
+        yield url
+
+
+@asynccontextmanager
+async def started(
+    settings: Settings, *, worker: bool = False, **options: Any
+) -> AsyncGenerator[tuple[uvicorn.Server, str]]:
+    """As `serving`, with the server itself."""
+    options = {**server_options(settings), "loop": "asyncio", **options}
+    config = uvicorn.Config(create_app(settings, worker=worker), host="127.0.0.1", port=0, **options)
     server = uvicorn.Server(config)
     listening = config.bind_socket()
     task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -75,6 +83,8 @@ async def serving(settings: Settings, *, worker: bool = False) -> AsyncGenerator
         await asyncio.sleep(0.005)
         if task.done():
             task.result()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    await task
+    try:
+        yield server, f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task

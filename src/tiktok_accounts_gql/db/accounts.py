@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, or_, select, update
@@ -71,6 +71,14 @@ class AccountsSummary:
     total_likes: int
     total_videos: int
     oldest_sync_at: datetime | None
+
+
+class Changed(NamedTuple):
+    """An account of which something changed."""
+
+    id: UUID
+    connected_at: datetime
+    disconnected_at: datetime | None
 
 
 def fold(name: str) -> str:
@@ -155,6 +163,14 @@ async def list_ids(session: AsyncSession, viewer_id: str, where: AccountFilter) 
     newest_first = (col(Account.created_at).desc(), col(Account.id).desc())
     statement = connected(viewer_id, where).with_only_columns(col(Account.id)).order_by(*newest_first)
     return (await session.scalars(statement)).all()
+
+
+async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime) -> Sequence[Changed]:
+    """Disconnected ones too; what changed first comes first."""
+    columns = (col(Account.id), col(Account.connected_at), col(Account.disconnected_at))
+    changed = select(*columns).where(col(Account.viewer_id) == viewer_id, col(Account.updated_at) >= since)
+    rows = await session.execute(changed.order_by(col(Account.updated_at), col(Account.id)))
+    return [Changed(*row) for row in rows]
 
 
 async def list_unsynced(session: AsyncSession, *, since: datetime, limit: int) -> Sequence[Account]:

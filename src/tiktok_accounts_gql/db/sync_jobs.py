@@ -97,10 +97,12 @@ async def begin(session: AsyncSession, viewer_id: str, result_id: UUID) -> SyncR
     return result
 
 
-async def mark_started(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> None:
+async def mark_started(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> bool:
+    """False if it had begun already."""
     waiting = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id, col(SyncJob.started_at).is_(None))
     running = case((col(SyncJob.state) == JobState.QUEUED, JobState.RUNNING.value), else_=col(SyncJob.state))
-    await session.execute(update(SyncJob).where(*waiting).values(started_at=now, state=running))
+    started = update(SyncJob).where(*waiting).values(started_at=now, state=running).returning(col(SyncJob.id))
+    return await session.scalar(started, execution_options=_UNSYNCHRONIZED) is not None
 
 
 async def end(session: AsyncSession, viewer_id: str, result_id: UUID, outcome: SyncOutcome, **values: Any) -> bool:

@@ -1,5 +1,6 @@
 """Executes GraphQL documents: checked once by their text, executed by graphql-core."""
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
@@ -13,6 +14,12 @@ from graphql import (
     OperationType,
     execute,
     get_operation_ast,
+)
+from graphql.execution import (
+    Executor,
+    create_source_event_stream,
+    execute_subscription_event,
+    map_source_to_response_event,
 )
 
 from tiktok_accounts_gql.execution.limits import Documents
@@ -65,3 +72,33 @@ class Engine:
             hide_suggestions=self._hide_suggestions,
         )
         return await result if isawaitable(result) else result
+
+    async def subscribe(
+        self, prepared: Prepared, variables: dict[str, Any] | None, new_context: Callable[[], Any]
+    ) -> AsyncGenerator[ExecutionResult] | ExecutionResult:
+        """A result for each event, or the one that refuses the subscription.
+
+        Each event has a context of its own: what one has loaded is old when the next one comes.
+        """
+        if prepared.document is None:
+            return ExecutionResult(data=None, errors=prepared.errors)
+        executor = Executor.build(
+            self._schema,
+            prepared.document,
+            context_value=new_context(),
+            raw_variable_values=variables,
+            operation_name=prepared.operation_name,
+            hide_suggestions=self._hide_suggestions,
+        )
+        if isinstance(executor, list):
+            return ExecutionResult(data=None, errors=executor)
+
+        def execute_event(of_event: Executor[Any]) -> ExecutionResult | Awaitable[ExecutionResult]:
+            of_event.context_value = new_context()
+            return execute_subscription_event(of_event)
+
+        source = create_source_event_stream(executor)
+        events = await source if isawaitable(source) else source
+        if isinstance(events, ExecutionResult):
+            return events
+        return map_source_to_response_event(executor, events, execute_event)

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.errors import AppError, ErrorCode, RequestError
 from tiktok_accounts_gql.http.media_types import JSON
-from tiktok_accounts_gql.http.requests import BodyTooLarge, UnsupportedMediaType
+from tiktok_accounts_gql.http.requests import BodyTooLarge, ForeignOrigin, UnsupportedMediaType
 
 STATUS = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -20,7 +20,11 @@ STATUS = {
     ErrorCode.SERVICE_UNAVAILABLE: 503,
     ErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
-_STATUS_OF: Mapping[type[RequestError], int] = {BodyTooLarge: 413, UnsupportedMediaType: 415}
+_STATUS_OF: Mapping[type[RequestError], int] = {
+    BodyTooLarge: 413,
+    ForeignOrigin: 403,
+    UnsupportedMediaType: 415,
+}
 _PASSED_BY_JSON = {ErrorCode.GRAPHQL_PARSE_FAILED, ErrorCode.GRAPHQL_VALIDATION_FAILED, ErrorCode.BAD_USER_INPUT}
 MASKED = "Unexpected error."
 
@@ -32,9 +36,12 @@ def refusal(
 ) -> Response:
     """The answer to a request that is not executed."""
     status = _STATUS_OF.get(type(error)) or STATUS.get(error.code, 400)
-    extensions = {"code": error.code, "requestId": request_id}
-    body = {"errors": [{"message": error.message, "extensions": extensions}]}
-    return respond(body, status, media_type, headers)
+    return respond({"errors": [said(error, request_id)]}, status, media_type, headers)
+
+
+def said(error: RequestError, request_id: str) -> dict[str, Any]:
+    """An error that no field raised."""
+    return {"message": error.message, "extensions": {"code": error.code, "requestId": request_id}}
 
 
 def not_found(request_id: str) -> Response:
@@ -51,12 +58,22 @@ def unexpected(error: Exception, request_id: str) -> Response:
 
 def answer(result: ExecutionResult, request_id: str, media_type: str) -> Response:
     """The answer to a request that was executed, or that the schema refuses."""
+    body = payload(result, request_id)
+    return respond(body, 200 if "data" in body else _refused_status(body["errors"], media_type), media_type)
+
+
+def payload(result: ExecutionResult, request_id: str) -> dict[str, Any]:
+    """An answer as such, without `data` if nothing was executed."""
     if not result.errors:
-        return respond({"data": result.data}, 200, media_type)
+        return {"data": result.data}
     errors = [_formatted(error, request_id) for error in result.errors]
-    if result.data is not None or any(error.path for error in result.errors):
-        return respond({"errors": errors, "data": result.data}, 200, media_type)
-    return respond({"errors": errors}, _refused_status(errors, media_type), media_type)
+    executed = result.data is not None or any(error.path for error in result.errors)
+    return {"errors": errors, "data": result.data} if executed else {"errors": errors}
+
+
+def broken_off(error: Exception, request_id: str) -> dict[str, Any]:
+    """The last payload of a subscription that failed between two events."""
+    return {"errors": [_formatted(GraphQLError("", original_error=error), request_id)]}
 
 
 def respond(body: Any, status: int, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -84,6 +101,7 @@ def _explained(error: GraphQLError, formatted: GraphQLFormattedError) -> dict[st
     if cause is None:
         return {"code": ErrorCode.BAD_USER_INPUT, **(error.extensions or {})}
     if isinstance(cause, AppError):
+        formatted["message"] = cause.message
         return {"code": cause.code if isinstance(cause, RequestError) else ErrorCode.BAD_USER_INPUT}
     formatted["message"] = MASKED
     return {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _logged(cause)}

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,6 +18,8 @@ from tiktok_accounts_gql.http import answers
 
 REQUEST_ID = "X-Request-ID"
 _FIT_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+UNEXPECTED = 4500
+_STARTS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -46,7 +49,7 @@ class Edge:
         self._hosts = tuple(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         await _Exchange(scope, send).run(self._app_for(scope), receive)
@@ -64,12 +67,12 @@ async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its answer; or a WebSocket from its handshake to its end."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         sent = Headers(scope=scope).get(REQUEST_ID, "")
         self._id = sent if _FIT_REQUEST_ID.fullmatch(sent) else uuid7().hex
-        self._facts: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
+        self._facts: dict[str, Any] = {"method": scope.get("method", "WEBSOCKET"), "path": scope["path"]}
         self._status = 0
         self._send = send
         self._scope = scope
@@ -91,10 +94,13 @@ class _Exchange:
         response = answers.unexpected(error, self._id)
         if self._status == 0:
             await response(self._scope, receive, self._dressed)
+        elif self._scope["type"] == "websocket":
+            with suppress(Exception):  # it may be closed
+                await self._send({"type": "websocket.close", "code": UNEXPECTED})
 
     async def _dressed(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
+        if message["type"] in _STARTS:
+            self._status = message.get("status", 101)
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self._id
             for name, value in _HEADERS.items():

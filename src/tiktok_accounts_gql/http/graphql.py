@@ -2,22 +2,20 @@
 
 from dataclasses import dataclass
 
-from graphql import OperationType
+from graphql import ExecutionResult, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tiktok_accounts_gql.db.models import AuditActor
 from tiktok_accounts_gql.errors import BadUserInput, RequestError
-from tiktok_accounts_gql.execution.engine import Engine
-from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.execution.engine import Engine, Prepared
+from tiktok_accounts_gql.http import answers, multipart
 from tiktok_accounts_gql.http.authentication import Authenticator
 from tiktok_accounts_gql.http.edge import annotate, request_id
 from tiktok_accounts_gql.http.graphiql.page import Explorer
-from tiktok_accounts_gql.http.media_types import JSON, negotiate, wants_page
-from tiktok_accounts_gql.http.requests import read_request
-from tiktok_accounts_gql.resolvers.context import Context
-from tiktok_accounts_gql.resolvers.loaders import Loaders
-from tiktok_accounts_gql.services.bundle import Services
+from tiktok_accounts_gql.http.live import Caller, subscribe
+from tiktok_accounts_gql.http.media_types import JSON, negotiate, wants_page, wants_parts
+from tiktok_accounts_gql.http.requests import GraphQLRequest, read_request
 from tiktok_accounts_gql.services.viewer import Viewer
 
 METHODS = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]  # all of them are answered, in JSON
@@ -46,25 +44,37 @@ class GraphQLEndpoint:
             return answers.refusal(error, request_id(request), media_type=media_type or JSON, headers=headers)
 
     async def _answer(self, request: Request, media_type: str | None) -> Response:
-        viewer = await self._viewer(request)
-        if media_type is None:
+        caller = await self._identify(request)
+        if media_type is None and not wants_parts(request.headers.get("accept")):
             return _not_acceptable(request)
         asked = await read_request(request)
         prepared = self.engine.prepare(asked.query, asked.operation_name)
         annotate(request, operation=prepared.name)
         if asked.method == "GET" and prepared.kind not in (None, OperationType.QUERY):
             return _method_not_allowed(request, "By GET only queries can be asked.", allow={"Allow": "POST"})
-        services: Services = request.state.services
-        context = Context(viewer=viewer, services=services, loaders=Loaders(viewer, services))
-        result = await self.engine.execute(prepared, asked.variables, context)
-        return answers.answer(result, request_id(request), media_type)
+        if prepared.kind is OperationType.SUBSCRIPTION:
+            return await self._subscribe(request, prepared, asked, caller)
+        if media_type is None:
+            return _not_acceptable(request)
+        result = await self.engine.execute(prepared, asked.variables, caller.new_context())
+        return answers.answer(result, caller.request_id, media_type)
 
-    async def _viewer(self, request: Request) -> Viewer:
+    async def _subscribe(self, request: Request, prepared: Prepared, asked: GraphQLRequest, caller: Caller) -> Response:
+        if not wants_parts(request.headers.get("accept")):
+            return _not_acceptable(request, "Subscriptions are answered as multipart/mixed;subscriptionSpec=1.0.")
+        payloads = await subscribe(self.engine, prepared, asked, caller)
+        if isinstance(payloads, ExecutionResult):
+            return answers.answer(payloads, caller.request_id, JSON)
+        return multipart.respond(payloads, caller, request.state.stopping)
+
+    async def _identify(self, request: Request) -> Caller:
         authenticator: Authenticator = request.state.authenticator
-        viewer_id = await authenticator.authenticate(request.headers.get("authorization"))
-        annotate(request, viewer=viewer_id)
+        identity = await authenticator.identify(request.headers.get("authorization"))
+        annotate(request, viewer=identity.viewer_id)
         address = request.client.host if request.client else None
-        return Viewer(id=viewer_id, actor=AuditActor.USER, request_id=request_id(request), ip_address=address)
+        own = request_id(request)
+        viewer = Viewer(id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address)
+        return Caller(viewer=viewer, expires_at=identity.expires_at, request_id=own, services=request.state.services)
 
 
 def _method_not_allowed(request: Request, message: str, *, allow: dict[str, str] = ALLOW) -> Response:
@@ -73,8 +83,9 @@ def _method_not_allowed(request: Request, message: str, *, allow: dict[str, str]
     return response
 
 
-def _not_acceptable(request: Request) -> Response:
-    message = "Answers are application/graphql-response+json or application/json."
+def _not_acceptable(
+    request: Request, message: str = "Answers are application/graphql-response+json or application/json."
+) -> Response:
     response = answers.refusal(BadUserInput(message), request_id(request))
     response.status_code = 406
     return response

@@ -5,6 +5,7 @@ import mimeparse
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 HTML = "text/html"
+PARTS = "multipart/mixed"
 
 
 def negotiate(accept: str | None) -> str | None:
@@ -15,6 +16,19 @@ def negotiate(accept: str | None) -> str | None:
 def wants_page(accept: str | None) -> bool:
     """Whether somebody with a browser asks, rather than a client."""
     return accept is not None and _best([HTML, GRAPHQL, JSON], accept) == HTML
+
+
+def wants_parts(accept: str | None) -> bool:
+    """Whether a subscription may be answered in parts, as Apollo's clients ask for it."""
+    for one in (accept or "").split(","):
+        try:
+            kind, subtype, parameters = mimeparse.parse_mime_type(one.strip())
+        except mimeparse.MimeTypeParseException:
+            continue
+        named = {name.lower(): value.strip('"') for name, value in parameters.items()}
+        if f"{kind}/{subtype}" == PARTS and named.get("subscriptionspec") == "1.0":
+            return True
+    return False
 
 
 def _best(offers: list[str], accept: str | None) -> str | None:

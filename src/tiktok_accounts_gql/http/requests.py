@@ -23,6 +23,10 @@ class BodyTooLarge(LimitExceeded):
     """The request's body is larger than 64 KiB."""
 
 
+class ForeignOrigin(Forbidden):
+    """Pages of this origin may not connect here."""
+
+
 class UnsupportedMediaType(BadUserInput):
     """POST a JSON object in UTF-8, with the content type application/json."""
 
@@ -41,9 +45,9 @@ async def read_request(request: Request) -> GraphQLRequest:
     """Raises BadUserInput, UnsupportedMediaType, Forbidden, BodyTooLarge."""
     if request.method == "GET":
         _refuse_cross_site(request)
-        return _from(_query_parameters(request), "GET")
+        return request_of(_query_parameters(request), "GET")
     _refuse_other_types(request)
-    return _from(_json(await read_body(request)), "POST")
+    return request_of(_json(await read_body(request)), "POST")
 
 
 def _refuse_cross_site(request: Request) -> None:
@@ -98,7 +102,8 @@ def _json(raw: bytes) -> Any:
         raise BadUserInput(f"This is not JSON: {error.msg}.") from None
 
 
-def _from(parameters: Any, method: str) -> GraphQLRequest:
+def request_of(parameters: Any, method: str) -> GraphQLRequest:
+    """Raises BadUserInput."""
     if not isinstance(parameters, dict):
         raise BadUserInput("The body is one JSON object; batches are not supported.")
     _typed(parameters, "extensions", dict)

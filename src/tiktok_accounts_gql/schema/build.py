@@ -16,13 +16,15 @@ from tiktok_accounts_gql.schema.mutation import Mutation
 from tiktok_accounts_gql.schema.nodes import Viewer
 from tiktok_accounts_gql.schema.query import Query
 from tiktok_accounts_gql.schema.scalars import scalars
+from tiktok_accounts_gql.schema.subscription import Subscription
 
 
 def create_schema() -> GraphQLSchema:
     """For graphql-core, with Strawberry's resolvers in it."""
     config = StrawberryConfig(scalar_map=scalars())
     types = [TikTokAccount, AuditEvent, SyncJob, SyncResult, Viewer]
-    schema = strawberry.Schema(query=Query, mutation=Mutation, types=types, config=config)._schema  # noqa: SLF001 - Strawberry has no public name for it
+    whole = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, types=types, config=config)
+    schema = whole._schema  # noqa: SLF001 - Strawberry has no public name for it
     for inputs in _inputs(schema):
         _drop_null_defaults(inputs)
     return schema

@@ -9,7 +9,9 @@ from tiktok_accounts_gql.db import accounts, avatars, token_pairs
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField, AccountsSummary
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, OwedRevocation
+from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
@@ -48,6 +50,7 @@ class AccountService:
         *,
         db: Database,
         audit: AuditService,
+        notifications: Notifications,
         pager: Pager,
         idempotency: IdempotencyService,
         revocations: RevocationService,
@@ -55,6 +58,7 @@ class AccountService:
     ) -> None:
         self._db = db
         self._audit = audit
+        self._notifications = notifications
         self._pager = pager
         self._idempotency = idempotency
         self._revocations = revocations
@@ -121,4 +125,6 @@ class AccountService:
         await accounts.change(session, viewer.id, account_id, **gone)
         await token_pairs.erase(session, viewer.id, account_id)
         await avatars.erase(session, viewer.id, account_id)
+        event = AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
+        await self._notifications.publish(session, viewer.id, event)
         return owed

@@ -10,6 +10,7 @@ from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
+from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -27,6 +28,7 @@ class Services:
     history: HistoryService
     jobs: JobService
     job_lists: JobListService
+    live: LiveService
     removals: RemovalService
     syncing: SyncService
     webhooks: WebhookService

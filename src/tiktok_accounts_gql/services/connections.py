@@ -13,6 +13,7 @@ from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
 from tiktok_accounts_gql.db.accounts import Taken
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor
+from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
     AuthorizationCodeInvalid,
     ConnectedElsewhere,
@@ -20,6 +21,7 @@ from tiktok_accounts_gql.errors import (
     ScopeMissing,
     WrongTikTokAccount,
 )
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
@@ -75,6 +77,7 @@ class ConnectionService:
         reader: AccountReader,
         tokens: TokenService,
         audit: AuditService,
+        notifications: Notifications,
         avatars: AvatarService,
         scopes: Collection[str],
         clock: Clock,
@@ -85,6 +88,7 @@ class ConnectionService:
         self._reader = reader
         self._tokens = tokens
         self._audit = audit
+        self._notifications = notifications
         self._avatars = avatars
         self._scopes = frozenset(scopes)
         self._clock = clock
@@ -165,6 +169,7 @@ class ConnectionService:
             await self._tokens.store(session, current, grant)
             lifetimes = self._tokens.lifetimes(grant)
             await accounts.change(session, account.viewer_id, account.id, **lifetimes)
+            await self._publish(session, account, ChangeKind.UPDATED)
             await self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
 
     async def _read(self, viewer: Viewer, grant: TokenGrant) -> _Reading:
@@ -186,6 +191,7 @@ class ConnectionService:
         grant = reading.grant
         async with self._db.transaction() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
+            was_listed = earlier is not None and earlier.disconnected_at is None
             values = self._columns(reading, earlier)
             if earlier is None:
                 account = await accounts.add(session, viewer.id, open_id=grant.open_id, **values)
@@ -197,10 +203,15 @@ class ConnectionService:
             if reading.user is not None:
                 await snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])
             await self._record(session, viewer, account, reconnected=earlier is not None)
+            await self._publish(session, account, ChangeKind.UPDATED if was_listed else ChangeKind.CONNECTED)
             if consent.attempt_id is not None:
                 outcome = {"connected_account_id": account.id, "reconnected": earlier is not None}
                 await connection_attempts.end(session, viewer.id, consent.attempt_id, **outcome)
         return Connected(account=account, reconnected=earlier is not None)
+
+    async def _publish(self, session: Session, account: Account, kind: ChangeKind) -> None:
+        event = AccountChanged(account_id=account.id, kind=kind)
+        await self._notifications.publish(session, account.viewer_id, event)
 
     def _columns(self, reading: _Reading, earlier: Account | None) -> dict[str, Any]:
         now = self._clock()

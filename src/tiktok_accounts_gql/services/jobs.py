@@ -22,6 +22,7 @@ from tiktok_accounts_gql.db import accounts, sync_jobs
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor, JobState, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
     InvalidInput,
     JobFinished,
@@ -32,6 +33,7 @@ from tiktok_accounts_gql.errors import (
     UserErrorCode,
     UserMistake,
 )
+from tiktok_accounts_gql.events import JobChanged
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
@@ -79,10 +81,12 @@ class JobService:
         queue: JobQueue,
         syncing: SyncService,
         audit: AuditService,
+        notifications: Notifications,
         idempotency: IdempotencyService,
         clock: Clock,
     ) -> None:
         self._db = db
+        self._notifications = notifications
         self._queue = queue
         self._syncing = syncing
         self._audit = audit
@@ -113,6 +117,7 @@ class JobService:
             canceled = await sync_jobs.cancel_waiting(session, viewer.id, job_id, now)
             counts = {"state": JobState.CANCELING, "canceled_count": job.canceled_count + canceled}
             job = await sync_jobs.change(session, viewer.id, job_id, **counts)
+            await self._publish(session, job)
             await self._record(session, viewer, AuditAction.SYNC_JOB_CANCELED, job)
             return JobAnswer(job=await self._finished_if_done(session, viewer, job))
 
@@ -144,7 +149,10 @@ class JobService:
             job = await sync_jobs.get(session, viewer.id, job_id)
         if job.started_at is None:
             async with self._db.transaction() as session:
-                await sync_jobs.mark_started(session, viewer.id, job_id, self._clock())
+                started = await sync_jobs.mark_started(session, viewer.id, job_id, self._clock())
+                job = await sync_jobs.get(session, viewer.id, job_id)
+                if started:
+                    await self._publish(session, job)
         return job
 
     async def _attempt(self, viewer: Viewer, job: SyncJob, result: SyncResult) -> None:
@@ -229,6 +237,7 @@ class JobService:
         job = await sync_jobs.get(session, viewer.id, result.job_id, lock=True)
         column = f"{outcome.value.lower()}_count"
         job = await sync_jobs.change(session, viewer.id, job.id, **{column: getattr(job, column) + 1})
+        await self._publish(session, job)
         await self._finished_if_done(session, viewer, job)
 
     async def _finished_if_done(self, session: Session, viewer: Viewer, job: SyncJob) -> SyncJob:
@@ -256,6 +265,9 @@ class JobService:
             return await self._finished_if_done(session, viewer, job)
         await self._queue.enqueue_fan_out(session, viewer.id, job_id)
         return job
+
+    async def _publish(self, session: Session, job: SyncJob) -> None:
+        await self._notifications.publish(session, job.viewer_id, JobChanged(job_id=job.id))
 
     async def _record(self, session: Session, viewer: Viewer, action: AuditAction, job: SyncJob) -> None:
         counts = {"total": job.total_count, "succeeded": job.succeeded_count, "failed": job.failed_count}

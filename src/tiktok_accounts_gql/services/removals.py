@@ -6,7 +6,9 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor
+from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import NotFound
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.health import AFTER, Outcome
@@ -30,9 +32,10 @@ SENTENCES = {
 class RemovalService:
     """Does here what TikTok has done already."""
 
-    def __init__(self, *, db: Database, audit: AuditService, clock: Clock) -> None:
+    def __init__(self, *, db: Database, audit: AuditService, notifications: Notifications, clock: Clock) -> None:
         self._db = db
         self._audit = audit
+        self._notifications = notifications
         self._clock = clock
 
     async def remove(self, open_id: str, reason: int, occurred_at: datetime) -> None:
@@ -64,6 +67,8 @@ class RemovalService:
             }
             await accounts.change(session, account.viewer_id, account.id, updated_at=now, **changes)
             await token_pairs.erase(session, account.viewer_id, account.id)
+            event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
+            await self._notifications.publish(session, account.viewer_id, event)
             details = [Detail(name="reason", value=says)]
             action = AuditAction.AUTHORIZATION_REMOVED
             await self._audit.record(session, tiktok, action, account_id=account.id, details=details)

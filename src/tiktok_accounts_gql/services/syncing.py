@@ -11,6 +11,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, snapshots, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, HealthReason
+from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     ReauthorizationRequired,
@@ -20,6 +21,7 @@ from tiktok_accounts_gql.errors import (
     TikTokUnavailable,
     UserMistake,
 )
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
@@ -73,6 +75,7 @@ class SyncService:
         reader: AccountReader,
         tokens: TokenService,
         audit: AuditService,
+        notifications: Notifications,
         avatars: AvatarService,
         scopes: Collection[str],
         clock: Clock,
@@ -83,6 +86,7 @@ class SyncService:
         self._reader = reader
         self._tokens = tokens
         self._audit = audit
+        self._notifications = notifications
         self._avatars = avatars
         self._scopes = frozenset(scopes)
         self._clock = clock
@@ -209,6 +213,7 @@ class SyncService:
             await self._audit.record(
                 session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details
             )
+            await self._publish(session, account)
             synced = Synced(account=account, synced_at=now)
             await self._end(session, reading, synced)
         return synced
@@ -229,6 +234,8 @@ class SyncService:
             if current.connected_at != before.connected_at:
                 values = {}  # the failure is of an earlier connection
             failed = await accounts.change(session, viewer.id, before.id, **values) if values else current
+            if values:
+                await self._publish(session, failed)
             reason = Detail(name="reason", value=error.code)
             await self._audit.record(
                 session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=failed.id, details=[reason, *details]
@@ -236,6 +243,10 @@ class SyncService:
             synced = Synced(account=failed, error=error)
             await self._end(session, reading, synced)
         return synced
+
+    async def _publish(self, session: Session, account: Account) -> None:
+        event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
+        await self._notifications.publish(session, account.viewer_id, event)
 
     async def _give_up(self, reading: "_Reading") -> None:
         """Nothing was tried."""

@@ -25,7 +25,9 @@ from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import accounts, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor, HealthReason, TokenPair
+from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.health import Outcome
@@ -65,6 +67,7 @@ class TokenService:
         tiktok: TikTokClient,
         sealer: Sealer,
         audit: AuditService,
+        notifications: Notifications,
         clock: Clock,
         lease: timedelta,
     ) -> None:
@@ -73,6 +76,7 @@ class TokenService:
         self._tiktok = tiktok
         self._sealer = sealer
         self._audit = audit
+        self._notifications = notifications
         self._clock = clock
         self._lease = lease
         self._refreshes: SingleFlight[str] = SingleFlight()
@@ -183,8 +187,10 @@ class TokenService:
             async with self._db.transaction() as session:
                 account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
                 if kept := await self._rotate(session, viewer, pair, grant):
-                    changes = {**self.lifetimes(grant), **self._revived(account)}
-                    await accounts.change(session, viewer.id, account.id, **changes)
+                    revived = self._revived(account)
+                    await accounts.change(session, viewer.id, account.id, **self.lifetimes(grant), **revived)
+                    if revived:
+                        await self._publish(session, account)
                     await self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
         return grant.access_token if kept else await self._superseded(viewer, pair, grant)
 
@@ -247,6 +253,7 @@ class TokenService:
             if outcome.expired:
                 changes = health.happened(account, Outcome.TOKEN_EXPIRED, now, counted=False)
                 await accounts.change(session, viewer.id, account.id, updated_at=now, **changes)
+                await self._publish(session, account)
             await token_pairs.release(
                 session,
                 viewer.id,
@@ -256,6 +263,10 @@ class TokenService:
             )
             action = AuditAction.TOKEN_REFRESH_FAILED
             await self._audit.record(session, viewer, action, account_id=account.id, details=details)
+
+    async def _publish(self, session: Session, account: Account) -> None:
+        event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
+        await self._notifications.publish(session, account.viewer_id, event)
 
     async def _stored(self, viewer: Viewer, account_id: UUID) -> TokenPair:
         async with self._db.read() as session:

@@ -1,0 +1,67 @@
+"""Subscriptions, whichever way they are asked for: what is checked before, and what goes back."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from graphql import ExecutionResult
+
+from tiktok_accounts_gql.execution.engine import Engine, Prepared
+from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.requests import GraphQLRequest
+from tiktok_accounts_gql.resolvers.context import Context
+from tiktok_accounts_gql.resolvers.loaders import Loaders
+from tiktok_accounts_gql.services.bundle import Services
+from tiktok_accounts_gql.services.viewer import Viewer
+
+Payload = dict[str, Any]
+Results = AsyncGenerator[ExecutionResult]
+
+EXPIRED = "The bearer token has expired."
+STOPPING = "The server is about to stop. Connect again."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, and for how long."""
+
+    viewer: Viewer
+    expires_at: datetime
+    request_id: str
+    services: Services
+
+    def new_context(self) -> Context:
+        return Context(viewer=self.viewer, services=self.services, loaders=Loaders(self.viewer, self.services))
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, (self.expires_at - datetime.now(UTC)).total_seconds())
+
+
+async def subscribe(
+    engine: Engine, prepared: Prepared, asked: GraphQLRequest, caller: Caller
+) -> ExecutionResult | AsyncGenerator[Payload]:
+    """Payloads, one for each event; or the result that refuses the subscription."""
+    results = await engine.subscribe(prepared, asked.variables, caller.new_context)
+    return results if isinstance(results, ExecutionResult) else _payloads(results, caller.request_id)
+
+
+async def _payloads(results: Results, request_id: str) -> AsyncGenerator[Payload]:
+    async with aclosing(results):
+        try:
+            async for result in results:
+                yield answers.payload(result, request_id)
+        except Exception as error:  # noqa: BLE001 - the last place where it can become an answer
+            yield answers.broken_off(error, request_id)
+
+
+async def happens(event: asyncio.Event, task: "asyncio.Task[Any]", *, within: float) -> None:
+    """Returns when one of the two is done, or the time is over. Neither ends by it."""
+    happening = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((happening, task), timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        happening.cancel()

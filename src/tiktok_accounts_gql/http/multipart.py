@@ -1,0 +1,71 @@
+"""Subscriptions over HTTP, in parts, as Apollo's clients take them (multipart subscriptions, `subscriptionSpec=1.0`).
+
+The delimiter that ends a part is sent with it: a client knows then that the part is whole. What ends a subscription from
+outside is an error beside the payload, so that a client tells it from a stream that came to its end.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from starlette.responses import StreamingResponse
+
+from tiktok_accounts_gql.errors import RequestError, ServiceUnavailable, Unauthenticated
+from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Caller, Payload, happens
+from tiktok_accounts_gql.http.media_types import PARTS
+
+CONTENT_TYPE = f'{PARTS};boundary="graphql";subscriptionSpec="1.0"'
+HEADERS = {"X-Accel-Buffering": "no"}  # nginx would wait for more
+HEARTBEAT_SECONDS = 5.0
+HEARTBEAT: dict[str, Any] = {}
+DELIMITER = b"--graphql"
+
+
+def respond(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> StreamingResponse:
+    """`stopping`: set when the server has to end what goes on."""
+    return StreamingResponse(_body(payloads, caller, stopping), media_type=CONTENT_TYPE, headers=HEADERS)
+
+
+async def _body(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    yield DELIMITER
+    async with aclosing(payloads), aclosing(_parts(payloads, caller, stopping)) as parts:
+        async for part in parts:
+            yield b"\r\nContent-Type: application/json\r\n\r\n" + orjson.dumps(part) + b"\r\n" + DELIMITER
+    yield b"--\r\n"
+
+
+async def _parts(
+    payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event
+) -> AsyncGenerator[dict[str, Any]]:
+    coming = asyncio.create_task(_next(payloads))
+    try:
+        while True:
+            await happens(stopping, coming, within=min(HEARTBEAT_SECONDS, caller.seconds_left))
+            if not caller.seconds_left:
+                yield _ended(Unauthenticated(EXPIRED), caller)
+                return
+            if stopping.is_set():
+                yield _ended(ServiceUnavailable(STOPPING), caller)
+                return
+            if not coming.done():
+                yield HEARTBEAT
+                continue
+            payload = coming.result()
+            if payload is None:
+                return
+            yield {"payload": payload}
+            coming = asyncio.create_task(_next(payloads))
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _next(payloads: AsyncGenerator[Payload]) -> Payload | None:
+    return await anext(payloads, None)
+
+
+def _ended(error: RequestError, caller: Caller) -> dict[str, Any]:
+    return {"payload": None, "errors": [answers.said(error, caller.request_id)]}

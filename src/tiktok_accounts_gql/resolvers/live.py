@@ -1,0 +1,25 @@
+"""What can be watched."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+import strawberry
+
+from tiktok_accounts_gql.db.models import SyncJob
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.resolvers.context import Info
+from tiktok_accounts_gql.services.live import AccountChange
+
+
+async def sync_job_updated(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
+) -> AsyncGenerator[SyncJob]:
+    return await info.context.services.live.watch_job(info.context.viewer, ids.job_key(id) or ids.NOBODYS)
+
+
+async def account_changed(info: Info) -> AsyncGenerator[AccountChange]:
+    return info.context.services.live.watch_accounts(info.context.viewer)
+
+
+def change_account_id(root: strawberry.Parent[AccountChange]) -> strawberry.ID:
+    return strawberry.ID(ids.encode(ids.Kind.ACCOUNT, root.account_id))

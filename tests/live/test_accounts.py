@@ -1,0 +1,126 @@
+"""Subscription.accountChanged"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from tests.connecting.flows import connect, consented
+from tests.live.acting import SYNC, WATCH_ACCOUNTS, disconnect, global_id, start_job, sync
+from tests.support.server import Api
+from tests.support.sockets import Socket, connected
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
+
+SETTLED = 0.3  # a subscription is not acknowledged: so long it takes at most
+
+
+@asynccontextmanager
+async def watching(api: Api) -> AsyncGenerator[Socket]:
+    async with connected(api) as socket:
+        await socket.subscribe(WATCH_ACCOUNTS)
+        await asyncio.sleep(SETTLED)
+        yield socket
+
+
+async def change(socket: Socket) -> dict[str, Any]:
+    found: dict[str, Any] = (await socket.next())["accountChanged"]
+    return found
+
+
+async def test_connecting_syncing_and_disconnecting_are_told(api: Api) -> None:
+    user = f"user-{uuid4().hex}"
+    async with watching(api) as socket:
+        payload = await connect(api, await consented(api, user))
+        account_id = payload["account"]["id"]
+        told = await change(socket)
+        assert (told["kind"], told["accountId"], told["account"]["id"]) == ("CONNECTED", account_id, account_id)
+        await sync(api, account_id)
+        assert (await change(socket))["kind"] == "UPDATED"
+        assert (await connect(api, await consented(api, user)))["reconnected"]
+        assert (await change(socket))["kind"] == "UPDATED"
+        await disconnect(api, account_id)
+        assert await change(socket) == {"kind": "DISCONNECTED", "accountId": account_id, "account": None}
+        assert (await connect(api, await consented(api, user)))["account"]["id"] == account_id
+        assert (await change(socket))["kind"] == "CONNECTED"
+
+
+async def test_changes_within_a_second_come_as_one(api: Api, tiktok: TikTok) -> None:
+    one, two = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(2)]
+    async with watching(api) as socket:
+        for account_id in (one, two, one, one):
+            await sync(api, account_id)
+        assert [(await change(socket))["accountId"] for _ in range(2)] == [one, two]
+        assert await socket.silent(1.5)
+
+
+async def test_each_change_shows_the_account_as_it_is_then(api: Api, tiktok: TikTok) -> None:
+    """What one event has loaded is not what the next one shows."""
+    account = await tiktok.connect(api.viewer)
+    query = "subscription { accountChanged { account { followerCount statsHistory { followerCount } } } }"
+    counts = []
+    async with connected(api) as socket:
+        await socket.subscribe(query)
+        await asyncio.sleep(SETTLED)
+        for followers in (1001, 1002):
+            user = {"open_id": account.open_id, "display_name": "A", "follower_count": followers}
+            body = json.dumps({"data": {"user": user}, "error": {"code": "ok"}}).encode()
+            tiktok.fail(USER_INFO_PATH, account, status=200, body=body)
+            await sync(api, global_id(account.id))
+            shown = (await change(socket))["account"]
+            counts.append((shown["followerCount"], shown["statsHistory"][-1]["followerCount"]))
+    assert counts == [(1001, 1001), (1002, 1002)]
+
+
+async def test_failures_and_their_end_are_told(api: Api, tiktok: TikTok) -> None:
+    account = await tiktok.connect(api.viewer)
+    tiktok.fail(USER_INFO_PATH, account, status=503)
+    query = "subscription { accountChanged { kind account { health { state reason } } } }"
+    async with connected(api) as socket:
+        await socket.subscribe(query)
+        await asyncio.sleep(SETTLED)
+        for expected in ("DEGRADED", "HEALTHY"):
+            await api.data(SYNC, id=global_id(account.id))
+            told = await change(socket)
+            assert (told["kind"], told["account"]["health"]["state"]) == ("UPDATED", expected)
+
+
+async def test_a_jobs_accounts_are_told_too(api: Api, tiktok: TikTok) -> None:
+    asked = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(5)]
+    async with watching(api) as socket:
+        await start_job(api, ids=asked)
+        told = [(await change(socket)) for _ in asked]
+    assert {one["accountId"] for one in told} == set(asked)
+    assert {one["kind"] for one in told} == {"UPDATED"}
+
+
+async def test_a_strangers_accounts_are_never_told(api: Api, stranger: Api, tiktok: TikTok) -> None:
+    mine, theirs = [global_id((await tiktok.connect(one.viewer)).id) for one in (api, stranger)]
+    async with watching(api) as socket, watching(stranger) as other:
+        await asyncio.gather(sync(api, mine), sync(stranger, theirs))
+        assert (await change(socket))["accountId"] == mine
+        assert (await change(other))["accountId"] == theirs
+        assert await socket.silent(1.2)
+
+
+async def test_what_is_told_is_audited_as_read(api: Api, tiktok: TikTok) -> None:
+    account_id = global_id((await tiktok.connect(api.viewer)).id)
+    async with watching(api) as socket:
+        await sync(api, account_id)
+        await change(socket)
+        query = "{ auditEvents(filter: {action: [ACCOUNT_READ]}) { edges { node { accountId } } } }"
+        assert (await api.data(query))["auditEvents"]["edges"] == [{"node": {"accountId": account_id}}]
+
+
+async def test_what_is_completed_says_no_more(api: Api, tiktok: TikTok) -> None:
+    account_id = global_id((await tiktok.connect(api.viewer)).id)
+    async with watching(api) as socket:
+        await socket.send(id="1", type="complete")
+        await sync(api, account_id)
+        assert await socket.silent(1.5)
+        await socket.subscribe(WATCH_ACCOUNTS)  # the id is free again
+        await asyncio.sleep(SETTLED)
+        await sync(api, account_id)
+        assert (await change(socket))["accountId"] == account_id

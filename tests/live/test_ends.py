@@ -1,0 +1,178 @@
+"""Clients that do not read, and a server that stops."""
+
+import asyncio
+import signal
+import socket as sockets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import uvicorn
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from tests.cli.serving import requests_in
+from tests.cli.serving import served as served_by_a_process
+from tests.live.acting import WATCH_ACCOUNTS
+from tests.support.server import Api, started
+from tests.support.sockets import PROTOCOL, Socket, address, connected, parts, streamed, token
+from tiktok_accounts_gql.events import MOST_HELD, AccountChanged, ChangeKind, Hub, address_of
+from tiktok_accounts_gql.server import SocketProtocol
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.wiring import migrate_everything
+
+HIGH_WATER = 64 * 1024
+OPERATIONS = 10
+WIDE = "subscription { accountChanged { " + " ".join(f"a{n}: accountId" for n in range(30)) + " } }"
+
+
+class Impatient(SocketProtocol):
+    patience = 2
+
+
+@asynccontextmanager
+async def served(settings: Settings, viewer: str, **options: Any) -> AsyncGenerator[tuple[uvicorn.Server, Api]]:
+    """A server of the test's own, without a worker."""
+    async with (
+        started(settings, worker=False, **options) as (server, url),
+        httpx.AsyncClient(base_url=url, timeout=30) as client,
+    ):
+        yield server, Api(http=client, settings=settings, viewer=viewer)
+
+
+@asynccontextmanager
+async def narrow(api: Api) -> AsyncGenerator[Socket]:
+    """A client with small buffers, so that one that does not read is soon noticed."""
+    raw = sockets.socket(sockets.AF_INET)
+    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    raw.setblocking(False)
+    url = api.http.base_url
+    await asyncio.get_running_loop().sock_connect(raw, (url.host, url.port))
+    spoken = [Subprotocol(PROTOCOL)]
+    async with connect(address(api), subprotocols=spoken, sock=raw, max_queue=1, proxy=None) as connection:
+        yield Socket(connection=connection)
+
+
+def hub_of(server: uvicorn.Server) -> Hub:
+    hub: Hub = server.lifespan.state["services"].live._hub
+    return hub
+
+
+def buffered(server: uvicorn.Server) -> int:
+    return max(one.transport.get_write_buffer_size() for one in server.server_state.connections)
+
+
+async def comes_true(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError
+
+
+async def flood(server: uvicorn.Server, viewer: str, count: int) -> tuple[int, int]:
+    """Tells of many accounts; returns the most that was held, as events and as bytes."""
+    hub, held, size = hub_of(server), 0, 0
+    for number in range(count):
+        hub.deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.DISCONNECTED))
+        if number % 50 == 0:
+            await asyncio.sleep(0.005)
+            held, size = max(held, hub.held()), max(size, buffered(server))
+    return held, size
+
+
+async def test_a_client_that_does_not_read_costs_no_memory_and_is_let_go_of(
+    own_settings: Settings, viewer: str
+) -> None:
+    async with served(own_settings, viewer, ws=Impatient) as (server, api), narrow(api) as client:
+        await client.init(token(api))
+        for number in range(OPERATIONS):
+            await client.subscribe(WIDE, str(number))
+        await asyncio.sleep(0.3)
+        hub = hub_of(server)
+        assert hub.watching() == OPERATIONS
+        held, size = await flood(server, viewer, 10_000)
+        assert 0 < held <= OPERATIONS * (MOST_HELD + 1)
+        assert size < HIGH_WATER + OPERATIONS * 4096
+        await comes_true(lambda: hub.watching() == 0)
+        assert (await client.closed())[0] in (None, 1006)  # what was sent before may still be read
+
+
+async def test_a_client_that_reads_slowly_gets_the_latest_of_each(own_settings: Settings, viewer: str) -> None:
+    account_id = uuid4()
+    async with served(own_settings, viewer) as (server, api), connected(api) as client:
+        await client.subscribe(WATCH_ACCOUNTS)
+        await asyncio.sleep(0.3)
+        for _ in range(5000):
+            hub_of(server).deliver(
+                address_of(viewer), AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
+            )
+        assert hub_of(server).held() == 1
+        await client.next()
+        assert await client.silent(1.2)
+
+
+async def test_sockets_and_streams_end_at_once_when_the_server_stops(own_settings: Settings, viewer: str) -> None:
+    async with served(own_settings, viewer) as (server, api), connected(api) as client:
+        await client.subscribe(WATCH_ACCOUNTS)
+        async with streamed(api, WATCH_ACCOUNTS, lifetime=timedelta(hours=1)) as response:
+            await asyncio.sleep(0.2)
+            began = asyncio.get_running_loop().time()
+            server.should_exit = True
+            [end] = [one async for one in parts(response)]
+            assert end["payload"] is None
+            assert end["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE"
+        assert (await client.closed())[0] == 1012
+        await comes_true(lambda: not server.server_state.connections and not server.server_state.tasks)
+        assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_a_process_that_is_told_to_stop_does_so_at_once(
+    own_settings: Settings, viewer: str, tmp_path: Path
+) -> None:
+    await migrate_everything(own_settings.database_url)
+    async with (
+        served_by_a_process(tmp_path, own_settings, viewer) as (process, api),
+        connected(api, query="?token=secret") as client,
+    ):
+        await client.subscribe(WATCH_ACCOUNTS)
+        async with streamed(api, WATCH_ACCOUNTS) as response:
+            await asyncio.sleep(0.3)
+            began = asyncio.get_running_loop().time()
+            process.process.send_signal(signal.SIGTERM)
+            [end] = [one async for one in parts(response)]
+            assert end["errors"][0]["extensions"]["code"] == "SERVICE_UNAVAILABLE"
+        assert (await client.closed())[0] == 1012
+        await comes_true(lambda: process.process.poll() is not None)
+        assert (process.process.returncode, asyncio.get_running_loop().time() - began < 8) == (0, True)
+        [line] = [one for one in requests_in(process.err) if one["method"] == "WEBSOCKET"]
+        assert (line["viewer"], line["status"]) == (viewer, 101)
+        assert "secret" not in process.err.read_text()
+
+
+async def test_who_goes_is_forgotten(own_settings: Settings, viewer: str) -> None:
+    async with served(own_settings, viewer) as (server, api):
+        async with connected(api) as client:
+            await client.subscribe(WATCH_ACCOUNTS)
+            async with streamed(api, WATCH_ACCOUNTS):
+                await asyncio.sleep(0.3)
+                assert hub_of(server).watching() == 2
+        await comes_true(lambda: hub_of(server).watching() == 0)
+
+
+async def test_what_breaks_in_between_ends_the_subscription_and_is_masked(own_settings: Settings, viewer: str) -> None:
+    async with served(own_settings, viewer) as (server, api), connected(api) as client:
+        await client.subscribe(WATCH_ACCOUNTS)
+        await asyncio.sleep(0.3)
+        server.lifespan.state["services"].live._db = None  # what nobody expects
+        hub_of(server).deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
+        message = await client.receive()
+        [error] = message["payload"]["errors"]
+        assert error["message"] == "Unexpected error."
+        assert error["extensions"].keys() == {"code", "errorId", "requestId"}
+        assert "NoneType" not in str(message)
+        assert await client.receive() == {"id": "1", "type": "complete"}
