@@ -137,6 +137,14 @@ async def test_mistakes_are_explained(api: Api, target: dict[str, Any], code: st
     assert (payload["job"], payload["userErrors"][0]["code"]) == (None, code)
 
 
+@pytest.mark.parametrize(
+    "target", [{}, {"filter": {}, "ids": ["x"]}, {"ids": None}, {"filter": {}, "failedInJob": "x"}]
+)
+async def test_a_target_is_exactly_one(api: Api, target: dict[str, Any]) -> None:
+    error = await api.error(START, input={"target": target})
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
 async def test_results_page_in_order_and_by_outcome(api: Api, tiktok: TikTok) -> None:
     accounts = await connect_many(tiktok, api.viewer, 5)
     tiktok.sandbox.state.revoke_grant(accounts[2].open_id)

@@ -8,6 +8,7 @@ from graphql.pyutils import Undefined
 from graphql.type import is_introspection_type, is_specified_scalar_type
 from graphql.utilities import print_type
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema_directives import OneOf
 
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.audit import AuditEvent
@@ -27,6 +28,11 @@ def create_schema() -> GraphQLSchema:
     schema = whole._schema  # noqa: SLF001 - Strawberry has no public name for it
     for inputs in _inputs(schema):
         _drop_null_defaults(inputs)
+    for type_ in schema.type_map.values():
+        if isinstance(type_, GraphQLInputObjectType):
+            type_.is_one_of = _is_one_of(
+                type_
+            )  # Strawberry checks it in an extension of its own, which does not run here
     return schema
 
 
@@ -43,6 +49,11 @@ def _inputs(schema: GraphQLSchema) -> Iterable[Mapping[str, GraphQLArgument | Gr
             yield type_.fields
         elif isinstance(type_, GraphQLObjectType):
             yield from (field.args for field in type_.fields.values())
+
+
+def _is_one_of(type_: GraphQLInputObjectType) -> bool:
+    definition = type_.extensions.get("strawberry-definition")
+    return any(isinstance(directive, OneOf) for directive in getattr(definition, "directives", None) or ())
 
 
 def _drop_null_defaults(inputs: Mapping[str, GraphQLArgument | GraphQLInputField]) -> None:
