@@ -16,6 +16,7 @@ from tiktok_accounts_gql.services.reading import pace_of
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
+from tiktok_accounts_gql.wiring import Running, open_services
 
 SECONDS = float(os.environ.get("TEST_QUOTA_SECONDS", "12"))
 PER_MINUTE = 540 if SECONDS > 60 else 120
@@ -32,10 +33,11 @@ async def test_no_window_of_time_sees_more_than_the_quota(
     fault = Fault(path=USER_INFO_PATH, times=None, share=0.2, status=429, error="rate_limit_exceeded")
     scene.sandbox.faults.add(fault)
     job = await scene.start(viewer)
-    with workers(1 if backend == "sqlite" else 2, tmp_path, settings):
-        began = time.time()
-        while time.time() - began < SECONDS:
-            await asyncio.gather(sync(scene, mine), asyncio.sleep(random.uniform(0.5, 2)))
+    async with open_services(settings) as users:
+        with workers(1 if backend == "sqlite" else 2, tmp_path, settings):
+            began = time.time()
+            while time.time() - began < SECONDS:
+                await asyncio.gather(sync(users, mine), asyncio.sleep(random.uniform(0.5, 2)))
         assert await scene.done(job) < len(accounts)
     times = [call.time for call in scene.calls()]
     pace = pace_of(PER_MINUTE, failures=5)
@@ -47,9 +49,9 @@ async def test_no_window_of_time_sees_more_than_the_quota(
     print(f"{len(times)} requests in {SECONDS:.0f} s, at most {most_within(times, MINUTE)} in a minute")  # noqa: T201
 
 
-async def sync(scene: Scene, account: Account) -> None:
+async def sync(users: Running, account: Account) -> None:
     """As a user does who waits for it; by services that share nothing but the database with the workers."""
-    await scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
+    await users.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 
 def most_within(times: list[float], window: float) -> int:

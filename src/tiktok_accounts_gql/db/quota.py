@@ -55,10 +55,11 @@ async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
     return Slot(granted=True, wait=max(at - now, timedelta(0)), failures=quota.failures)
 
 
-async def is_down(session: AsyncSession) -> bool:
-    """Whether nobody asks TikTok at this moment."""
-    closed = select(col(RequestQuota.name)).where(col(RequestQuota.closed_until) > FromNow())
-    return await session.scalar(closed) is not None
+async def closed_for(session: AsyncSession) -> timedelta:
+    """How long nobody asks TikTok from now on, for it is taken to be down."""
+    closed_until = await session.scalar(select(col(RequestQuota.closed_until)).where(col(RequestQuota.name) == NAME))
+    left = timedelta(0) if closed_until is None else closed_until - await _now(session)
+    return max(left, timedelta(0))
 
 
 async def report(session: AsyncSession, pace: Pace, *, answered: bool) -> bool:

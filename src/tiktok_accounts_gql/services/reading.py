@@ -49,8 +49,8 @@ class AccountReader:
         """In the background it waits for its turn as long as it takes."""
         slot = await self._slot(in_background=in_background)
         await asyncio.sleep(slot.wait.total_seconds())
-        if slot.wait > IN_BACKGROUND and await self._is_down():  # since the slot was taken
-            raise NotAsked(ambiguous=False, retry_after=self.pace.probe_every.total_seconds())
+        if slot.wait > IN_BACKGROUND:
+            await self.check()  # a good while since the slot was taken
         async with self.noting():
             try:
                 user = await self.tiktok.user_info(access_token, scopes=scopes)
@@ -61,6 +61,13 @@ class AccountReader:
                 raise
         await self._answered(slot)
         return user
+
+    async def check(self) -> None:
+        """Raises NotAsked while TikTok is taken to be down."""
+        async with self.db.read() as session:
+            closed = await quota.closed_for(session)
+        if closed:
+            raise NotAsked(ambiguous=False, retry_after=closed.total_seconds())
 
     @asynccontextmanager
     async def noting(self) -> AsyncGenerator[None]:
@@ -95,10 +102,6 @@ class AccountReader:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), time.total_seconds())
             raise NotAsked(ambiguous=False, retry_after=STOPPED_FOR)
-
-    async def _is_down(self) -> bool:
-        async with self.db.read() as session:
-            return await quota.is_down(session)
 
     async def _take(self, within: timedelta) -> Slot:
         async with self.db.transaction() as session:

@@ -188,6 +188,7 @@ class SyncService:
         """
         viewer, account = reading.viewer, reading.account
         in_background = reading.background is not None
+        await self._reader.check()
         async with self._reader.noting():
             token = await self._tokens.access_token(viewer, account.id)
         try:
