@@ -18,6 +18,8 @@ from tests.cli.serving import served
 from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
+from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
+from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import PULSE
 
 KILLS = int(os.environ.get("TEST_JOB_KILLS", "1"))
@@ -81,6 +83,8 @@ async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str,
     if backend == "sqlite":
         pytest.skip("one process")
     await scene.accounts(viewer, BATCH)
+    always_something_under_way = Fault(path=USER_INFO_PATH, times=None, delay_seconds=0.5, passthrough=True)
+    scene.sandbox.faults.add(always_something_under_way)
     with workers(2, tmp_path, scene.settings) as running:
         job = await scene.start(viewer)
         await scene.begun(job, BATCH // 10)
@@ -88,6 +92,7 @@ async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str,
         since = time.monotonic()
         ended = await scene.ended(job, within=WITHOUT_RESTART)
         print(f"taken over and ended after {time.monotonic() - since:.1f} s, dead after {PULSE.dead_after}")  # noqa: T201
+        assert "taken over" in running[0].log
         await check_round(scene, viewer, ended, 1, scene.since)
 
 

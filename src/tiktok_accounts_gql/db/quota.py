@@ -58,7 +58,7 @@ async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
 async def closed_for(session: AsyncSession) -> timedelta:
     """How long nobody asks TikTok from now on, for it is taken to be down."""
     closed_until = await session.scalar(select(col(RequestQuota.closed_until)).where(col(RequestQuota.name) == NAME))
-    left = timedelta(0) if closed_until is None else closed_until - await _now(session)
+    left = timedelta(0) if closed_until is None else closed_until - await now_of(session)
     return max(left, timedelta(0))
 
 
