@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check fix schema docs lock check-node check-browser clean
+.PHONY: help demo test test-proofs test-slow check fix schema docs lock check-node check-browser clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -15,10 +15,13 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 test: check ## Check the code and run all tests (ARGS="-k name …")
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
+test-proofs: .venv/installed-dev ## Kills, races, outages and the quota from outside, a small round each
+	$(BIN)/pytest -n 2 --dist loadfile -m proof $(ARGS)
+
 test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the quota (an hour and more; see docs/reliability.md)
-	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile --durations=5 \
+	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile -m proof --durations=5 \
 	  tests/connecting/test_renewal_races.py tests/connecting/test_crashes.py
-	$(SLOW_JOBS) $(BIN)/pytest -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
+	$(SLOW_JOBS) $(BIN)/pytest -m proof -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
 	  tests/jobs/test_quota.py tests/jobs/test_fairness.py tests/jobs/test_outages.py
 
 SLOW_JOBS := TEST_JOB_KILLS=50 TEST_JOB_BATCH=300 TEST_RESTARTS=10 TEST_QUOTA_SECONDS=180 TEST_FAIR_BATCH=5000 \

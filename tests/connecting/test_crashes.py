@@ -23,6 +23,8 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running
 
+pytestmark = pytest.mark.proof
+
 KILLS = int(os.environ.get("TEST_KILLS", "1"))
 
 

@@ -5,6 +5,7 @@ import os
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
@@ -16,6 +17,8 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
 from tiktok_accounts_gql.wiring import Running
+
+pytestmark = pytest.mark.proof
 
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "10"))
 MANY = 8

@@ -23,6 +23,8 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
+pytestmark = pytest.mark.proof
+
 RESTARTS = int(os.environ.get("TEST_RESTARTS", "1"))
 BATCH = int(os.environ.get("TEST_JOB_BATCH", "60"))
 Restart = Callable[[str], None]

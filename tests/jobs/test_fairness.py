@@ -5,10 +5,14 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.batches import Scene
 from tests.support.working import workers
 from tiktok_accounts_gql.db.models import JobState
 from tiktok_accounts_gql.services.viewer import Viewer
+
+pytestmark = pytest.mark.proof
 
 BATCH = int(os.environ.get("TEST_FAIR_BATCH", "300"))
 

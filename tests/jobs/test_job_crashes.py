@@ -22,6 +22,8 @@ from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import PULSE
 
+pytestmark = pytest.mark.proof
+
 KILLS = int(os.environ.get("TEST_JOB_KILLS", "1"))
 BATCH = int(os.environ.get("TEST_JOB_BATCH", "40"))
 LONGEST = 3 * BATCH / 300

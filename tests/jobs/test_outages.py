@@ -22,6 +22,8 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
+pytestmark = pytest.mark.proof
+
 DOWN_SECONDS = float(os.environ.get("TEST_DOWN_SECONDS", "6"))
 BATCH = int(os.environ.get("TEST_FAULT_BATCH", "30"))
 SLOW = DOWN_SECONDS > 60

@@ -9,6 +9,8 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.batches import Scene
 from tests.support.working import workers
 from tiktok_accounts_gql.db.models import Account
@@ -17,6 +19,8 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running, open_services
+
+pytestmark = pytest.mark.proof
 
 SECONDS = float(os.environ.get("TEST_QUOTA_SECONDS", "12"))
 PER_MINUTE = 540 if SECONDS > 60 else 120
