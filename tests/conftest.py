@@ -105,7 +105,7 @@ async def own_settings(
 
 @pytest_asyncio.fixture(scope="session")
 async def server_url(settings: Settings) -> AsyncGenerator[str]:
-    async with serving(settings, worker=True) as url:
+    async with serving(settings) as url:
         yield url
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tests.cli.serving import variables
 from tests.support.tiktok import TikTok
+from tests.support.worked import server_url
 from tiktok_accounts_gql.settings import Settings
+
+__all__ = ["server_url"]
 
 COMMAND = str(Path(sys.executable).parent / "tiktok-accounts")
 

@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest_asyncio
 
 from tests.support.batches import Scene
+from tests.support.worked import http, server_url
 from tiktok_accounts_gql.jobs.queue import migrate_engine
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import open_services
+
+__all__ = ["http", "own", "scene", "server_url"]
 
 UNLIMITED = {
     "tiktok_requests_per_minute": 60_000,

@@ -63,7 +63,7 @@ class Api:
 async def serving(settings: Settings, *, worker: bool = False) -> AsyncGenerator[str]:
     """The application behind uvicorn on a free port of this machine; yields its URL.
 
-    The job engine is global to a process: at most one server at a time works on jobs, that of the fixture `server_url`.
+    The job engine is global to a process: at most one server at a time works on jobs (`tests/support/worked.py`).
     """
     async with started(settings, worker=worker) as (_, url):
         yield url

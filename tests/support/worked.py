@@ -1,0 +1,24 @@
+"""Fixtures in place of those of the whole run: a server that works on jobs as well. Import them where jobs have to end.
+
+Per module: the job engine is global to a process, and its polling would slow every other test down.
+"""
+
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest_asyncio
+
+from tests.support.server import serving
+from tiktok_accounts_gql.settings import Settings
+
+
+@pytest_asyncio.fixture(scope="module")
+async def server_url(settings: Settings) -> AsyncGenerator[str]:
+    async with serving(settings, worker=True) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module")
+async def http(server_url: str) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server_url, timeout=30) as client:
+        yield client
