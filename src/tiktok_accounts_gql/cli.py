@@ -17,7 +17,7 @@ import uvicorn
 from rich.console import Console
 
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
-from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.demo.run import run_demo
 from tiktok_accounts_gql.doctor.run import run_doctor
@@ -176,6 +176,7 @@ def migrate_command() -> None:
 
 
 async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    check_folder(settings.database_url)
     db = Database.open(settings.database_url)
     try:
         return await work(db)

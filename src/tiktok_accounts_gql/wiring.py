@@ -10,7 +10,7 @@ from typing import Any
 
 from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
-from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import Hub
@@ -67,6 +67,7 @@ class Running:
 
 async def migrate_everything(url: str) -> None:
     """Brings our tables and the job engine's up to this version. Raises ServiceUnavailable."""
+    check_folder(url)
     db = Database.open(url)
     try:
         await migrate(db)

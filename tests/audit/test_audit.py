@@ -16,6 +16,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import AuditEvent
 from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running
 
 AUDIT = """
@@ -68,6 +69,11 @@ async def test_an_id_that_leads_nowhere_leaves_an_event_without_an_account(
     assert (event.action, event.account_id) == ("ACCOUNT_READ", None)
     assert event.details == [{"name": "notFound", "value": "1", "previousValue": None}]
     assert await stored(running, stranger.viewer) == []
+
+
+async def test_reading_nothing_leaves_nothing(running: Running, viewer: str) -> None:
+    assert await running.services.accounts.read(Viewer(id=viewer), []) == {}
+    assert await stored(running, viewer) == []
 
 
 async def test_reads_at_the_same_time_commit_in_groups(api: Api, running: Running) -> None:

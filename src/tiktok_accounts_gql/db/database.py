@@ -37,14 +37,8 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10, busy_timeout: float = _BUSY_TIMEOUT_SECONDS) -> Self:
-        """`url` as `Settings.database_url` has it. Connects when first used.
-
-        Raises ServiceUnavailable if the folder of an SQLite file is missing: its driver would leave a thread behind.
-        """
+        """`url` as `Settings.database_url` has it. Connects when first used."""
         if make_url(url).get_backend_name() == "sqlite":
-            folder = Path(make_url(url).database or "").parent
-            if not folder.is_dir():
-                raise ServiceUnavailable(f"The database does not answer. There is no folder {folder}.")
             readers, writers = (_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
             return cls(readers=readers, writers=writers)
         engine = create_async_engine(
@@ -103,6 +97,13 @@ def _is_away(error: BaseException | None) -> bool:
         return getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_POSTGRESQL_AWAY)
+
+
+def check_folder(url: str) -> None:
+    """For commands, which end at once: SQLite's driver would leave a thread behind. Raises ServiceUnavailable."""
+    file = make_url(url).database or ""
+    if make_url(url).get_backend_name() == "sqlite" and not file.startswith("file:") and not Path(file).parent.is_dir():
+        raise ServiceUnavailable(f"The database does not answer. There is no folder {Path(file).parent}.")
 
 
 def _sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:

@@ -23,6 +23,8 @@ class AuditWriter:
 
     async def write(self, events: list[AuditEvent]) -> None:
         """Returns once they are committed. Raises what the commit raised."""
+        if not events:
+            return  # an INSERT of no rows is one of an empty row
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((events, done))
         if self._writing is None:
