@@ -27,6 +27,7 @@ from tiktok_accounts_gql.errors import AuthorizationCodeInvalid
 from tiktok_accounts_gql.logs import QUIET, configure_logs
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.connections import Consent
+from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
@@ -133,6 +134,8 @@ async def lived(api: Api, tiktok: TikTok, running: Running) -> Life:
         await life.sync(account)
     await life.sync(account)
     account = await life.connect(account.open_id)
+    job = await running.services.jobs.start(Viewer(id=api.viewer), Target(ids=(account.id,)), None)
+    await running.services.jobs.fan_out(api.viewer, str(job.job.id))
     await life.ask(EVERYTHING)
     await exchange_seals(running, account, await life.connect(f"other-of-{api.viewer}"))
     await life.sync(account)  # fails: no sealed value opens in another row
@@ -170,6 +173,7 @@ async def test_no_secret_shows_anywhere(
     assert traces(life.secrets, audited.encode()) == set()
     assert traces(life.secrets, logged.encode()) == set()
     assert traces(life.secrets, answered) == set()
+    assert b"sync an account of a job" in database  # the job tables are among what was searched
     assert api.viewer.encode() in database  # what was searched are the places where things are
     assert "TOKEN_REFRESH_FAILED" in await stored.actions(running, api.viewer)
     assert "revocation owed" in logged

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 
 from tiktok_accounts_gql.settings import Settings
@@ -43,8 +43,14 @@ async def stored_bytes(running: Running, settings: Settings) -> bytes:
 async def _values(running: Running) -> AsyncGenerator[bytes]:
     async with running.db.read() as session:
         connection = await session.connection()
-        tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
-        for table in tables:
-            for row in await session.execute(text(f'SELECT * FROM "{table}"')):
+        for table in await connection.run_sync(_tables):
+            for row in await session.execute(text(f"SELECT * FROM {table}")):
                 for value in row:
                     yield value if isinstance(value, bytes) else str(value).encode()
+
+
+def _tables(connection: Connection) -> list[str]:
+    """Of all schemas: the job engine has one of its own on PostgreSQL."""
+    inspector = inspect(connection)
+    schemas = [name for name in inspector.get_schema_names() if name != "information_schema"]
+    return [f'"{schema}"."{table}"' for schema in schemas for table in inspector.get_table_names(schema)]
