@@ -63,7 +63,8 @@ def hub_of(server: uvicorn.Server) -> Hub:
 
 
 def buffered(server: uvicorn.Server) -> int:
-    return max(one.transport.get_write_buffer_size() for one in server.server_state.connections)
+    """By the client that holds most; nothing once all are let go of."""
+    return max((one.transport.get_write_buffer_size() for one in server.server_state.connections), default=0)
 
 
 async def comes_true(condition: Callable[[], bool]) -> None:
