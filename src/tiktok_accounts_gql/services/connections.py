@@ -114,7 +114,11 @@ class ConnectionService:
             if not await self._is_mine(viewer, grant.open_id):
                 await self._give_back(grant)
                 raise ConnectedElsewhere from None
-        return await self._store(viewer, consent, reading)  # the same viewer connected it at the same moment
+        try:  # the same viewer connected it at the same moment, unless a third one was quicker still
+            return await self._store(viewer, consent, reading)
+        except Taken:
+            await self._give_back(grant)
+            raise ConnectedElsewhere from None
 
     async def _exchange(self, consent: Consent) -> TokenGrant:
         try:
