@@ -46,7 +46,8 @@ class Scene:
             stored = await rows.store(self.running.db, *new[start : start + AT_ONCE])
             async with self.running.db.transaction() as session:
                 for account in stored:
-                    await self.running.tokens.store(session, account, self._grant(account, scopes))
+                    grant = self._grant(account, scopes)
+                    await self.running.tokens.store(session, account, grant, replaces=None)
         return new
 
     def _grant(self, account: Account, scopes: Sequence[str]) -> TokenGrant:

@@ -27,7 +27,7 @@ from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
-from tiktok_accounts_gql.services.tokens import TokenService
+from tiktok_accounts_gql.services.tokens import Overtaken, TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, TikTokError
@@ -59,11 +59,16 @@ class Connected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """What a grant opened: nothing if TikTok did not answer."""
+    """What a grant opened: nothing if TikTok did not answer.
+
+    `replaces`: the grant that was stored before the reading. `works`: unless a later consent has ended the new one.
+    """
 
     grant: TokenGrant
-    user: TikTokUser | None
-    picture: Picture | None
+    replaces: UUID | None
+    works: bool = True
+    user: TikTokUser | None = None
+    picture: Picture | None = None
 
 
 class ConnectionService:
@@ -107,18 +112,16 @@ class ConnectionService:
         if not await self._is_wanted(viewer, consent, grant):
             await self._give_back(grant)
             raise WrongTikTokAccount
-        reading = await self._read(viewer, grant)
-        try:
-            return await self._store(viewer, consent, reading)
-        except Taken:
-            if not await self._is_mine(viewer, grant.open_id):
-                await self._give_back(grant)
-                raise ConnectedElsewhere from None
-        try:  # the same viewer connected it at the same moment, unless a third one was quicker still
-            return await self._store(viewer, consent, reading)
-        except Taken:
-            await self._give_back(grant)
-            raise ConnectedElsewhere from None
+        while True:  # until nobody came between; each turn more needs one more who did
+            reading = await self._read(viewer, grant)
+            try:
+                return await self._store(viewer, consent, reading)
+            except Overtaken:
+                continue
+            except Taken:
+                if not await self._is_mine(viewer, grant.open_id):
+                    await self._give_back(grant)
+                    raise ConnectedElsewhere from None
 
     async def _exchange(self, consent: Consent) -> TokenGrant:
         try:
@@ -146,15 +149,28 @@ class ConnectionService:
         """
         async with self._db.read() as session:
             connected = await accounts.list_connected_by_open_id(session, grant.open_id)
-        if connected and await self._works(grant):
-            for account in connected:
-                with suppress(NotFound):  # disconnected meanwhile
-                    await self._hand_over(account, grant)
-        elif not connected:
+        for account in connected:
+            with suppress(NotFound):  # disconnected meanwhile
+                await self._hand_over(account, grant)
+        if not connected:
             try:
                 await self._tiktok.revoke(grant.access_token)
             except TikTokError as error:
                 log.warning("grant not given back", reason=error.message, log_id=error.log_id)
+
+    async def _hand_over(self, account: Account, grant: TokenGrant) -> None:
+        system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
+        replaces = await self._tokens.grant_id(account)
+        while await self._works(grant):
+            with suppress(Overtaken):
+                async with self._db.transaction() as session:
+                    current = await accounts.get(session, account.viewer_id, account.id, lock=True)
+                    await self._tokens.store(session, current, grant, replaces=replaces)
+                    await accounts.change(session, account.viewer_id, account.id, **self._tokens.lifetimes(grant))
+                    await self._publish(session, account, ChangeKind.UPDATED)
+                    await self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
+                return
+            replaces = await self._tokens.grant_id(account)
 
     async def _works(self, grant: TokenGrant) -> bool:
         """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
@@ -166,24 +182,16 @@ class ConnectionService:
             return True
         return True
 
-    async def _hand_over(self, account: Account, grant: TokenGrant) -> None:
-        system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
-        async with self._db.transaction() as session:
-            current = await accounts.get(session, account.viewer_id, account.id, lock=True)
-            await self._tokens.store(session, current, grant)
-            lifetimes = self._tokens.lifetimes(grant)
-            await accounts.change(session, account.viewer_id, account.id, **lifetimes)
-            await self._publish(session, account, ChangeKind.UPDATED)
-            await self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
-
     async def _read(self, viewer: Viewer, grant: TokenGrant) -> _Reading:
         async with self._db.read() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
+        replaces = None if earlier is None else await self._tokens.grant_id(earlier)
         try:
             user = await self._reader.read(grant.access_token, self._granted(grant), in_background=False)
-        except TikTokError:
-            return _Reading(grant=grant, user=None, picture=None)
-        return _Reading(grant=grant, user=user, picture=await self._avatars.fetch(earlier, user))
+        except TikTokError as error:
+            return _Reading(grant=grant, replaces=replaces, works=not isinstance(error, AccessTokenInvalid))
+        picture = await self._avatars.fetch(earlier, user)
+        return _Reading(grant=grant, replaces=replaces, user=user, picture=picture)
 
     async def _is_mine(self, viewer: Viewer, open_id: str) -> bool:
         """Now, that is: the viewer may have left it, and another one may have connected it since."""
@@ -192,26 +200,31 @@ class ConnectionService:
         return account is not None and account.disconnected_at is None
 
     async def _store(self, viewer: Viewer, consent: Consent, reading: _Reading) -> Connected:
-        grant = reading.grant
+        """An account whose later grant is stored already keeps it. Raises Taken, Overtaken."""
         async with self._db.transaction() as session:
-            earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
-            was_listed = earlier is not None and earlier.disconnected_at is None
-            values = self._columns(reading, earlier)
-            if earlier is None:
-                account = await accounts.add(session, viewer.id, open_id=grant.open_id, **values)
-            else:
-                account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
-            await self._tokens.store(session, account, grant)
-            if pictured := await self._avatars.store(session, account, reading.picture):
-                account = await accounts.change(session, viewer.id, account.id, **pictured)
-            if reading.user is not None:
-                await snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])
+            earlier = await accounts.find_by_open_id(session, viewer.id, reading.grant.open_id)
+            listed = earlier if earlier and earlier.disconnected_at is None else None
+            keeps = listed if not reading.works else None
+            account = keeps or await self._write(session, viewer, reading, earlier)
             await self._record(session, viewer, account, reconnected=earlier is not None)
-            await self._publish(session, account, ChangeKind.UPDATED if was_listed else ChangeKind.CONNECTED)
+            await self._publish(session, account, ChangeKind.UPDATED if listed else ChangeKind.CONNECTED)
             if consent.attempt_id is not None:
                 outcome = {"connected_account_id": account.id, "reconnected": earlier is not None}
                 await connection_attempts.end(session, viewer.id, consent.attempt_id, **outcome)
         return Connected(account=account, reconnected=earlier is not None)
+
+    async def _write(self, session: Session, viewer: Viewer, reading: _Reading, earlier: Account | None) -> Account:
+        values = self._columns(reading, earlier)
+        if earlier is None:
+            account = await accounts.add(session, viewer.id, open_id=reading.grant.open_id, **values)
+        else:
+            account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
+        await self._tokens.store(session, account, reading.grant, replaces=reading.replaces)
+        if pictured := await self._avatars.store(session, account, reading.picture):
+            account = await accounts.change(session, viewer.id, account.id, **pictured)
+        if reading.user is not None:
+            await snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])
+        return account
 
     async def _publish(self, session: Session, account: Account, kind: ChangeKind) -> None:
         event = AccountChanged(account_id=account.id, kind=kind)

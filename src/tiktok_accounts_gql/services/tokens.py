@@ -48,6 +48,10 @@ ENDING_BATCH = 50
 log = structlog.get_logger()
 
 
+class Overtaken(Exception):
+    """Another grant was stored meanwhile, and only TikTok knows which of the two is the later."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
     """Of an attempt that brought no grant. `attempted_at`: when it was made, if nobody knows whether TikTok did it."""
@@ -94,8 +98,20 @@ class TokenService:
         current = self._open(pair, "access_token")
         return current if current != refused else await self._renewed(viewer, pair)
 
-    async def store(self, session: Session, account: Account, grant: TokenGrant) -> None:
-        """Seals the grant of a new connection, in the caller's transaction."""
+    async def grant_id(self, account: Account) -> UUID | None:
+        """Which grant is stored for the account, if any."""
+        async with self._db.read() as session:
+            pair = await token_pairs.find(session, account.viewer_id, account.id)
+        return None if pair is None else pair.grant_id
+
+    async def store(self, session: Session, account: Account, grant: TokenGrant, *, replaces: UUID | None) -> None:
+        """Seals the grant of a new connection, in the caller's transaction, which has locked the account.
+
+        `replaces`: the `grant_id` that was stored when the grant was last seen to work. Raises Overtaken.
+        """
+        stored = await token_pairs.find(session, account.viewer_id, account.id)
+        if stored is not None and stored.grant_id != replaces:
+            raise Overtaken
         refresh = grant.refresh_token
         await token_pairs.replace(
             session,
