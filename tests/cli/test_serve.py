@@ -115,6 +115,7 @@ async def test_two_workers_serve_and_end_at_sigterm(own: Settings, viewer: str, 
     async with served(tmp_path, own, viewer, "--workers", "2") as (server, api):
         answers = await asyncio.gather(*(api.post(READ) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
+        server.wait_for(lambda lines: lines if lines.count("Application startup complete.") == 2 else None, server.err)
         assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20) == 0
     assert len(requests_in(server.err)) == 20
     assert server.err.read_text().count("Finished server process") == 2

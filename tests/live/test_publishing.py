@@ -76,9 +76,10 @@ async def test_an_authorization_that_tiktok_ended(running: Running, tiktok: TikT
 
 
 async def test_an_authorization_that_ran_out(running: Running, tiktok: TikTok, viewer: str) -> None:
-    account = await tiktok.connect(viewer)
-    tiktok.sandbox.state.revoke_grant(account.open_id)
     with running.hub.subscribe(viewer, wants=any_event) as subscription:
+        account = await tiktok.connect(viewer)
+        assert await heard(subscription, account) is CONNECTED
+        tiktok.sandbox.state.revoke_grant(account.open_id)
         synced = await running.services.syncing.sync(Viewer(id=viewer), account.id)
         assert synced.account.status == "EXPIRED"
         assert await heard(subscription, account) is UPDATED
