@@ -50,7 +50,6 @@ class Demo:
 
     started: Started
     links: dict[str, Any]
-    start_seconds: float
 
     def ask(self, viewer: str, query: str, *, token: str | None = None, **variables: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token or self.links['tokens'][viewer]}"}
@@ -78,24 +77,18 @@ class Demo:
 
 @contextmanager
 def demo(folder: Path, *options: str) -> Iterator[Demo]:
-    began = time.monotonic()
     with started(folder, "demo", "--json", "--port", "0", "--data-dir", "data", *options) as running:
         links = json.loads(running.first_line())
-        yield Demo(started=running, links=links, start_seconds=time.monotonic() - began)
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The first start in an empty folder."""
-    with demo(tmp_path_factory.mktemp("first")) as running:
-        yield running
+        yield Demo(started=running, links=links)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """A demo with the table, which a viewer used and Ctrl-C ended."""
+    """The first start in an empty folder: with the table, used by viewers, ended by Ctrl-C."""
 
     folder: Path
+    start_seconds: float
+    counts: dict[str, int]
     table: str
     curl: subprocess.CompletedProcess[str]
     tokens: dict[str, str]
@@ -108,14 +101,17 @@ class Past:
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
     folder = tmp_path_factory.mktemp("past")
+    began = time.monotonic()
     with started(folder, "demo", "--port", "0", "--data-dir", "data") as running:
         table = running.wait_for(lambda lines: lines if "Ctrl-C" in lines else None, running.out)
+        start_seconds = time.monotonic() - began
         lines = table.splitlines()
         [curl] = [line for line in lines if line.startswith("curl ")]
         tried = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=30, check=False)
         tokens = {line.split()[2]: following for line, following in pairwise(lines) if line.startswith("JWT of ")}
         endpoint = next(line.split()[-1] for line in lines if line.startswith("GraphQL "))
-        used = Demo(started=running, links={"endpoint": endpoint, "tokens": tokens}, start_seconds=0)
+        used = Demo(started=running, links={"endpoint": endpoint, "tokens": tokens})
+        counts = {viewer: len(used.accounts(viewer)) for viewer in tokens}
         synced, disconnected = used.accounts("bob")[:2]
         assert used.data("bob", SYNC, id=synced["id"])["syncAccount"]["success"]
         assert not used.data("bob", DISCONNECT, id=disconnected["id"])["disconnectAccount"]["userErrors"]
@@ -123,6 +119,8 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
         exit_code = running.end(signal.SIGINT)
         return Past(
             folder=folder,
+            start_seconds=start_seconds,
+            counts=counts,
             table=table,
             curl=tried,
             tokens=tokens,
@@ -133,6 +131,15 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
         )
 
 
+@pytest.fixture(scope="module")
+def again(past: Past, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The second start."""
+    folder = tmp_path_factory.mktemp("again")
+    shutil.copytree(past.folder / "data", folder / "data")
+    with demo(folder) as running:
+        yield running
+
+
 @pytest.fixture
 def folder(past: Past, tmp_path: Path) -> Path:
     """A copy of what the past demo left."""
@@ -140,50 +147,49 @@ def folder(past: Past, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_first_line_is_one_json_object_with_all_links(first: Demo) -> None:
-    assert set(first.links) == {"endpoint", "graphiql", "sandbox", "tokens"}
-    assert set(first.links["tokens"]) == {"alice", "bob", "carol"}
-    assert len(first.started.out.read_text().splitlines()) == 1
+def test_the_first_start_takes_seconds(past: Past) -> None:
+    assert past.start_seconds < 40  # 4 s on two idle cores; the rest is for those who test beside other work
 
 
-def test_the_first_start_takes_seconds(first: Demo) -> None:
-    assert first.start_seconds < 40  # 4 s on two idle cores; the rest is for those who test beside other work
+def test_alice_has_60_accounts_bob_3_and_carol_none(past: Past) -> None:
+    assert past.counts == {"alice": 60, "bob": 3, "carol": 0}
 
 
-def test_alice_has_60_accounts_of_all_statuses(first: Demo) -> None:
-    accounts = first.accounts("alice")
+def test_the_first_line_is_one_json_object_with_all_links(again: Demo) -> None:
+    assert set(again.links) == {"endpoint", "graphiql", "sandbox", "tokens"}
+    assert set(again.links["tokens"]) == {"alice", "bob", "carol"}
+    assert len(again.started.out.read_text().splitlines()) == 1
+
+
+def test_alices_accounts_are_of_all_statuses(again: Demo) -> None:
+    accounts = again.accounts("alice")
     assert len({account["id"] for account in accounts}) == 60
     assert {account["status"] for account in accounts} == {"ACTIVE", "INACTIVE", "EXPIRED"}
 
 
-@pytest.mark.parametrize(("viewer", "count"), [("bob", 3), ("carol", 0)])
-def test_bob_has_3_accounts_and_carol_none(first: Demo, viewer: str, count: int) -> None:
-    assert len(first.accounts(viewer)) == count
-
-
-def test_the_oldest_account_has_a_history_of_400_days(first: Demo) -> None:
-    oldest = first.accounts("alice")[0]
+def test_the_oldest_account_has_a_history_of_400_days(again: Demo) -> None:
+    oldest = again.accounts("alice")[0]
     since = (datetime.now(UTC) - timedelta(days=399)).replace(hour=0, minute=0, second=0, microsecond=0)
-    account = first.data("alice", HISTORY, id=oldest["id"], **{"from": since.isoformat()})["account"]
+    account = again.data("alice", HISTORY, id=oldest["id"], **{"from": since.isoformat()})["account"]
     assert 395 <= len(account["statsHistory"]) <= 400
     assert account["growth"]["followerChange"] is not None
 
 
-def test_an_account_can_be_synced(first: Demo) -> None:
-    before = next(account for account in first.accounts("alice") if account["status"] == "ACTIVE")
-    synced = first.data("alice", SYNC, id=before["id"])["syncAccount"]
+def test_an_account_can_be_synced(again: Demo) -> None:
+    before = next(account for account in again.accounts("alice") if account["status"] == "ACTIVE")
+    synced = again.data("alice", SYNC, id=before["id"])["syncAccount"]
     assert (synced["success"], synced["userErrors"]) == (True, [])
     assert synced["account"]["lastSyncedAt"] > before["lastSyncedAt"]
 
 
-def test_a_sync_of_an_expired_account_says_to_reconnect(first: Demo) -> None:
-    expired = next(account for account in first.accounts("alice") if account["status"] == "EXPIRED")
-    synced = first.data("alice", SYNC, id=expired["id"])["syncAccount"]
+def test_a_sync_of_an_expired_account_says_to_reconnect(again: Demo) -> None:
+    expired = next(account for account in again.accounts("alice") if account["status"] == "EXPIRED")
+    synced = again.data("alice", SYNC, id=expired["id"])["syncAccount"]
     assert [error["code"] for error in synced["userErrors"]] == ["REAUTHORIZATION_REQUIRED"]
 
 
-def test_the_link_to_graphiql_opens_its_page(first: Demo) -> None:
-    page = httpx.get(first.links["graphiql"], headers={"Accept": "text/html"})
+def test_the_link_to_graphiql_opens_its_page(again: Demo) -> None:
+    page = httpx.get(again.links["graphiql"], headers={"Accept": "text/html"})
     assert (page.status_code, "GraphiQL" in page.text) == (200, True)
 
 
@@ -203,12 +209,11 @@ def test_ctrl_c_ends_it_without_a_traceback(past: Past) -> None:
     assert "Traceback" not in past.stderr
 
 
-def test_a_second_start_finds_what_the_first_left(past: Past, folder: Path) -> None:
-    with demo(folder) as again:
-        assert again.accounts("bob", token=past.tokens["bob"]) == past.accounts
-        assert len(again.accounts("alice", token=past.tokens["alice"])) == 60
-        account = past.accounts[0]["id"]
-        assert again.data("bob", SYNC, token=past.tokens["bob"], id=account)["syncAccount"]["success"]
+def test_a_second_start_finds_what_the_first_left(past: Past, again: Demo) -> None:
+    assert again.accounts("bob", token=past.tokens["bob"]) == past.accounts
+    assert len(again.accounts("alice", token=past.tokens["alice"])) == 60
+    account = past.accounts[0]["id"]
+    assert again.data("bob", SYNC, token=past.tokens["bob"], id=account)["syncAccount"]["success"]
 
 
 def test_reset_begins_anew(past: Past, folder: Path) -> None:
@@ -243,8 +248,8 @@ def _accounts_in(database: Path) -> int:
             return 0
 
 
-def test_a_busy_port_says_which_option_mends_it(first: Demo, tmp_path: Path) -> None:
-    port = httpx.URL(first.links["endpoint"]).port
+def test_a_busy_port_says_which_option_mends_it(again: Demo, tmp_path: Path) -> None:
+    port = httpx.URL(again.links["endpoint"]).port
     refused = run(tmp_path, "demo", "--port", str(port), "--data-dir", "data")
     assert refused.returncode == 1
     assert f"Port {port} cannot be had" in refused.stderr
@@ -263,10 +268,10 @@ def test_a_busy_port_beside_it_says_so_too(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_a_start_that_is_refused_leaves_the_data_alone(first: Demo) -> None:
-    port = httpx.URL(first.links["endpoint"]).port
-    data = first.started.out.parent / "data"
+def test_a_start_that_is_refused_leaves_the_data_alone(again: Demo) -> None:
+    port = httpx.URL(again.links["endpoint"]).port
+    data = again.started.out.parent / "data"
     refused = run(data.parent, "demo", "--reset", "--port", str(port), "--data-dir", "data")
     assert refused.returncode == 1
     assert {"accounts.db", "sandbox.db", "secrets.json", "seeded"} <= {file.name for file in data.iterdir()}
-    assert len(first.accounts("alice")) == 60
+    assert len(again.accounts("alice")) == 60

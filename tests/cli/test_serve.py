@@ -89,6 +89,7 @@ async def test_sigterm_cuts_no_request_off(own: Settings, sandbox: Sandbox, view
     assert "Traceback" not in server.err.read_text()
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
 async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
     own: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
     assert [secret for secret in {api.token, *secrets} if secret in log] == []
 
 
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True, scope="session")
 async def test_two_workers_serve_and_end_at_sigterm(own: Settings, viewer: str, tmp_path: Path) -> None:
     async with served(tmp_path, own, viewer, "--workers", "2") as (server, api):
         answers = await asyncio.gather(*(api.post(READ) for _ in range(20)))

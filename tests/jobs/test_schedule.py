@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest_asyncio
 from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
 from tests.support.batches import Scene
-from tests.support.working import workers
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditActor, AuditEvent, SyncJob, SyncResult
 from tiktok_accounts_gql.services.scheduling import BATCH, JOBS_KEPT
@@ -18,7 +17,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
-from tiktok_accounts_gql.wiring import Running, open_services
+from tiktok_accounts_gql.wiring import Running, in_background, open_services
 
 DAY = timedelta(hours=24)
 
@@ -29,6 +28,16 @@ async def scheduled(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
     async with open_services(settings) as running:
         yield Scene(settings=settings, running=running, sandbox=sandbox)
     sandbox.faults.clear()
+
+
+@asynccontextmanager
+async def working(scene: Scene) -> AsyncGenerator[None]:
+    """A worker in this process: no test of this module has a server that works too."""
+    async with (
+        open_services(scene.settings, probe_every=timedelta(seconds=0.5)) as running,
+        in_background(running, scene.settings),
+    ):
+        yield
 
 
 async def aged(running: Running, *accounts: Account, by: timedelta, **values: object) -> None:
@@ -55,7 +64,7 @@ async def until(true: Callable[[], object]) -> None:
     raise AssertionError
 
 
-async def test_what_is_due_is_synced_once_by_the_system(scheduled: Scene, viewer: str, tmp_path: Path) -> None:
+async def test_what_is_due_is_synced_once_by_the_system(scheduled: Scene, viewer: str) -> None:
     due = await scheduled.accounts(viewer, 5)
     fresh, expired, gone = await scheduled.accounts(viewer, 3)
     await aged(scheduled.running, *due, by=2 * DAY)
@@ -66,7 +75,7 @@ async def test_what_is_due_is_synced_once_by_the_system(scheduled: Scene, viewer
         looks = [running.schedule.enqueue_due() for running in (scheduled.running, second) for _ in range(4)]
         assert set(await asyncio.gather(*looks)) == {5}
     assert await works(scheduled.running) == 5
-    with workers(1, tmp_path, scheduled.settings):
+    async with working(scheduled):
         await until(lambda: len(scheduled.calls(due)) == 5)
         await asyncio.sleep(1)
     assert len(scheduled.calls()) == 5
@@ -91,14 +100,12 @@ async def test_zero_turns_it_off(scene: Scene, viewer: str) -> None:
     assert await scene.running.schedule.enqueue_due() == 0
 
 
-async def test_what_fails_is_tried_again_later_and_not_every_minute(
-    scheduled: Scene, viewer: str, tmp_path: Path
-) -> None:
+async def test_what_fails_is_tried_again_later_and_not_every_minute(scheduled: Scene, viewer: str) -> None:
     [account] = await scheduled.accounts(viewer, 1)
     await aged(scheduled.running, account, by=2 * DAY)
     scheduled.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=429, error="rate_limit_exceeded", times=1))
     await scheduled.running.schedule.enqueue_due()
-    with workers(1, tmp_path, scheduled.settings):
+    async with working(scheduled):
         await until(lambda: len(scheduled.calls()) == 1)
         await asyncio.sleep(0.5)
         assert await scheduled.running.schedule.enqueue_due() == 0  # `next_retry_at` lies ahead
@@ -108,12 +115,12 @@ async def test_what_fails_is_tried_again_later_and_not_every_minute(
     assert [call.error for call in scheduled.calls()] == ["rate_limit_exceeded", None]
 
 
-async def test_an_outage_takes_no_account_off_the_schedule(scheduled: Scene, viewer: str, tmp_path: Path) -> None:
+async def test_an_outage_takes_no_account_off_the_schedule(scheduled: Scene, viewer: str) -> None:
     accounts = await scheduled.accounts(viewer, 8)
     await aged(scheduled.running, *accounts, by=2 * DAY)
     scheduled.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
     await scheduled.running.schedule.enqueue_due()
-    with workers(1, tmp_path, scheduled.settings, probe_every=timedelta(seconds=0.5)):
+    async with working(scheduled):
         await until(lambda: len(scheduled.calls()) > 8)
         scheduled.sandbox.faults.clear()
         await aged(scheduled.running, *accounts, by=2 * DAY, next_retry_at=None)
@@ -127,10 +134,10 @@ def open_ids(accounts: list[Account]) -> list[str]:
     return [account.open_id for account in accounts]
 
 
-async def test_jobs_are_forgotten_30_days_after_their_end(scene: Scene, viewer: str, tmp_path: Path) -> None:
+async def test_jobs_are_forgotten_30_days_after_their_end(scene: Scene, viewer: str) -> None:
     await scene.accounts(viewer, 2)
     old, new = await scene.start(viewer), await scene.start(viewer)
-    with workers(1, tmp_path, scene.settings):
+    async with working(scene):
         for job in (old, new):
             await scene.ended(job, within=20)
     async with scene.running.db.transaction() as session:
@@ -143,7 +150,7 @@ async def test_jobs_are_forgotten_30_days_after_their_end(scene: Scene, viewer: 
         assert await session.scalar(select(func.count()).select_from(SyncResult)) == 2
 
 
-async def test_the_engine_forgets_work_that_ended_a_day_ago(scene: Scene, viewer: str, tmp_path: Path) -> None:
+async def test_the_engine_forgets_work_that_ended_a_day_ago(scene: Scene, viewer: str) -> None:
     await scene.accounts(viewer, 3)
     schema = "dbos." if scene.running.db.engines[0].dialect.name == "postgresql" else ""
     table, remembered = f"{schema}workflow_status", {"n": -1}
@@ -152,7 +159,7 @@ async def test_the_engine_forgets_work_that_ended_a_day_ago(scene: Scene, viewer
         async with scene.running.db.read() as session:
             remembered["n"] = int(await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
 
-    with workers(1, tmp_path, scene.settings):
+    async with working(scene):
         await scene.ended(await scene.start(viewer), within=20)
         await asyncio.sleep(0.5)
     await remember()
@@ -162,7 +169,7 @@ async def test_the_engine_forgets_work_that_ended_a_day_ago(scene: Scene, viewer
         await session.execute(
             text(f"UPDATE {table} SET completed_at = {two_days_ago} WHERE workflow_uuid LIKE 'sync:%'")
         )
-    with workers(1, tmp_path, scene.settings):  # prunes when it starts
+    async with working(scene):  # prunes when it starts
         for _ in range(100):
             await remember()
             if remembered["n"] == 1:
