@@ -263,3 +263,4 @@ async def _going_on(work: list[Callable[[], Coroutine[Any, Any, None]]]) -> Asyn
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
