@@ -1,12 +1,13 @@
 """How well an account works: every failure on the wire leads to the state that the table of `services/health.py` says."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from tests.connecting import flows, stored
 from tests.support import rows
@@ -134,17 +135,23 @@ ON_THE_WIRE: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest_asyncio.fixture(scope="module")
+async def impatient(settings: Settings) -> AsyncGenerator[Running]:
+    """Services for which TikTok is soon too slow."""
+    async with open_services(settings.model_copy(update={"tiktok_timeout_seconds": 0.4})) as running:
+        yield running
+
+
 @pytest.mark.parametrize(("outcome", "path", "fault"), ON_THE_WIRE, ids=lambda value: str(value)[:60])
 async def test_what_tiktok_answers_leads_to_the_row_of_the_table(
-    api: Api, tiktok: TikTok, settings: Settings, outcome: str, path: str, fault: dict[str, Any]
+    api: Api, tiktok: TikTok, impatient: Running, outcome: str, path: str, fault: dict[str, Any]
 ) -> None:
     account = await tiktok.connect(api.viewer)
     if path == TOKEN_PATH:
         tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(path, account, **fault)
-    async with open_services(settings.model_copy(update={"tiktok_timeout_seconds": 0.4})) as impatient:
-        synced = await sync(impatient, account)
-        [kept] = await stored.accounts(impatient, api.viewer)
+    synced = await sync(impatient, account)
+    [kept] = await stored.accounts(impatient, api.viewer)
     assert Row.stored(kept) == TABLE[outcome]
     assert (synced.error is None) == (outcome == "WORKED")
     shown = await seen(api, account)

@@ -40,7 +40,7 @@ KEYS: dict[AccountOrderField, Callable[[Account], Any]] = {
     AccountOrderField.FOLLOWER_COUNT: operator.attrgetter("follower_count"),
     AccountOrderField.LAST_SYNCED_AT: operator.attrgetter("last_synced_at"),
 }
-thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+thorough = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def in_order(rows: list[Account], order: AccountOrder) -> list[Any]:

@@ -10,6 +10,7 @@ from tests.support.server import Api
 from tiktok_accounts_gql.settings import CALLBACK_PATH
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
+from tiktok_accounts_gql.tls import trusted
 
 START = """
 mutation Start($input: StartAccountAuthorizationInput!) {
@@ -53,7 +54,7 @@ def parameters(link: str) -> Answer:
 async def consent(link: str, open_id: str, **sandbox: str) -> Answer:
     """What TikTok's redirect brings once this user has consented."""
     url = httpx.URL(link).copy_merge_params({"sandbox_user": open_id, **sandbox})
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(verify=trusted()) as browser:
         answer = await browser.get(url)
     brought = parameters(answer.headers["location"])
     return {name: brought[name] for name in ("state", "code")}

@@ -18,6 +18,7 @@ from tiktok_accounts_gql.db import connection_attempts
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
 
 
@@ -66,7 +67,7 @@ async def test_a_desktop_app_proves_itself_by_a_challenge_in_hex(
     api: Api, running: Running, settings: Settings
 ) -> None:
     desktop = settings.model_copy(update={"tiktok_login_platform": "desktop"})
-    async with serving(desktop) as url, httpx.AsyncClient(base_url=url) as http:
+    async with serving(desktop) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as http:
         mine = Api(http=http, settings=desktop, viewer=api.viewer)
         link = await flows.started(mine)
         sent = flows.parameters(link)

@@ -22,6 +22,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
+from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
 
 NOTHING = {"accounts": 0, "token_pairs": 0, "snapshots": 0, "avatars": 0, "owed_revocations": 0}
@@ -123,7 +124,7 @@ async def test_callbacks_at_once_at_two_servers_exchange_once(
 ) -> None:
     answer, before = await flows.consented(api, open_id, returnTo=f"{OURS}/"), exchanges(tiktok)
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, delay_seconds=0.3, passthrough=True))
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url) as other:
+    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as other:
         responses = await asyncio.gather(*[flows.come_back(one, answer) for one in (http, other) * 4])
     assert len({one.headers["location"] for one in responses}) == 1
     assert "accountId" in told(responses[0])

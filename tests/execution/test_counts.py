@@ -96,7 +96,7 @@ class Expanded:
         return max([*keys.values(), *(self.repeats(inner) for inner in below if inner)], default=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(texts())
 def test_counts_equal_those_of_the_expanded_document(text: str) -> None:
     document = parse(text)
@@ -110,7 +110,7 @@ def test_counts_equal_those_of_the_expanded_document(text: str) -> None:
     assert count.depth == expanded.depth(operation.selection_set)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(texts())
 def test_repeats_equal_those_of_the_expanded_document(text: str) -> None:
     document = parse(text)

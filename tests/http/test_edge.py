@@ -19,6 +19,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.http.edge import Edge
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tls import trusted
 
 QUERY = "{ viewer { userId } }"
 LISTED, FOREIGN = "https://app.example.com", "https://app.example.com.evil.example"
@@ -32,7 +33,7 @@ on_postgresql = pytest.mark.parametrize("backend", ["postgresql"], indirect=True
 
 @asynccontextmanager
 async def client_of(settings: Settings, viewer: str = "nobody") -> AsyncGenerator[Api]:
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
         yield Api(http=client, settings=settings, viewer=viewer)
 
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 from tests.support.server import Api, serving
 from tiktok_accounts_gql.http.graphiql.page import STATIC
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tls import trusted
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FILES = [f"/graphql/static/{file.relative_to(STATIC)}" for file in STATIC.rglob("*") if file.is_file()]
@@ -17,7 +18,7 @@ FILES = [f"/graphql/static/{file.relative_to(STATIC)}" for file in STATIC.rglob(
 @pytest_asyncio.fixture(scope="module")
 async def production(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
     own = settings.model_copy(update={"environment": "production"})
-    async with serving(own) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with serving(own) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
         yield client
 
 

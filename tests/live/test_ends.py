@@ -23,6 +23,7 @@ from tests.support.sockets import PROTOCOL, Socket, address, connected, parts, s
 from tiktok_accounts_gql.events import MOST_HELD, AccountChanged, ChangeKind, Hub, address_of
 from tiktok_accounts_gql.server import SocketProtocol
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import migrate_everything
 
 HIGH_WATER = 64 * 1024
@@ -39,7 +40,7 @@ async def served(settings: Settings, viewer: str, **options: Any) -> AsyncGenera
     """A server of the test's own, without a worker."""
     async with (
         started(settings, worker=False, **options) as (server, url),
-        httpx.AsyncClient(base_url=url, timeout=30) as client,
+        httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client,
     ):
         yield server, Api(http=client, settings=settings, viewer=viewer)
 

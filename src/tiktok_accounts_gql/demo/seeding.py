@@ -14,6 +14,7 @@ from tiktok_accounts_gql.services.authorizations import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.tiktok.sandbox.users import SandboxUser
+from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running
 
 VIEWERS = {"alice": 60, "bob": 3, "carol": 0}
@@ -48,7 +49,7 @@ class Seeder:
         self._now = datetime.now(UTC)
 
     async def seed(self) -> None:
-        async with httpx.AsyncClient() as browser:
+        async with httpx.AsyncClient(verify=trusted()) as browser:
             for planned in _plan():
                 account = await self._connect(browser, planned)
                 if planned.viewer.id == "alice":

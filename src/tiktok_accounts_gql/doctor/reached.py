@@ -24,6 +24,7 @@ from tiktok_accounts_gql.http.jwks import JwksKeys
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import AppMisconfigured, InvalidGrant, TikTokError, Unavailable
+from tiktok_accounts_gql.tls import trusted
 
 GREATEST_SKEW = timedelta(seconds=30)
 MADE_UP_TOKEN = "rft.made-up-by-tiktok-accounts-doctor"  # noqa: S105 - TikTok is to refuse it
@@ -163,7 +164,9 @@ async def _listening(settings: Settings, clock: Clock, probe: Probe) -> AsyncGen
             probe.skew = theirs + timedelta(seconds=0.5) - (began + (clock() - began) / 2)
 
     timeout = settings.tiktok_timeout_seconds
-    async with httpx.AsyncClient(base_url=settings.tiktok_api_url, event_hooks={"response": [note]}) as http:
+    async with httpx.AsyncClient(
+        base_url=settings.tiktok_api_url, verify=trusted(), event_hooks={"response": [note]}
+    ) as http:
         yield TikTokClient(
             http,
             client_key=settings.tiktok_client_key,

@@ -20,6 +20,7 @@ from jwt import PyJWK, PyJWTError
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.single_flight import SingleFlight
+from tiktok_accounts_gql.tls import trusted
 
 FRESH_SECONDS = 5 * 60
 STALE_SECONDS = 24 * 60 * 60
@@ -51,7 +52,7 @@ class JwksKeys:
             raise ValueError(f"Algorithms of a key set can be {', '.join(sorted(ALGORITHMS))}.")
         self.algorithms = frozenset(algorithms)
         self._url = httpx.URL(url)
-        self._http = http or httpx.AsyncClient()
+        self._http = http or httpx.AsyncClient(verify=trusted())
         self._owns_http = http is None
         self._monotonic = monotonic
         self._timeout_seconds = timeout_seconds

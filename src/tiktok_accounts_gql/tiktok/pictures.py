@@ -16,6 +16,8 @@ from typing import Self
 import httpx
 import structlog
 
+from tiktok_accounts_gql.tls import trusted
+
 MAX_PICTURE_BYTES = 512 * 1024
 TIMEOUT_SECONDS = 5.0
 _HOST_NAME = re.compile(r"[a-z0-9.-]+")
@@ -41,7 +43,7 @@ class PictureClient:
 
     @classmethod
     def open(cls, *, hosts: Collection[str]) -> Self:
-        return cls(httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False), hosts=hosts)
+        return cls(httpx.AsyncClient(verify=trusted(), timeout=TIMEOUT_SECONDS, follow_redirects=False), hosts=hosts)
 
     async def aclose(self) -> None:
         await self._http.aclose()
