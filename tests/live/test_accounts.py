@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -48,12 +49,18 @@ async def test_connecting_syncing_and_disconnecting_are_told(api: Api) -> None:
 
 
 async def test_changes_within_a_second_come_as_one(api: Api, tiktok: TikTok) -> None:
+    """One message a second for each account at most: two in all, unless this machine takes seconds for four syncs."""
     one, two = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(2)]
     async with watching(api) as socket:
+        began = time.monotonic()
         for account_id in (one, two, one, one):
             await sync(api, account_id)
+        seconds = int(time.monotonic() - began)
         assert [(await change(socket))["accountId"] for _ in range(2)] == [one, two]
-        assert await socket.silent(1.5)
+        more = 0
+        while not await socket.silent(1.5):
+            more += 1
+        assert more <= seconds
 
 
 async def test_each_change_shows_the_account_as_it_is_then(api: Api, tiktok: TikTok) -> None:
@@ -91,9 +98,10 @@ async def test_a_jobs_accounts_are_told_too(api: Api, tiktok: TikTok) -> None:
     asked = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(5)]
     async with watching(api) as socket:
         await start_job(api, ids=asked)
-        told = [(await change(socket)) for _ in asked]
-    assert {one["accountId"] for one in told} == set(asked)
-    assert {one["kind"] for one in told} == {"UPDATED"}
+        left = set(asked)
+        while left:
+            told = await change(socket)
+            left -= {told["accountId"]} if told["kind"] == "UPDATED" else set()
 
 
 async def test_a_strangers_accounts_are_never_told(api: Api, stranger: Api, tiktok: TikTok) -> None:
