@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.http.test_edge import on_postgresql
 from tests.jobs.conftest import UNLIMITED
 from tests.support.batches import Scene
 from tests.support.databases import create_database
@@ -23,7 +24,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, on_postgresql]
 
 RESTARTS = int(os.environ.get("TEST_RESTARTS", "1"))
 BATCH = int(os.environ.get("TEST_JOB_BATCH", "60"))
@@ -31,10 +32,8 @@ Restart = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def server(backend: str) -> Iterator[Any]:
-    """A PostgreSQL of this file's own."""
-    if backend == "sqlite" or os.environ.get("TEST_POSTGRES_URL"):
-        pytest.skip("no PostgreSQL of our own")
+def server() -> Iterator[Any]:
+    """A PostgreSQL of this file's own, whatever the other tests use: nobody else's is restarted."""
     server, _ = start_server()
     yield server
     server.cleanup()
