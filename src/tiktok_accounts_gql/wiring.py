@@ -38,6 +38,7 @@ from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.repeating import repeatedly
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
+from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -172,6 +173,7 @@ async def open_services(
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         live=LiveService(db=db, hub=hub, audit=audit),
         removals=removals,
+        streams=Streams(most=settings.streams_per_viewer),
         syncing=syncing,
         webhooks=WebhookService(
             db=db,
