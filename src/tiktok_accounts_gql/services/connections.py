@@ -180,7 +180,7 @@ class ConnectionService:
         async with self._db.read() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
         try:
-            user = await self._reader.read(grant.access_token, self._granted(grant), in_background=False)
+            user = await self._reader.read(grant.access_token, self._granted(grant))
         except TikTokError:
             return _Reading(grant=grant, user=None, picture=None)
         return _Reading(grant=grant, user=user, picture=await self._avatars.fetch(earlier, user))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +26,7 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
-from tiktok_accounts_gql.services.reading import AccountReader
+from tiktok_accounts_gql.services.reading import AccountReader, Turn
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -34,6 +35,7 @@ from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, TikT
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
 POLL_SECONDS = 0.2
+FRESH_SECONDS = 2.0
 _MISTAKES: dict[HealthReason | None, type[UserMistake]] = {
     HealthReason.RATE_LIMITED: TikTokRateLimited,
     HealthReason.TIKTOK_UNAVAILABLE: TikTokUnavailable,
@@ -95,12 +97,12 @@ class SyncService:
 
     async def sync(self, viewer: Viewer, account_id: UUID, background: Background | None = None) -> Synced:
         """Raises NotFound, and NotAsked in the background; every other failure is told by the answer and the account."""
-        led = False
+        led, turn = False, await self._background_turn(viewer, account_id, background)
 
         async def lead() -> Synced:
             nonlocal led
             led = True
-            return await self._sync(viewer, account_id, background)
+            return await self._persistently(viewer, account_id, background, turn)
 
         try:
             synced = await self._syncs.run((viewer.id, account_id), lead)
@@ -116,7 +118,23 @@ class SyncService:
         """Waits for syncs under way."""
         await self._syncs.settle()
 
-    async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None) -> Synced:
+    async def _background_turn(self, viewer: Viewer, account_id: UUID, background: Background | None) -> Turn | None:
+        """None if there is nothing to ask TikTok, or if somebody waits: a user's turn is taken when all is prepared."""
+        if background is None:
+            return None
+        account = await self._get(viewer, account_id)
+        if account.status is not AccountStatus.ACTIVE or _was_read_since(account, background.asked_at):
+            return None
+        return await self._reader.background_turn()
+
+    async def _persistently(
+        self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None
+    ) -> Synced:
+        while True:
+            with suppress(_LeaseLost):
+                return await self._sync(viewer, account_id, background, turn)
+
+    async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None) -> Synced:
         reading_id, began = uuid4(), self._clock()
         account = await self._get(viewer, account_id)
         while not await self._start_reading(viewer, account, reading_id):
@@ -126,10 +144,14 @@ class SyncService:
             if has_ended and (synced := _outcome_since(account, began)):
                 return await self._conclude(background, synced)
         account = await self._get(viewer, account_id)  # somebody else's reading may have ended just before
-        since = began if background is None else background.asked_at
-        if account.last_synced_at is not None and account.last_synced_at >= since:
+        if _was_read_since(account, began if background is None else background.asked_at):
             return await self._unread(viewer, account, reading_id, background)
-        return await self._attempt(_Reading(viewer=viewer, account=account, id=reading_id, background=background))
+        leased_at = asyncio.get_running_loop().time()
+        return await self._attempt(
+            _Reading(
+                viewer=viewer, account=account, id=reading_id, background=background, turn=turn, leased_at=leased_at
+            )
+        )
 
     async def _attempt(self, reading: "_Reading") -> Synced:
         try:
@@ -187,19 +209,38 @@ class SyncService:
         If the renewal worked and its token is refused all the same, TikTok contradicts itself: that passes.
         """
         viewer, account = reading.viewer, reading.account
-        in_background = reading.background is not None
-        await self._reader.check()
+        if reading.turn is None or reading.turn.is_over:  # a turn may be the very probe that finds out
+            await self._reader.check()
         async with self._reader.noting():
             token = await self._tokens.access_token(viewer, account.id)
         try:
-            return await self._reader.read(token, account.granted_scopes, in_background=in_background)
+            return await self._ask(reading, token, reading.turn)
         except AccessTokenInvalid:
             async with self._reader.noting():
                 token = await self._tokens.renewed(viewer, account.id, refused=token)
         try:
-            return await self._reader.read(token, account.granted_scopes, in_background=in_background)
+            return await self._ask(reading, token)
         except AccessTokenInvalid as error:
             raise Unavailable(log_id=error.log_id) from error
+
+    async def _ask(self, reading: "_Reading", token: str, turn: Turn | None = None) -> TikTokUser:
+        async def hold(turn: Turn) -> None:
+            await self._keep(reading, turn.left)
+
+        in_background = reading.background is not None
+        scopes = reading.account.granted_scopes
+        return await self._reader.read(token, scopes, turn=turn, in_background=in_background, hold=hold)
+
+    async def _keep(self, reading: "_Reading", wait: float) -> None:
+        """The lease begins anew where a good part of it is gone before TikTok is asked. Raises _LeaseLost."""
+        if asyncio.get_running_loop().time() + wait - reading.leased_at < FRESH_SECONDS:
+            return
+        seconds = self._lease.total_seconds() + wait
+        async with self._db.transaction() as session:
+            if not await token_pairs.keep_reading(
+                session, reading.viewer.id, reading.account.id, reading_id=reading.id, seconds=seconds
+            ):
+                raise _LeaseLost
 
     async def _succeeded(self, reading: "_Reading", user: TikTokUser) -> Synced:
         viewer, before, now = reading.viewer, reading.account, self._clock()
@@ -268,11 +309,21 @@ class _Reading:
     account: Account
     id: UUID
     background: Background | None
+    turn: Turn | None
+    leased_at: float
+
+
+class _LeaseLost(Exception):
+    """Preparing took so long that somebody else reads the account, or it was connected again: begin anew."""
+
+
+def _was_read_since(account: Account, time: datetime) -> bool:
+    return account.last_synced_at is not None and account.last_synced_at >= time
 
 
 def _outcome_since(account: Account, began: datetime) -> Synced | None:
     """What somebody else's reading, which began earlier, left behind; nothing if it gave up."""
-    if account.last_synced_at is not None and account.last_synced_at >= began:
+    if _was_read_since(account, began):
         return Synced(account=account, synced_at=account.last_synced_at)
     if account.last_error is None or account.updated_at < began:
         return None
