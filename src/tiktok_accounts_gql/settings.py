@@ -221,6 +221,11 @@ class Settings(BaseSettings):
         return frozenset({*self.allowed_origins, f"{public.scheme}://{public.netloc}"})
 
     @property
+    def is_embedded(self) -> bool:
+        """SQLite's file, which one process serves and works on."""
+        return make_url(self.database_url).get_backend_name() == "sqlite"
+
+    @property
     def keys(self) -> list[bytes]:
         return [key.get_secret_value() for key in self.encryption_keys]
 
