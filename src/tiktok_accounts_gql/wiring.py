@@ -31,6 +31,7 @@ from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
+from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pace_of
@@ -120,7 +121,7 @@ async def open_services(
         avatars=avatars,
         scopes=scopes,
         clock=clock,
-        lease=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN,
+        leases=Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN),
     )
     connections = ConnectionService(
         db=db,

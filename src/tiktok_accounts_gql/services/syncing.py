@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, snapshots, token_pairs
+from tiktok_accounts_gql.db import accounts, snapshots
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, HealthReason
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -26,6 +26,7 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
+from tiktok_accounts_gql.services.leases import Lease, LeaseLost, Leases
 from tiktok_accounts_gql.services.reading import AccountReader, Turn
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
@@ -35,7 +36,6 @@ from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, TikT
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
 POLL_SECONDS = 0.2
-FRESH_SECONDS = 2.0
 _MISTAKES: dict[HealthReason | None, type[UserMistake]] = {
     HealthReason.RATE_LIMITED: TikTokRateLimited,
     HealthReason.TIKTOK_UNAVAILABLE: TikTokUnavailable,
@@ -81,9 +81,9 @@ class SyncService:
         avatars: AvatarService,
         scopes: Collection[str],
         clock: Clock,
-        lease: timedelta,
+        leases: Leases,
     ) -> None:
-        """`scopes`: those that this server asks for. `lease`: longer than a reading takes."""
+        """`scopes`: those that this server asks for."""
         self._db = db
         self._reader = reader
         self._tokens = tokens
@@ -92,7 +92,7 @@ class SyncService:
         self._avatars = avatars
         self._scopes = frozenset(scopes)
         self._clock = clock
-        self._lease = lease
+        self._leases = leases
         self._syncs: SingleFlight[Synced] = SingleFlight()
 
     async def sync(self, viewer: Viewer, account_id: UUID, background: Background | None = None) -> Synced:
@@ -131,27 +131,23 @@ class SyncService:
         self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None
     ) -> Synced:
         while True:
-            with suppress(_LeaseLost):
+            with suppress(LeaseLost):
                 return await self._sync(viewer, account_id, background, turn)
 
     async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None) -> Synced:
-        reading_id, began = uuid4(), self._clock()
+        began = self._clock()
         account = await self._get(viewer, account_id)
-        while not await self._start_reading(viewer, account, reading_id):
+        while (lease := await self._leases.take(viewer, account_id)) is None:
             await asyncio.sleep(POLL_SECONDS)
-            has_ended = not await self._is_being_read(viewer, account)
+            has_ended = not await self._leases.is_taken(viewer, account_id)
             account = await self._get(viewer, account_id)  # only now: it changes with the end of its reading
             if has_ended and (synced := _outcome_since(account, began)):
                 return await self._conclude(background, synced)
         account = await self._get(viewer, account_id)  # somebody else's reading may have ended just before
+        reading = _Reading(viewer=viewer, account=account, background=background, turn=turn, lease=lease)
         if _was_read_since(account, began if background is None else background.asked_at):
-            return await self._unread(viewer, account, reading_id, background)
-        leased_at = asyncio.get_running_loop().time()
-        return await self._attempt(
-            _Reading(
-                viewer=viewer, account=account, id=reading_id, background=background, turn=turn, leased_at=leased_at
-            )
-        )
+            return await self._unread(reading)
+        return await self._attempt(reading)
 
     async def _attempt(self, reading: "_Reading") -> Synced:
         try:
@@ -172,29 +168,10 @@ class SyncService:
         async with self._db.read() as session:
             return await accounts.get(session, viewer.id, account_id)
 
-    async def _start_reading(self, viewer: Viewer, account: Account, reading_id: UUID) -> bool:
-        """True as well for an account without tokens: there is nothing to read twice."""
-        seconds = self._lease.total_seconds()
+    async def _unread(self, reading: "_Reading") -> Synced:
+        synced = Synced(account=reading.account, synced_at=reading.account.last_synced_at)
         async with self._db.transaction() as session:
-            pair = await token_pairs.find(session, viewer.id, account.id)
-            return pair is None or await token_pairs.start_reading(
-                session, viewer.id, account.id, reading_id=reading_id, seconds=seconds
-            )
-
-    async def _is_being_read(self, viewer: Viewer, account: Account) -> bool:
-        """Or was, by somebody who died: then the lease runs out."""
-        async with self._db.read() as session:
-            pair = await token_pairs.find(session, viewer.id, account.id)
-        return pair is not None and pair.reading_id is not None
-
-    async def _unread(
-        self, viewer: Viewer, account: Account, reading_id: UUID, background: Background | None
-    ) -> Synced:
-        synced = Synced(account=account, synced_at=account.last_synced_at)
-        async with self._db.transaction() as session:
-            await token_pairs.stop_reading(session, viewer.id, account.id, reading_id)
-            if background is not None:
-                await background.also(session, synced)
+            await self._end(session, reading, synced)
         return synced
 
     async def _conclude(self, background: Background | None, synced: Synced) -> Synced:
@@ -225,22 +202,11 @@ class SyncService:
 
     async def _ask(self, reading: "_Reading", token: str, turn: Turn | None = None) -> TikTokUser:
         async def hold(turn: Turn) -> None:
-            await self._keep(reading, turn.left)
+            await self._leases.keep(reading.lease, wait=turn.left)
 
         in_background = reading.background is not None
         scopes = reading.account.granted_scopes
         return await self._reader.read(token, scopes, turn=turn, in_background=in_background, hold=hold)
-
-    async def _keep(self, reading: "_Reading", wait: float) -> None:
-        """The lease begins anew where a good part of it is gone before TikTok is asked. Raises _LeaseLost."""
-        if asyncio.get_running_loop().time() + wait - reading.leased_at < FRESH_SECONDS:
-            return
-        seconds = self._lease.total_seconds() + wait
-        async with self._db.transaction() as session:
-            if not await token_pairs.keep_reading(
-                session, reading.viewer.id, reading.account.id, reading_id=reading.id, seconds=seconds
-            ):
-                raise _LeaseLost
 
     async def _succeeded(self, reading: "_Reading", user: TikTokUser) -> Synced:
         viewer, before, now = reading.viewer, reading.account, self._clock()
@@ -293,10 +259,10 @@ class SyncService:
     async def _give_up(self, reading: "_Reading") -> None:
         """Nothing was tried."""
         async with self._db.transaction() as session:
-            await token_pairs.stop_reading(session, reading.viewer.id, reading.account.id, reading.id)
+            await self._leases.end(session, reading.lease)
 
     async def _end(self, session: Session, reading: "_Reading", synced: Synced) -> None:
-        await token_pairs.stop_reading(session, reading.viewer.id, reading.account.id, reading.id)
+        await self._leases.end(session, reading.lease)
         if reading.background is not None:
             await reading.background.also(session, synced)
 
@@ -307,14 +273,9 @@ class _Reading:
 
     viewer: Viewer
     account: Account
-    id: UUID
     background: Background | None
     turn: Turn | None
-    leased_at: float
-
-
-class _LeaseLost(Exception):
-    """Preparing took so long that somebody else reads the account, or it was connected again: begin anew."""
+    lease: Lease
 
 
 def _was_read_since(account: Account, time: datetime) -> bool:
