@@ -16,7 +16,7 @@ test: check ## Check the code and run all tests (ARGS="-k name …")
 	$(BIN)/pytest -n 5 --dist loadfile --cov --cov-report=term $(ARGS)
 
 test-proofs: .venv/installed-dev ## Kills, races, outages and the quota from outside, a small round each
-	$(BIN)/pytest -n 2 --dist loadfile -m proof $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile -m proof $(ARGS)
 
 test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the quota (an hour and more; see docs/reliability.md)
 	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile -m proof --durations=5 \

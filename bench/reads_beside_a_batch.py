@@ -1,6 +1,7 @@
-"""How much slower reads are while a batch runs in the same process, on SQLite: prints the ratio.
+"""How much slower reads are while a batch runs in the same process, and while TikTok is down: prints the ratios.
 
-Run it from the repository with little else running: `python bench/reads_beside_a_batch.py`. Everything is a process of its
+Run it from the repository with little else running: `python bench/reads_beside_a_batch.py`. On SQLite, or on the database
+that BENCH_DATABASE_URL names, which has to be empty. Everything is a process of its
 own: the sandbox, `tiktok-accounts serve`, and this client, which asks one query after another in eight lines.
 """
 
@@ -24,7 +25,9 @@ from tests.cli.serving import served
 from tests.support.batches import Scene
 from tests.support.server import Api
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.app import create_sandbox
+from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
@@ -61,7 +64,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder, SandboxServer(sandbox, port=0) as url:
         settings = Settings.model_validate(
             {
-                "database_url": f"sqlite+aiosqlite:///{folder}/bench.db",
+                "database_url": os.environ.get("BENCH_DATABASE_URL", f"sqlite:///{folder}/bench.db"),
                 "jwt_secret": SecretStr("a secret of this measurement, of 32 bytes"),
                 "jwt_issuer": "https://issuer.test",
                 "jwt_audience": "accounts",
@@ -86,6 +89,10 @@ async def main() -> None:
             beside = told("beside a batch", await read(api))
             print(f"the batch read {(await scene.done(job) - before) / SECONDS:.1f} accounts a second meanwhile")
             print(f"ratio: p50 {beside[0] / alone[0]:.2f}, p99 {beside[1] / alone[1]:.2f}")
+            sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
+            await asyncio.sleep(5)
+            outage = told("while TikTok is down", await read(api))
+            print(f"ratio: p50 {outage[0] / alone[0]:.2f}, p99 {outage[1] / alone[1]:.2f}")
 
 
 asyncio.run(main())

@@ -44,6 +44,9 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
+ONE_PROCESS = (
+    "ACCOUNTS_DATABASE_URL names a SQLite file, which one process serves: use PostgreSQL for --workers over 1."
+)
 _LIFETIME = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -72,6 +75,8 @@ def serve(
 ) -> None:
     """Serve the API. Everything else is set by environment variables: see docs/configuration.md."""
     settings = load_settings()
+    if workers > 1 and settings.is_embedded:
+        raise SettingsInvalid(ONE_PROCESS)
     asyncio.run(_with_database(settings, check_migrated))
     configure_logs(settings.environment)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once everything is closed

@@ -8,7 +8,8 @@ AppError                      has a code and a message for people
 │   ├── WrongTikTokAccount · ConnectedElsewhere · ReauthorizationRequired · ScopeMissing
 │   └── SyncFailed · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
 └── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
-    └── Unauthenticated · Forbidden · NoSuchJob · BadUserInput · LimitExceeded · ServiceUnavailable
+    └── Unauthenticated · Forbidden · NoSuchJob · BadUserInput · LimitExceeded · TooManyStreams ·
+        ServiceUnavailable
 ```
 
 The class docstring is the message unless a better one is given. Everything else that is raised is masked as
@@ -222,6 +223,12 @@ class LimitExceeded(RequestError):
     """The request is larger than this server allows."""
 
     code = ErrorCode.LIMIT_EXCEEDED
+
+
+class TooManyStreams(RequestError):
+    """Too many subscriptions are open. Close one, or try again later."""
+
+    code = ErrorCode.RATE_LIMITED
 
 
 class ServiceUnavailable(RequestError):

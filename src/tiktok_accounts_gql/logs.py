@@ -1,15 +1,20 @@
 """Logs by structlog: JSON in production, for people in development. Never a token: nothing logs headers or bodies."""
 
 import logging
+import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from tiktok_accounts_gql.settings import Environment
 
 SOCKETS = "websockets"
-QUIET = ("dbos", "httpx", "httpcore", "aiosqlite", "asyncio", "alembic", SOCKETS)
+JOB_ENGINE = "dbos"
+QUIET = (JOB_ENGINE, "httpx", "httpcore", "aiosqlite", "asyncio", "alembic", SOCKETS)
 
 
 def configure_logs(environment: Environment, *, level: int = logging.INFO) -> None:
@@ -34,6 +39,41 @@ def configure_logs(environment: Environment, *, level: int = logging.INFO) -> No
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    _tame(logging.getLogger(JOB_ENGINE))
+
+
+class Brief(logging.Filter):
+    """For a logger that says the same thing again and again: one line for each thing, and once in a while.
+
+    A database that is away needs no traceback; whatever nobody expected keeps its own, each time.
+    """
+
+    def __init__(self, *, every: float = 10.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every = every
+        self._monotonic = monotonic
+        self._silent_until: dict[tuple[str, int], float] = {}
+        self._left_out: Counter[tuple[str, int]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, DBAPIError):
+            return True
+        place, now = (record.pathname, record.lineno), self._monotonic()
+        if now < self._silent_until.get(place, now):
+            self._left_out[place] += 1
+            return False
+        self._silent_until[place] = now + self._every
+        record.msg, record.args, record.exc_info = record.getMessage().partition("\n")[0], None, None
+        if left_out := self._left_out.pop(place, 0):
+            record.msg += f" ({left_out} more since the last one)"
+        return True
+
+
+def _tame(logger: logging.Logger) -> None:
+    """The engine brings a handler of plain text of its own, unless it finds one."""
+    logger.handlers, logger.propagate = [logging.NullHandler()], True
+    logger.filters = [Brief()]
 
 
 def _renderers(environment: Environment) -> list[Any]:

@@ -197,6 +197,9 @@ class Settings(BaseSettings):
     trusted_proxies: Words = Field(
         ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
     )
+    streams_per_viewer: int = Field(
+        20, ge=1, description="WebSockets and multipart subscriptions that a user may have open at once, per process."
+    )
     shutdown_seconds: int = Field(
         15, ge=1, le=300, description="How long requests in flight may take after SIGTERM before they are cut off."
     )
@@ -216,6 +219,11 @@ class Settings(BaseSettings):
         """Of pages that belong to this API: its own, and those that may call it."""
         public = urlsplit(self.public_url)
         return frozenset({*self.allowed_origins, f"{public.scheme}://{public.netloc}"})
+
+    @property
+    def is_embedded(self) -> bool:
+        """SQLite's file, which one process serves and works on."""
+        return make_url(self.database_url).get_backend_name() == "sqlite"
 
     @property
     def keys(self) -> list[bytes]:

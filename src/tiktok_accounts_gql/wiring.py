@@ -31,6 +31,7 @@ from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
+from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pace_of
@@ -38,6 +39,7 @@ from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.repeating import repeatedly
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
+from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -119,7 +121,7 @@ async def open_services(
         avatars=avatars,
         scopes=scopes,
         clock=clock,
-        lease=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN,
+        leases=Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN),
     )
     connections = ConnectionService(
         db=db,
@@ -172,6 +174,7 @@ async def open_services(
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         live=LiveService(db=db, hub=hub, audit=audit),
         removals=removals,
+        streams=Streams(most=settings.streams_per_viewer),
         syncing=syncing,
         webhooks=WebhookService(
             db=db,

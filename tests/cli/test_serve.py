@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.cli.processes import run
 from tests.cli.serving import requests_in, served, variables
+from tests.http.test_edge import on_postgresql, on_sqlite
 from tests.support.databases import create_database, drop_database, postgres_url
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.app import create_app
@@ -112,7 +113,13 @@ async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
     assert [secret for secret in {api.token, *secrets} if secret in log] == []
 
 
-@pytest.mark.parametrize("backend", ["postgresql"], indirect=True, scope="session")
+@on_sqlite
+async def test_a_file_is_for_one_process(own: Settings, tmp_path: Path) -> None:
+    refused = run(tmp_path, "serve", "--workers", "2", env=variables(own))
+    assert (refused.returncode, "SQLite" in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
+
+
+@on_postgresql
 async def test_two_workers_serve_and_end_at_sigterm(own: Settings, viewer: str, tmp_path: Path) -> None:
     async with served(tmp_path, own, viewer, "--workers", "2") as (server, api):
         answers = await asyncio.gather(*(api.post(READ) for _ in range(20)))

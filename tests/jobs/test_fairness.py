@@ -15,6 +15,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 pytestmark = pytest.mark.proof
 
 BATCH = int(os.environ.get("TEST_FAIR_BATCH", "300"))
+SHARE = 30
 
 
 async def test_a_batch_delays_neither_a_sync_nor_a_small_job_of_others(
@@ -42,3 +43,19 @@ async def test_a_batch_delays_neither_a_sync_nor_a_small_job_of_others(
         await asyncio.sleep(0.5)
         assert await scene.done(large) < BATCH
     print(f"behind {BATCH}: a sync waits {max(waited):.2f} s at most, a job of 5 takes {took:.1f} s")  # noqa: T201
+
+
+async def test_ten_batches_of_a_viewer_get_no_more_than_one_of_another(
+    scene: Scene, viewer: str, tmp_path: Path
+) -> None:
+    settings = scene.settings.model_copy(update={"tiktok_requests_per_minute": 540})
+    mine, second = await scene.accounts(viewer, 10 * SHARE), f"second-{viewer}"
+    await scene.accounts(second, SHARE)
+    ids = [account.id for account in mine]
+    batches = [await scene.start(viewer, ids[start : start + SHARE]) for start in range(0, len(ids), SHARE)]
+    other = await scene.start(second)
+    with workers(1, tmp_path, settings):
+        await scene.ended(other, within=60)
+        done = sum([await scene.done(batch) for batch in batches])
+    assert done <= SHARE + 2 * settings.worker_concurrency
+    print(f"when a batch of {SHARE} had ended, {done} of {len(mine)} in ten batches of another viewer had")  # noqa: T201

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.cli.serving import served
+from tests.http.test_edge import on_postgresql
 from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
@@ -24,8 +25,9 @@ from tiktok_accounts_gql.wiring import PULSE
 
 pytestmark = pytest.mark.proof
 
-KILLS = int(os.environ.get("TEST_JOB_KILLS", "1"))
+KILLS = int(os.environ.get("TEST_JOB_KILLS", "3"))
 BATCH = int(os.environ.get("TEST_JOB_BATCH", "40"))
+LIVING = PULSE if "TEST_JOB_KILLS" in os.environ else FAST  # production's takes a minute
 LONGEST = 3 * BATCH / 300
 AFTER_RESTART, WITHOUT_RESTART = 30, 90
 
@@ -79,21 +81,19 @@ def check_integrity(scene: Scene) -> None:
             assert connection.execute(executors).fetchall() == [("embedded",)]  # or a restart would recover nothing
 
 
-@pytest.mark.skipif(KILLS == 1, reason="takes a minute; make test-slow runs it")
-async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str, backend: str, tmp_path: Path) -> None:
-    """With the pulse of production."""
-    if backend == "sqlite":
-        pytest.skip("one process")
+@on_postgresql
+async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str, tmp_path: Path) -> None:
+    """With the pulse of production in `make test-slow`."""
     await scene.accounts(viewer, BATCH)
     always_something_under_way = Fault(path=USER_INFO_PATH, times=None, delay_seconds=0.5, passthrough=True)
     scene.sandbox.faults.add(always_something_under_way)
-    with workers(2, tmp_path, scene.settings) as running:
+    with workers(2, tmp_path, scene.settings, pulse=None if LIVING is PULSE else LIVING) as running:
         job = await scene.start(viewer)
         await scene.begun(job, BATCH // 10)
         running.pop(0).kill()
         since = time.monotonic()
         ended = await scene.ended(job, within=WITHOUT_RESTART)
-        print(f"taken over and ended after {time.monotonic() - since:.1f} s, dead after {PULSE.dead_after}")  # noqa: T201
+        print(f"taken over and ended after {time.monotonic() - since:.1f} s, dead after {LIVING.dead_after}")  # noqa: T201
         assert "taken over" in running[0].log
         await check_round(scene, viewer, ended, 1, scene.since)
 

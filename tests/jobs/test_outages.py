@@ -87,7 +87,7 @@ async def test_who_joins_the_reading_of_a_job_gets_an_answer_of_their_own(scene:
     assert len(scene.calls()) == FAILURES
 
 
-@pytest.mark.parametrize("percent", [10, 30, 50] if SLOW else [30])
+@pytest.mark.parametrize("percent", [10, 30, 50])
 async def test_a_batch_ends_whatever_fails_now_and_then(
     scene: Scene, viewer: str, tmp_path: Path, percent: int
 ) -> None:

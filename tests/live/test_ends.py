@@ -1,10 +1,12 @@
 """Clients that do not read, and a server that stops."""
 
 import asyncio
+import json
 import signal
 import socket as sockets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from tests.cli.serving import requests_in
 from tests.cli.serving import served as served_by_a_process
 from tests.live.acting import WATCH_ACCOUNTS
 from tests.support.server import Api, started
-from tests.support.sockets import PROTOCOL, Socket, address, connected, parts, streamed, token
+from tests.support.sockets import PROTOCOL, Socket, address, connected, opened, parts, streamed, token
 from tiktok_accounts_gql.events import MOST_HELD, AccountChanged, ChangeKind, Hub, address_of
 from tiktok_accounts_gql.server import SocketProtocol
 from tiktok_accounts_gql.settings import Settings
@@ -154,6 +156,27 @@ async def test_a_process_that_is_told_to_stop_does_so_at_once(
         [line] = [one for one in requests_in(process.err) if one["method"] == "WEBSOCKET"]
         assert (line["viewer"], line["status"]) == (viewer, 101)
         assert "secret" not in process.err.read_text()
+
+
+async def test_a_viewer_has_so_many_sockets_and_streams_at_most(own_settings: Settings, viewer: str) -> None:
+    settings = own_settings.model_copy(update={"streams_per_viewer": 2})
+    async with served(settings, viewer) as (server, api), connected(api), streamed(api, WATCH_ACCOUNTS) as stream:
+        assert stream.status_code == 200
+        async with opened(api) as socket:
+            await socket.send(type="connection_init", payload={"Authorization": f"Bearer {token(api)}"})
+            assert await socket.closed() == (1013, "Too many subscriptions are open. Close one, or try again later.")
+        async with streamed(api, WATCH_ACCOUNTS) as response:
+            [error] = json.loads(await response.aread())["errors"]
+        assert (response.status_code, error["extensions"]["code"]) == (429, "RATE_LIMITED")
+        assert response.headers["Retry-After"]
+        await comes_true(lambda: hub_of(server).watching() == 1)
+        async with connected(replace(api, viewer=f"another-{viewer}")):
+            pass
+    async with served(settings, viewer) as (_, api):
+        for _ in range(3):
+            async with connected(api), streamed(api, WATCH_ACCOUNTS) as stream:
+                assert stream.status_code == 200
+            await asyncio.sleep(0.2)
 
 
 async def test_who_goes_is_forgotten(own_settings: Settings, viewer: str) -> None:

@@ -395,7 +395,10 @@ class SyncJob(SQLModel, table=True):
 
 
 class SyncResult(SQLModel, table=True):
-    """One account of a sync job. `account_id` is as asked for: it may be nobody's, or somebody else's."""
+    """One account of a sync job. `account_id` is as asked for: it may be nobody's, or somebody else's.
+
+    Lower turns are read first, of whichever viewer; each viewer has one account in each turn.
+    """
 
     __tablename__ = "sync_results"
     __table_args__ = (
@@ -405,6 +408,13 @@ class SyncResult(SQLModel, table=True):
         Index(
             "sync_results_pending",
             "viewer_id",
+            "turn",
+            postgresql_where=text("outcome = 'PENDING'"),
+            sqlite_where=text("outcome = 'PENDING'"),
+        ),
+        Index(
+            "sync_results_in_turn",
+            "turn",
             postgresql_where=text("outcome = 'PENDING'"),
             sqlite_where=text("outcome = 'PENDING'"),
         ),
@@ -414,6 +424,7 @@ class SyncResult(SQLModel, table=True):
     job_id: UUID
     viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
     position: int
+    turn: int
     account_id: UUID
     outcome: SyncOutcome = Field(default=SyncOutcome.PENDING, sa_type=_word(SyncOutcome, closed=True))
     attempts: int = 0

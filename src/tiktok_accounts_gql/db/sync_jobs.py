@@ -14,6 +14,7 @@ from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.errors import NotFound
 
+FIRST_TURN = 2  # 1 is the enqueueing of a job's accounts
 NEWEST_FIRST = Ordering(name="sync jobs", column=col(SyncJob.created_at), id=col(SyncJob.id), descending=True)
 IN_ORDER = Ordering(name="sync results", column=col(SyncResult.position), id=col(SyncResult.id), descending=False)
 
@@ -48,14 +49,33 @@ async def count(session: AsyncSession, statement: Select[Any]) -> int:
 
 
 async def add(session: AsyncSession, job: SyncJob, account_ids: Sequence[UUID]) -> None:
-    """The job and a pending result for each account, in this order."""
+    """The job and a pending result for each account, in this order and in the viewer's next turns."""
     await session.execute(insert(SyncJob).values(**job.model_dump()))
+    if not account_ids:
+        return
+    first = await _next_turn(session, job.viewer_id)
     results = [
-        SyncResult(job_id=job.id, viewer_id=job.viewer_id, position=position, account_id=account_id).model_dump()
+        SyncResult(
+            job_id=job.id,
+            viewer_id=job.viewer_id,
+            position=position,
+            turn=first + position,
+            account_id=account_id,
+        ).model_dump()
         for position, account_id in enumerate(account_ids)
     ]
-    if results:
-        await session.execute(insert(SyncResult), results)
+    await session.execute(insert(SyncResult), results)
+
+
+async def _next_turn(session: AsyncSession, viewer_id: str) -> int:
+    """After the viewer's own turns, and not before the one that all viewers have come to."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(viewer_id, _TURNS))))
+    own = select(func.max(col(SyncResult.turn))).where(_PENDING, col(SyncResult.viewer_id) == viewer_id)
+    untried = (_PENDING, col(SyncResult.attempts) == 0)  # what waits to be tried again had its turn
+    reached = select(col(SyncResult.turn)).where(*untried).order_by(col(SyncResult.turn)).limit(1)
+    row = (await session.execute(select(own.scalar_subquery(), reached.scalar_subquery()))).one()
+    return max(FIRST_TURN, (row[0] or 0) + 1, row[1] or 0)
 
 
 async def get(session: AsyncSession, viewer_id: str, job_id: UUID, *, lock: bool = False) -> SyncJob:
@@ -142,11 +162,12 @@ async def change(session: AsyncSession, viewer_id: str, job_id: UUID, **values: 
     return job
 
 
-async def count_pending_by_viewer(session: AsyncSession) -> dict[str, int]:
-    """Of all viewers: what is queued ahead decides when a job ends."""
-    pending = select(col(SyncResult.viewer_id), func.count()).where(col(SyncResult.outcome) == SyncOutcome.PENDING)
-    rows = await session.execute(pending.group_by(col(SyncResult.viewer_id)))
-    return {row[0]: row[1] for row in rows}
+async def count_ahead(session: AsyncSession, viewer_id: str, job_id: UUID) -> int:
+    """Accounts of all viewers that are read before the job has ended, its own included."""
+    ends = results_of(viewer_id, job_id, ResultFilter()).with_only_columns(col(SyncResult.turn))
+    last = ends.order_by(col(SyncResult.position).desc()).limit(1).scalar_subquery()
+    ahead = select(SyncResult).where(_PENDING, col(SyncResult.turn) <= last)
+    return await count(session, ahead)
 
 
 async def forget_before(session: AsyncSession, time: datetime, *, limit: int) -> int:
@@ -156,10 +177,12 @@ async def forget_before(session: AsyncSession, time: datetime, *, limit: int) ->
     return len((await session.scalars(forgotten, execution_options=_UNSYNCHRONIZED)).all())
 
 
+_PENDING = col(SyncResult.outcome) == SyncOutcome.PENDING
+_TURNS = 1  # what the lock is about
 _FRESH = {"populate_existing": True}
 _UNSYNCHRONIZED = {"synchronize_session": False}
 
 
 def _pending(viewer_id: str, result_id: UUID) -> tuple[Any, Any, Any]:
     owned = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id) == result_id)
-    return *owned, col(SyncResult.outcome) == SyncOutcome.PENDING
+    return *owned, _PENDING

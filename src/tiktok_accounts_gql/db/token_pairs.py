@@ -72,6 +72,15 @@ async def start_reading(
     return await session.scalar(taken.returning(col(TokenPair.account_id)), execution_options=options) is not None
 
 
+async def keep_reading(
+    session: AsyncSession, viewer_id: str, account_id: UUID, *, reading_id: UUID, seconds: float
+) -> bool:
+    """That right for so long from now on; False if somebody else has it, for it ran out."""
+    held = (*_owned(viewer_id, account_id), col(TokenPair.reading_id) == reading_id)
+    kept = update(TokenPair).where(*held).values(reading_until=FromNow(seconds)).returning(col(TokenPair.account_id))
+    return await session.scalar(kept, execution_options={"synchronize_session": False}) is not None
+
+
 async def stop_reading(session: AsyncSession, viewer_id: str, account_id: UUID, reading_id: UUID) -> None:
     held = (*_owned(viewer_id, account_id), col(TokenPair.reading_id) == reading_id)
     stopped = update(TokenPair).where(*held).values(reading_id=None, reading_until=None)

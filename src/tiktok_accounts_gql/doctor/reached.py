@@ -51,7 +51,8 @@ async def database(settings: Settings, db: Database) -> Finding:
             f"{url.get_backend_name()} at {where} does not answer.", "Start it, or mend ACCOUNTS_DATABASE_URL."
         )
     milliseconds = (time.perf_counter() - began) * 1000
-    return ok(f"{url.get_backend_name()} at {where} answers in {milliseconds:.0f} ms.")
+    limit = " It is for one process; several need PostgreSQL." if settings.is_embedded else ""
+    return ok(f"{url.get_backend_name()} at {where} answers in {milliseconds:.0f} ms.{limit}")
 
 
 async def tables(db: Database) -> Finding:

@@ -11,14 +11,16 @@ from typing import Any
 
 import orjson
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from tiktok_accounts_gql.errors import RequestError, ServiceUnavailable, Unauthenticated
+from tiktok_accounts_gql.errors import RequestError, ServiceUnavailable, TooManyStreams, Unauthenticated
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Caller, Payload, happens
 from tiktok_accounts_gql.http.media_types import PARTS
 
 CONTENT_TYPE = f'{PARTS};boundary="graphql";subscriptionSpec="1.0"'
 HEADERS = {"X-Accel-Buffering": "no"}  # nginx would wait for more
+TRY_AGAIN_LATER = {"Retry-After": "10"}
 HEARTBEAT_SECONDS = 5.0
 HEARTBEAT: dict[str, Any] = {}
 DELIMITER = b"--graphql"
@@ -26,7 +28,25 @@ DELIMITER = b"--graphql"
 
 def respond(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> StreamingResponse:
     """`stopping`: set when the server has to end what goes on."""
-    return StreamingResponse(_body(payloads, caller, stopping), media_type=CONTENT_TYPE, headers=HEADERS)
+    return _Stream(payloads, caller, stopping)
+
+
+class _Stream(StreamingResponse):
+    """One of a viewer's, or the refusal of one too many."""
+
+    def __init__(self, payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> None:
+        super().__init__(_body(payloads, caller, stopping), media_type=CONTENT_TYPE, headers=HEADERS)
+        self._payloads = payloads
+        self._caller = caller
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._caller.services.streams.opened(self._caller.viewer):
+                await super().__call__(scope, receive, send)
+        except TooManyStreams as error:
+            refusal = answers.refusal(error, self._caller.request_id, headers=TRY_AGAIN_LATER)
+            await refusal(scope, receive, send)
+            await self._payloads.aclose()
 
 
 async def _body(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> AsyncIterator[bytes]:

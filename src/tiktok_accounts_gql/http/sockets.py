@@ -17,7 +17,14 @@ from graphql import ExecutionResult, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from tiktok_accounts_gql.db.models import AuditActor
-from tiktok_accounts_gql.errors import BadUserInput, LimitExceeded, RequestError, ServiceUnavailable, Unauthenticated
+from tiktok_accounts_gql.errors import (
+    BadUserInput,
+    LimitExceeded,
+    RequestError,
+    ServiceUnavailable,
+    TooManyStreams,
+    Unauthenticated,
+)
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.authentication import Authenticator
@@ -28,6 +35,7 @@ from tiktok_accounts_gql.http.requests import ForeignOrigin
 from tiktok_accounts_gql.services.viewer import Viewer
 
 INIT_SECONDS = 10.0
+TRY_AGAIN_LATER = 1013
 MOST_OPERATIONS = 20
 _GONE = (WebSocketDisconnect, WebSocketDisconnected)
 
@@ -76,6 +84,13 @@ class _Socket:
     async def run(self) -> None:
         """Until the client goes. Raises Closed, WebSocketDisconnect."""
         caller = await self._identify(await self._initialised())
+        try:
+            with caller.services.streams.opened(caller.viewer):
+                await self._converse(caller)
+        except TooManyStreams as error:
+            raise Closed(TRY_AGAIN_LATER, error.message) from None
+
+    async def _converse(self, caller: Caller) -> None:
         await self._send({"type": "connection_ack"})
         try:
             async with asyncio.timeout(caller.seconds_left) as life:
@@ -110,7 +125,7 @@ class _Socket:
         except Unauthenticated as error:
             raise Closed(4403, error.message) from None
         except ServiceUnavailable as error:
-            raise Closed(1013, error.message) from None
+            raise Closed(TRY_AGAIN_LATER, error.message) from None
         annotate(websocket, viewer=identity.viewer_id)
         address = websocket.client.host if websocket.client else None
         own = request_id(websocket)

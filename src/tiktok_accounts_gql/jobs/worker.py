@@ -151,11 +151,14 @@ class JobWorker:
 
 
 async def _persistently(work: Work, viewer_id: str, subject: str) -> None:
+    waited = False
     while True:
         try:
             return await work(viewer_id, subject)
         except ServiceUnavailable:
-            log.warning("work waits for the database", subject=subject)
+            if not waited:
+                log.warning("work waits for the database", subject=subject)
+            waited = True
         await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -46,5 +46,6 @@ class Subscription:
         resolver=live_resolvers.account_changed,
         graphql_type=AccountChange,
         description="Every account of the signed-in user that was connected, synced, changed its health, or was "
-        "disconnected. Changes of one account within a second come as one.",
+        "disconnected. Changes of one account within a second come as one. A server on SQLite tells what it does itself, which "
+        "is everything unless other processes use its file.",
     )

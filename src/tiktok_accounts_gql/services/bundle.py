@@ -12,6 +12,7 @@ from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.removals import RemovalService
+from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.webhooks import WebhookService
 
@@ -30,6 +31,7 @@ class Services:
     job_lists: JobListService
     live: LiveService
     removals: RemovalService
+    streams: Streams
     syncing: SyncService
     webhooks: WebhookService
     scopes: tuple[str, ...]

@@ -187,7 +187,7 @@ class ConnectionService:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
         replaces = None if earlier is None else await self._tokens.grant_id(earlier)
         try:
-            user = await self._reader.read(grant.access_token, self._granted(grant), in_background=False)
+            user = await self._reader.read(grant.access_token, self._granted(grant))
         except TikTokError as error:
             return _Reading(grant=grant, replaces=replaces, works=not isinstance(error, AccessTokenInvalid))
         picture = await self._avatars.fetch(earlier, user)

@@ -82,14 +82,12 @@ class JobListService:
         return {result.id: result for result in results}
 
     async def estimate_end(self, viewer: Viewer, job: SyncJob) -> datetime | None:
-        """From the quota and what is queued: while viewers take turns, each is ahead with as many as this one has."""
+        """From the quota and what is queued ahead."""
         left = job.total_count - job.succeeded_count - job.failed_count - job.canceled_count
         if job.finished_at is not None or not left:
             return None
         async with self._db.read() as session:
-            pending = await sync_jobs.count_pending_by_viewer(session)
-        own = max(left, pending.pop(viewer.id, 0))
-        ahead = own + sum(min(own, others) for others in pending.values())
+            ahead = await sync_jobs.count_ahead(session, viewer.id, job.id)
         return self._clock() + self._interval * ahead
 
     async def _recorded(self, viewer: Viewer, count: int) -> None:

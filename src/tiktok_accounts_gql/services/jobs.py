@@ -4,7 +4,7 @@ A job, its results and its work are one transaction. An account's reading, its r
 one, which a result that has ended refuses: work that runs a second time finds that it is done. Failures that pass are tried
 again, five times at most; what the user must mend is not.
 
-Viewers take turns: the first accounts of every viewer's job go before the next ones of any.
+Viewers take turns: each has one account in a turn, however many jobs they are in.
 """
 
 import random
@@ -45,7 +45,6 @@ MAX_IDS = 500
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
-PER_TURN = 5
 ENQUEUED_AT_ONCE = 200
 PASSING = frozenset({UserErrorCode.TIKTOK_RATE_LIMITED, UserErrorCode.TIKTOK_UNAVAILABLE})
 
@@ -128,7 +127,7 @@ class JobService:
         for start in range(0, len(pending), ENQUEUED_AT_ONCE):
             async with self._db.transaction() as session:
                 for result in pending[start : start + ENQUEUED_AT_ONCE]:
-                    await self._queue.enqueue_sync(session, viewer_id, result.id, turn=turn_of(result))
+                    await self._queue.enqueue_sync(session, viewer_id, result.id, turn=result.turn)
 
     async def perform(self, viewer_id: str, result_id: str) -> None:
         """One attempt for one account of a job. Work that is done already does nothing."""
@@ -195,7 +194,7 @@ class JobService:
 
     async def _enqueue_again(self, session: Session, viewer: Viewer, result: SyncResult, delay: timedelta) -> None:
         await self._queue.enqueue_sync(
-            session, viewer.id, result.id, turn=turn_of(result), delay=delay, occasion=uuid7().hex
+            session, viewer.id, result.id, turn=result.turn, delay=delay, occasion=uuid7().hex
         )
 
     async def _wait_for_tiktok(self, viewer: Viewer, result: SyncResult, error: NotAsked) -> None:
@@ -277,11 +276,6 @@ class JobService:
 
 class AlreadyEnded(Exception):
     """Somebody else has ended this result: what was done beside it is undone."""
-
-
-def turn_of(result: SyncResult) -> int:
-    """After the fan-outs; the first few of every job before the next few of any."""
-    return 2 + result.position // PER_TURN
 
 
 def state_of_finished(job: SyncJob) -> JobState:

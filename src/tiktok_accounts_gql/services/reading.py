@@ -1,11 +1,12 @@
 """Every reading of an account at TikTok: within the quota of all processes, and not while TikTok is down.
 
 Two lanes: what a user waits for takes the next slot, however far it lies ahead, up to ten seconds. Work in the background
-takes a slot only if it is near, and asks again otherwise: so it never builds up a line that a user would stand in.
+takes a slot only if it is near, and asks again otherwise: so it never builds up a line that a user would stand in. It waits
+before it takes the account, which is then free for a user.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,17 +20,43 @@ from tiktok_accounts_gql.tiktok.values import TikTokUser
 
 FOR_USERS = timedelta(seconds=10)
 IN_BACKGROUND = timedelta(seconds=0.3)
+LATEST = timedelta(seconds=0.5)
 LARGEST_BURST = 30
 PROBE_EVERY = timedelta(seconds=10)
 STOPPED_FOR = 1.0
 
 
 def pace_of(requests_per_minute: int, *, failures: int, probe_every: timedelta = PROBE_EVERY) -> Pace:
-    """Burst and steady pace together are the quota of any sliding minute."""
+    """Burst and steady pace together are the quota of any sliding minute, even if some requests are sent late."""
     burst = min(LARGEST_BURST, requests_per_minute // 10)
     steady = requests_per_minute - burst - 1  # one less: two clocks are not one
-    interval = timedelta(minutes=1) / max(steady, 1)
+    interval = (timedelta(minutes=1) + LATEST) / max(steady, 1)
     return Pace(interval=interval, burst=burst, failures=failures, probe_every=probe_every)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A slot, and when the request may be sent by this loop's clock."""
+
+    slot: Slot
+    at: float
+
+    @property
+    def left(self) -> float:
+        """Seconds until then."""
+        return max(self.at - asyncio.get_running_loop().time(), 0.0)
+
+    @property
+    def is_over(self) -> bool:
+        """A request that is sent even later could be one too many within a minute."""
+        return asyncio.get_running_loop().time() > self.at + LATEST.total_seconds()
+
+
+Hold = Callable[[Turn], Awaitable[None]]
+
+
+async def nothing(turn: Turn) -> None:
+    del turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +72,31 @@ class AccountReader:
         """What waits for its turn in the background gives up; what is under way is not touched."""
         self.stopping.set()
 
-    async def read(self, access_token: str, scopes: Collection[str], *, in_background: bool) -> TikTokUser:
-        """In the background it waits for its turn as long as it takes."""
-        slot = await self._slot(in_background=in_background)
-        await asyncio.sleep(slot.wait.total_seconds())
-        if slot.wait > IN_BACKGROUND:
+    async def background_turn(self) -> Turn:
+        """Waits for it as long as it takes: hold nothing meanwhile that others wait for. Raises NotAsked."""
+        while True:
+            slot = await self._take(IN_BACKGROUND)
+            if slot.granted:
+                return _turn(slot)
+            if slot.is_down:
+                raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
+            await self._wait(slot.wait)
+
+    async def read(
+        self,
+        access_token: str,
+        scopes: Collection[str],
+        *,
+        turn: Turn | None = None,
+        in_background: bool = False,
+        hold: Hold = nothing,
+    ) -> TikTokUser:
+        """By its turn, or by the next one that a user gets if that is over. `hold` is called before it waits for it."""
+        if turn is None or turn.is_over:
+            turn = await self._next_turn(in_background=in_background)
+        await hold(turn)
+        await asyncio.sleep(turn.left)
+        if turn.slot.wait > IN_BACKGROUND:
             await self.check()  # a good while since the slot was taken
         async with self.noting():
             try:
@@ -57,9 +104,9 @@ class AccountReader:
             except Unavailable:
                 raise
             except TikTokError:
-                await self._answered(slot)
+                await self._answered(turn.slot)
                 raise
-        await self._answered(slot)
+        await self._answered(turn.slot)
         return user
 
     async def check(self) -> None:
@@ -86,16 +133,13 @@ class AccountReader:
         if slot.failures:
             await self._report(answered=True)
 
-    async def _slot(self, *, in_background: bool) -> Slot:
-        while True:
-            slot = await self._take(IN_BACKGROUND if in_background else FOR_USERS)
-            if slot.granted:
-                return slot
-            if slot.is_down:
-                raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
-            if not in_background:
-                raise RateLimited(retry_after=slot.wait.total_seconds())
-            await self._wait(slot.wait)
+    async def _next_turn(self, *, in_background: bool) -> Turn:
+        slot = await self._take(FOR_USERS)
+        if slot.granted:
+            return _turn(slot)
+        if slot.is_down or in_background:
+            raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
+        raise RateLimited(retry_after=slot.wait.total_seconds())
 
     async def _wait(self, time: timedelta) -> None:
         """Raises NotAsked if the process is about to end: somebody else will ask."""
@@ -110,3 +154,7 @@ class AccountReader:
     async def _report(self, *, answered: bool) -> bool:
         async with self.db.transaction() as session:
             return await quota.report(session, self.pace, answered=answered)
+
+
+def _turn(slot: Slot) -> Turn:
+    return Turn(slot=slot, at=asyncio.get_running_loop().time() + slot.wait.total_seconds())

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, snapshots, token_pairs
+from tiktok_accounts_gql.db import accounts, snapshots
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, HealthReason
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -25,7 +26,8 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
-from tiktok_accounts_gql.services.reading import AccountReader
+from tiktok_accounts_gql.services.leases import Lease, LeaseLost, Leases
+from tiktok_accounts_gql.services.reading import AccountReader, Turn
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -79,9 +81,9 @@ class SyncService:
         avatars: AvatarService,
         scopes: Collection[str],
         clock: Clock,
-        lease: timedelta,
+        leases: Leases,
     ) -> None:
-        """`scopes`: those that this server asks for. `lease`: longer than a reading takes."""
+        """`scopes`: those that this server asks for."""
         self._db = db
         self._reader = reader
         self._tokens = tokens
@@ -90,17 +92,17 @@ class SyncService:
         self._avatars = avatars
         self._scopes = frozenset(scopes)
         self._clock = clock
-        self._lease = lease
+        self._leases = leases
         self._syncs: SingleFlight[Synced] = SingleFlight()
 
     async def sync(self, viewer: Viewer, account_id: UUID, background: Background | None = None) -> Synced:
         """Raises NotFound, and NotAsked in the background; every other failure is told by the answer and the account."""
-        led = False
+        led, turn = False, await self._background_turn(viewer, account_id, background)
 
         async def lead() -> Synced:
             nonlocal led
             led = True
-            return await self._sync(viewer, account_id, background)
+            return await self._persistently(viewer, account_id, background, turn)
 
         try:
             synced = await self._syncs.run((viewer.id, account_id), lead)
@@ -116,20 +118,36 @@ class SyncService:
         """Waits for syncs under way."""
         await self._syncs.settle()
 
-    async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None) -> Synced:
-        reading_id, began = uuid4(), self._clock()
+    async def _background_turn(self, viewer: Viewer, account_id: UUID, background: Background | None) -> Turn | None:
+        """None if there is nothing to ask TikTok, or if somebody waits: a user's turn is taken when all is prepared."""
+        if background is None:
+            return None
         account = await self._get(viewer, account_id)
-        while not await self._start_reading(viewer, account, reading_id):
+        if account.status is not AccountStatus.ACTIVE or _was_read_since(account, background.asked_at):
+            return None
+        return await self._reader.background_turn()
+
+    async def _persistently(
+        self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None
+    ) -> Synced:
+        while True:
+            with suppress(LeaseLost):
+                return await self._sync(viewer, account_id, background, turn)
+
+    async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None) -> Synced:
+        began = self._clock()
+        account = await self._get(viewer, account_id)
+        while (lease := await self._leases.take(viewer, account_id)) is None:
             await asyncio.sleep(POLL_SECONDS)
-            has_ended = not await self._is_being_read(viewer, account)
+            has_ended = not await self._leases.is_taken(viewer, account_id)
             account = await self._get(viewer, account_id)  # only now: it changes with the end of its reading
             if has_ended and (synced := _outcome_since(account, began)):
                 return await self._conclude(background, synced)
         account = await self._get(viewer, account_id)  # somebody else's reading may have ended just before
-        since = began if background is None else background.asked_at
-        if account.last_synced_at is not None and account.last_synced_at >= since:
-            return await self._unread(viewer, account, reading_id, background)
-        return await self._attempt(_Reading(viewer=viewer, account=account, id=reading_id, background=background))
+        reading = _Reading(viewer=viewer, account=account, background=background, turn=turn, lease=lease)
+        if _was_read_since(account, began if background is None else background.asked_at):
+            return await self._unread(reading)
+        return await self._attempt(reading)
 
     async def _attempt(self, reading: "_Reading") -> Synced:
         try:
@@ -150,29 +168,10 @@ class SyncService:
         async with self._db.read() as session:
             return await accounts.get(session, viewer.id, account_id)
 
-    async def _start_reading(self, viewer: Viewer, account: Account, reading_id: UUID) -> bool:
-        """True as well for an account without tokens: there is nothing to read twice."""
-        seconds = self._lease.total_seconds()
+    async def _unread(self, reading: "_Reading") -> Synced:
+        synced = Synced(account=reading.account, synced_at=reading.account.last_synced_at)
         async with self._db.transaction() as session:
-            pair = await token_pairs.find(session, viewer.id, account.id)
-            return pair is None or await token_pairs.start_reading(
-                session, viewer.id, account.id, reading_id=reading_id, seconds=seconds
-            )
-
-    async def _is_being_read(self, viewer: Viewer, account: Account) -> bool:
-        """Or was, by somebody who died: then the lease runs out."""
-        async with self._db.read() as session:
-            pair = await token_pairs.find(session, viewer.id, account.id)
-        return pair is not None and pair.reading_id is not None
-
-    async def _unread(
-        self, viewer: Viewer, account: Account, reading_id: UUID, background: Background | None
-    ) -> Synced:
-        synced = Synced(account=account, synced_at=account.last_synced_at)
-        async with self._db.transaction() as session:
-            await token_pairs.stop_reading(session, viewer.id, account.id, reading_id)
-            if background is not None:
-                await background.also(session, synced)
+            await self._end(session, reading, synced)
         return synced
 
     async def _conclude(self, background: Background | None, synced: Synced) -> Synced:
@@ -187,19 +186,27 @@ class SyncService:
         If the renewal worked and its token is refused all the same, TikTok contradicts itself: that passes.
         """
         viewer, account = reading.viewer, reading.account
-        in_background = reading.background is not None
-        await self._reader.check()
+        if reading.turn is None or reading.turn.is_over:  # a turn may be the very probe that finds out
+            await self._reader.check()
         async with self._reader.noting():
             token = await self._tokens.access_token(viewer, account.id)
         try:
-            return await self._reader.read(token, account.granted_scopes, in_background=in_background)
+            return await self._ask(reading, token, reading.turn)
         except AccessTokenInvalid:
             async with self._reader.noting():
                 token = await self._tokens.renewed(viewer, account.id, refused=token)
         try:
-            return await self._reader.read(token, account.granted_scopes, in_background=in_background)
+            return await self._ask(reading, token)
         except AccessTokenInvalid as error:
             raise Unavailable(log_id=error.log_id) from error
+
+    async def _ask(self, reading: "_Reading", token: str, turn: Turn | None = None) -> TikTokUser:
+        async def hold(turn: Turn) -> None:
+            await self._leases.keep(reading.lease, wait=turn.left)
+
+        in_background = reading.background is not None
+        scopes = reading.account.granted_scopes
+        return await self._reader.read(token, scopes, turn=turn, in_background=in_background, hold=hold)
 
     async def _succeeded(self, reading: "_Reading", user: TikTokUser) -> Synced:
         viewer, before, now = reading.viewer, reading.account, self._clock()
@@ -252,10 +259,10 @@ class SyncService:
     async def _give_up(self, reading: "_Reading") -> None:
         """Nothing was tried."""
         async with self._db.transaction() as session:
-            await token_pairs.stop_reading(session, reading.viewer.id, reading.account.id, reading.id)
+            await self._leases.end(session, reading.lease)
 
     async def _end(self, session: Session, reading: "_Reading", synced: Synced) -> None:
-        await token_pairs.stop_reading(session, reading.viewer.id, reading.account.id, reading.id)
+        await self._leases.end(session, reading.lease)
         if reading.background is not None:
             await reading.background.also(session, synced)
 
@@ -266,13 +273,18 @@ class _Reading:
 
     viewer: Viewer
     account: Account
-    id: UUID
     background: Background | None
+    turn: Turn | None
+    lease: Lease
+
+
+def _was_read_since(account: Account, time: datetime) -> bool:
+    return account.last_synced_at is not None and account.last_synced_at >= time
 
 
 def _outcome_since(account: Account, began: datetime) -> Synced | None:
     """What somebody else's reading, which began earlier, left behind; nothing if it gave up."""
-    if account.last_synced_at is not None and account.last_synced_at >= began:
+    if _was_read_since(account, began):
         return Synced(account=account, synced_at=account.last_synced_at)
     if account.last_error is None or account.updated_at < began:
         return None

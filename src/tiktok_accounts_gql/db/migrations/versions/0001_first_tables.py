@@ -46,7 +46,8 @@ INDEXES = (
     "CREATE INDEX snapshots_to_thin ON snapshots (hour, account_id) WHERE NOT is_thinned",
     "CREATE INDEX sync_jobs_by_time ON sync_jobs (viewer_id, created_at DESC, id DESC)",
     "CREATE INDEX sync_jobs_by_state ON sync_jobs (viewer_id, state, created_at DESC, id DESC)",
-    "CREATE INDEX sync_results_pending ON sync_results (viewer_id) WHERE outcome = 'PENDING'",
+    "CREATE INDEX sync_results_pending ON sync_results (viewer_id, turn) WHERE outcome = 'PENDING'",
+    "CREATE INDEX sync_results_in_turn ON sync_results (turn) WHERE outcome = 'PENDING'",
     "CREATE INDEX webhook_events_waiting ON webhook_events (received_at) WHERE processed_at IS NULL",
 )
 
@@ -256,6 +257,7 @@ def create_tables_of_jobs() -> None:
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("viewer_id", byte_ordered(255), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("outcome", _closed("syncoutcome", OUTCOMES), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),

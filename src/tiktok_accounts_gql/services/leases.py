@@ -1,0 +1,66 @@
+"""The right to read one account at TikTok, in all processes: a lease on the row of its tokens."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from tiktok_accounts_gql.db import token_pairs
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.services.viewer import Viewer
+
+FRESH_SECONDS = 2.0
+
+
+class LeaseLost(Exception):
+    """Preparing took so long that somebody else reads the account, or it was connected again: begin anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """`began`: by this loop's clock."""
+
+    viewer: Viewer
+    account_id: UUID
+    id: UUID
+    began: float
+
+
+class Leases:
+    """Takes, keeps and ends them."""
+
+    def __init__(self, *, db: Database, length: timedelta) -> None:
+        """`length`: longer than a reading takes."""
+        self._db = db
+        self._seconds = length.total_seconds()
+
+    async def take(self, viewer: Viewer, account_id: UUID) -> Lease | None:
+        """None while somebody else has it. An account without tokens is free: there is nothing to read twice."""
+        lease = Lease(viewer=viewer, account_id=account_id, id=uuid4(), began=asyncio.get_running_loop().time())
+        async with self._db.transaction() as session:
+            pair = await token_pairs.find(session, viewer.id, account_id)
+            taken = pair is None or await token_pairs.start_reading(
+                session, viewer.id, account_id, reading_id=lease.id, seconds=self._seconds
+            )
+        return lease if taken else None
+
+    async def is_taken(self, viewer: Viewer, account_id: UUID) -> bool:
+        """Or was, by somebody who died: then it runs out."""
+        async with self._db.read() as session:
+            pair = await token_pairs.find(session, viewer.id, account_id)
+        return pair is not None and pair.reading_id is not None
+
+    async def keep(self, lease: Lease, *, wait: float) -> None:
+        """Begins anew, where a good part is gone before TikTok is asked in `wait` seconds. Raises LeaseLost."""
+        if asyncio.get_running_loop().time() + wait - lease.began < FRESH_SECONDS:
+            return
+        async with self._db.transaction() as session:
+            kept = await token_pairs.keep_reading(
+                session, lease.viewer.id, lease.account_id, reading_id=lease.id, seconds=self._seconds + wait
+            )
+        if not kept:
+            raise LeaseLost
+
+    async def end(self, session: Session, lease: Lease) -> None:
+        """In the transaction of what was read, for whoever waits."""
+        await token_pairs.stop_reading(session, lease.viewer.id, lease.account_id, lease.id)

@@ -1,0 +1,75 @@
+"""What the job engine says: one line each, once in a while, and no traceback where the database is away."""
+
+import logging
+import traceback
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from tiktok_accounts_gql.logs import Brief
+
+REFUSED = OperationalError("SELECT 1", {}, Exception("connection refused\nIs the server running?"))
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def logger(clock: Clock, caplog: pytest.LogCaptureFixture) -> logging.Logger:
+    logger = logging.getLogger("an engine")
+    logger.filters = [Brief(monotonic=clock)]
+    return logger
+
+
+def poll(logger: logging.Logger, error: Exception = REFUSED) -> None:
+    try:
+        raise error
+    except type(error):
+        logger.warning("polling failed: %s", error, exc_info=True)
+
+
+def test_a_database_that_is_away_is_one_line_without_a_traceback(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    poll(logger)
+    assert caplog.messages == ["polling failed: (builtins.Exception) connection refused"]
+    assert caplog.records[0].exc_info is None
+
+
+def test_a_traceback_within_the_text_is_left_out_as_well(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    try:
+        raise REFUSED
+    except OperationalError:
+        logger.warning(f"polling failed: {traceback.format_exc()}")  # noqa: G004 - as the engine does
+    assert "\n" not in caplog.messages[0]
+
+
+def test_the_same_again_is_counted_and_told_once_in_ten_seconds(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    for _ in range(50):
+        poll(logger)
+    logger.warning("something else")
+    assert len(caplog.messages) == 2
+    clock.now += 10
+    poll(logger)
+    poll(logger)
+    assert len(caplog.messages) == 3
+    assert caplog.messages[2].endswith("(49 more since the last one)")
+
+
+def test_what_nobody_expected_keeps_its_traceback(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        poll(logger, ValueError("a bug"))
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]
