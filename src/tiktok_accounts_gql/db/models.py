@@ -207,6 +207,22 @@ class Account(SQLModel, table=True):
     disconnected_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class AccountTotals(SQLModel, table=True):
+    """Totals of a viewer's connected accounts, kept by triggers on their table: the sum of all of the viewer's parts."""
+
+    __tablename__ = "account_totals"
+
+    viewer_id: str = Field(sa_column=Column(byte_ordered(VIEWER_LENGTH), primary_key=True))
+    part: UUID = Field(primary_key=True)
+    active_accounts: int = Field(sa_type=BigInteger)
+    inactive_accounts: int = Field(sa_type=BigInteger)
+    expired_accounts: int = Field(sa_type=BigInteger)
+    accounts_needing_action: int = Field(sa_type=BigInteger)
+    total_followers: int = Field(sa_type=BigInteger)
+    total_likes: int = Field(sa_type=BigInteger)
+    total_videos: int = Field(sa_type=BigInteger)
+
+
 class TokenPair(SQLModel, table=True):
     """An account's sealed tokens: a table of its own, so that no query for accounts can load one.
 
