@@ -2,19 +2,26 @@
 
 SQLite has two engines: one of readers in autocommit, and one writer, whose transactions begin with BEGIN IMMEDIATE, so
 that they wait for another process at their beginning (`busy_timeout`) and never fail in their middle.
+
+What is read most goes around the engines: `fetch` runs statements that were compiled once on connections of their own.
 """
 
-from collections.abc import AsyncGenerator
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, event, text
+import asyncpg
+from sqlalchemy import Connection, Select, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from tiktok_accounts_gql.db.prepared import Prepared, Row
+from tiktok_accounts_gql.db.readers import PostgresReaders, Readers, SqliteReaders
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
 Session = AsyncSession
@@ -22,6 +29,7 @@ Session = AsyncSession
 _BUSY_TIMEOUT_SECONDS = 10
 _STATEMENT_TIMEOUT_SECONDS = 30
 _SQLITE_READERS = 4
+_MAX_PREPARED = 500
 
 # The SQLSTATEs of a PostgreSQL that is away, busy or full: connection, read-only standby, login, no such database,
 # deadlock, resources, lock, shutdown. Its driver names no OperationalError.
@@ -31,31 +39,37 @@ _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
 class Database:
     """A session per unit of work: `read()` outside of any transaction, `transaction()` all or nothing."""
 
-    def __init__(self, *, readers: AsyncEngine, writers: AsyncEngine) -> None:
+    def __init__(self, *, readers: AsyncEngine, writers: AsyncEngine, direct: Readers) -> None:
         self._readers = readers
         self._writers = writers
+        self._direct = direct
+        self._prepared: dict[Hashable, Prepared] = {}
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10, busy_timeout: float = _BUSY_TIMEOUT_SECONDS) -> Self:
         """`url` as `Settings.database_url` has it. Connects when first used."""
         if make_url(url).get_backend_name() == "sqlite":
             readers, writers = (_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
-            return cls(readers=readers, writers=writers)
+            direct = SqliteReaders(partial(_connect_sqlite, readers, busy_timeout), size=_SQLITE_READERS)
+            return cls(readers=readers, writers=writers, direct=direct)
+        own = max(1, pool_size // 2)
         engine = create_async_engine(
             url,
-            pool_size=pool_size,
+            pool_size=max(1, pool_size - own),
             max_overflow=0,
             pool_timeout=busy_timeout,
             hide_parameters=True,  # of a failed statement: they may hold what no log should
             connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
         )
-        return cls(readers=engine.execution_options(isolation_level="AUTOCOMMIT"), writers=engine)
+        readers = engine.execution_options(isolation_level="AUTOCOMMIT")
+        return cls(readers=readers, writers=engine, direct=PostgresReaders(engine, size=own, patience=busy_timeout))
 
     @property
     def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         return self._readers, self._writers
 
     async def close(self) -> None:
+        await self._direct.close()
         for engine in self.engines:
             await engine.dispose()
 
@@ -72,6 +86,24 @@ class Database:
         with _unavailable_is_said():
             async with AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
                 yield session
+
+    def prepare(self, key: Hashable, build: Callable[[], Select[Any]], row: type[Row] = Row) -> Prepared:
+        """The statement of this key, which names its shape; built if it is not known. The oldest ones are forgotten."""
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            if len(self._prepared) >= _MAX_PREPARED:
+                del self._prepared[next(iter(self._prepared))]
+            prepared = self._prepared[key] = Prepared(build(), self._readers.dialect, row)
+        return prepared
+
+    async def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[Any]:
+        """Its rows, outside of any transaction. Raises ServiceUnavailable as `read` does."""
+        parameters = prepared.parameters(values)
+        for listener in self._readers.sync_engine.dispatch.before_cursor_execute:  # as the engine tells its own
+            listener(None, None, prepared.text, parameters, None, False)
+        with _unavailable_is_said():
+            records = await self._direct.fetch(prepared.text, parameters)
+        return prepared.rows(records)
 
     async def ping(self) -> None:
         """One round trip. Raises ServiceUnavailable."""
@@ -91,12 +123,19 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
 
 
 def _is_away(error: BaseException | None) -> bool:
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, (PoolTimeout, OSError))  # of the socket: a refusal, an unknown host, silence
-    if isinstance(error, OperationalError):
-        return getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_POSTGRESQL_AWAY)
+    if isinstance(error, DBAPIError):
+        invalid = error.connection_invalidated or isinstance(error, InterfaceError)
+        return invalid or _driver_is_away(error.orig, operational=isinstance(error, OperationalError))
+    if isinstance(error, (PoolTimeout, OSError)):  # of the socket: a refusal, an unknown host, silence
+        return True
+    return _driver_is_away(error, operational=isinstance(error, sqlite3.OperationalError))
+
+
+def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:
+    if operational:
+        return getattr(error, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
+    state = getattr(error, "sqlstate", None) or ""
+    return isinstance(error, asyncpg.InterfaceError) or state.startswith(_POSTGRESQL_AWAY)
 
 
 def check_folder(url: str) -> None:
@@ -120,6 +159,15 @@ def _sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
     if writes:
         event.listen(engine.sync_engine, "begin", begin_immediate)
     return engine
+
+
+def _connect_sqlite(engine: AsyncEngine, busy_timeout: float) -> sqlite3.Connection:
+    """As the engine connects, for a thread of our own; closed by another one."""
+    [name], options = engine.dialect.create_connect_args(engine.url)
+    given: dict[str, Any] = {**options, "timeout": busy_timeout, "check_same_thread": False}
+    connection: sqlite3.Connection = sqlite3.connect(name, **given)
+    prepare_sqlite(connection, None)
+    return connection
 
 
 def prepare_sqlite(connection: Any, record: object) -> None:
