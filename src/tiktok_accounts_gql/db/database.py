@@ -3,25 +3,26 @@
 SQLite has two engines: one of readers in autocommit, and one writer, whose transactions begin with BEGIN IMMEDIATE, so
 that they wait for another process at their beginning (`busy_timeout`) and never fail in their middle.
 
-What is read most goes around the engines: `fetch` runs statements that were compiled once on connections of their own.
+What happens most goes around the engines: `fetch` and `append` run statements that were compiled once, on connections of
+their own.
 """
 
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import Connection, Select, event, text
+from sqlalchemy import Connection, Insert, Select, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite, Turn
 from tiktok_accounts_gql.db.prepared import Prepared, Row
-from tiktok_accounts_gql.db.readers import PostgresReaders, Readers, SqliteReaders
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
 Session = AsyncSession
@@ -39,10 +40,11 @@ _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
 class Database:
     """A session per unit of work: `read()` outside of any transaction, `transaction()` all or nothing."""
 
-    def __init__(self, *, readers: AsyncEngine, writers: AsyncEngine, direct: Readers) -> None:
+    def __init__(self, *, readers: AsyncEngine, writers: AsyncEngine, direct: Direct, turn: Turn | None) -> None:
         self._readers = readers
         self._writers = writers
         self._direct = direct
+        self._turn = turn
         self._prepared: dict[Hashable, Prepared] = {}
 
     @classmethod
@@ -50,8 +52,9 @@ class Database:
         """`url` as `Settings.database_url` has it. Connects when first used."""
         if make_url(url).get_backend_name() == "sqlite":
             readers, writers = (_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
-            direct = SqliteReaders(partial(_connect_sqlite, readers, busy_timeout), size=_SQLITE_READERS)
-            return cls(readers=readers, writers=writers, direct=direct)
+            turn, connect = Turn(patience=busy_timeout), partial(_connect_sqlite, readers)
+            direct = DirectSqlite(connect, readers=_SQLITE_READERS, turn=turn, patience=busy_timeout)
+            return cls(readers=readers, writers=writers, direct=direct, turn=turn)
         own = max(1, pool_size // 2)
         engine = create_async_engine(
             url,
@@ -62,7 +65,9 @@ class Database:
             connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
         )
         readers = engine.execution_options(isolation_level="AUTOCOMMIT")
-        return cls(readers=readers, writers=engine, direct=PostgresReaders(engine, size=own, patience=busy_timeout))
+        return cls(
+            readers=readers, writers=engine, direct=DirectPostgres(engine, size=own, patience=busy_timeout), turn=None
+        )
 
     @property
     def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
@@ -84,10 +89,13 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """Commits at the end, rolls back on any exception. Raises ServiceUnavailable as `read` does."""
         with _unavailable_is_said():
-            async with AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
+            async with self._taken(), AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
                 yield session
 
-    def prepare(self, key: Hashable, build: Callable[[], Select[Any]], row: type[Row] = Row) -> Prepared:
+    def _taken(self) -> AbstractAsyncContextManager[None]:
+        return self._turn.taken() if self._turn else nullcontext()
+
+    def prepare(self, key: Hashable, build: Callable[[], Select[Any] | Insert], row: type[Row] = Row) -> Prepared:
         """The statement of this key, which names its shape; built if it is not known. The oldest ones are forgotten."""
         prepared = self._prepared.get(key)
         if prepared is None:
@@ -99,11 +107,22 @@ class Database:
     async def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[Any]:
         """Its rows, outside of any transaction. Raises ServiceUnavailable as `read` does."""
         parameters = prepared.parameters(values)
-        for listener in self._readers.sync_engine.dispatch.before_cursor_execute:  # as the engine tells its own
-            listener(None, None, prepared.text, parameters, None, False)
+        self._tell(prepared.text, parameters)
         with _unavailable_is_said():
             records = await self._direct.fetch(prepared.text, parameters)
         return prepared.rows(records)
+
+    async def append(self, prepared: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Inserts all of them or none, in a transaction of their own. Raises ServiceUnavailable as `read` does."""
+        parameters = [prepared.parameters(row) for row in rows]
+        self._tell(prepared.text, parameters)
+        with _unavailable_is_said():
+            await self._direct.append(prepared.text, parameters)
+
+    def _tell(self, text: str, parameters: object) -> None:
+        """Those who listen to the engine, as it tells its own statements."""
+        for listener in self._readers.sync_engine.dispatch.before_cursor_execute:
+            listener(None, None, text, parameters, None, isinstance(parameters, list))
 
     async def ping(self) -> None:
         """One round trip. Raises ServiceUnavailable."""

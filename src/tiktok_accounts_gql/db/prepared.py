@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import Insert, Select
 from sqlalchemy.engine import Dialect
 
 Process = Callable[[Any], Any]
@@ -24,12 +24,12 @@ class Row:
 class Prepared:
     """A statement for one kind of database. Its named parameters are given to each execution."""
 
-    def __init__(self, statement: Select[Any], dialect: Dialect, row: type[Row] = Row) -> None:
+    def __init__(self, statement: Select[Any] | Insert, dialect: Dialect, row: type[Row] = Row) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.text: str = compiled.string
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._into = [(name, _processor(compiled.binds[name].type, dialect, "bind")) for name in compiled.positiontup]
-        columns: list[Any] = list(statement.selected_columns)
+        columns: list[Any] = list(statement.selected_columns) if isinstance(statement, Select) else []
         self._from = [
             (place, process)
             for place, column in enumerate(columns)
