@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import Connection, Insert, Select, event, text
+from sqlalchemy import Insert, Select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite, Turn
+from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
 from tiktok_accounts_gql.db.prepared import Prepared, Row
+from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, open_sqlite
+from tiktok_accounts_gql.db.turn import Turn
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
 Session = AsyncSession
 
 _BUSY_TIMEOUT_SECONDS = 10
 _STATEMENT_TIMEOUT_SECONDS = 30
-_SQLITE_READERS = 4
 _MAX_PREPARED = 500
 
 # The SQLSTATEs of a PostgreSQL that is away, busy or full: connection, read-only standby, login, no such database,
@@ -51,9 +52,9 @@ class Database:
     def open(cls, url: str, *, pool_size: int = 10, busy_timeout: float = _BUSY_TIMEOUT_SECONDS) -> Self:
         """`url` as `Settings.database_url` has it. Connects when first used."""
         if make_url(url).get_backend_name() == "sqlite":
-            readers, writers = (_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
-            turn, connect = Turn(patience=busy_timeout), partial(_connect_sqlite, readers)
-            direct = DirectSqlite(connect, readers=_SQLITE_READERS, turn=turn, patience=busy_timeout)
+            readers, writers = (open_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
+            turn, connect = Turn(patience=busy_timeout), partial(connect_sqlite, readers)
+            direct = DirectSqlite(connect, readers=SQLITE_READERS, turn=turn, patience=busy_timeout)
             return cls(readers=readers, writers=writers, direct=direct, turn=turn)
         own = max(1, pool_size // 2)
         engine = create_async_engine(
@@ -162,41 +163,3 @@ def check_folder(url: str) -> None:
     file = make_url(url).database or ""
     if make_url(url).get_backend_name() == "sqlite" and not file.startswith("file:") and not Path(file).parent.is_dir():
         raise ServiceUnavailable(f"The database does not answer. There is no folder {Path(file).parent}.")
-
-
-def _sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=1 if writes else _SQLITE_READERS,
-        max_overflow=0,
-        pool_timeout=busy_timeout,
-        hide_parameters=True,
-        connect_args={"timeout": busy_timeout},
-        **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
-    )
-    event.listen(engine.sync_engine, "connect", prepare_sqlite)
-    if writes:
-        event.listen(engine.sync_engine, "begin", begin_immediate)
-    return engine
-
-
-def _connect_sqlite(engine: AsyncEngine, busy_timeout: float) -> sqlite3.Connection:
-    """As the engine connects, for a thread of our own; closed by another one."""
-    [name], options = engine.dialect.create_connect_args(engine.url)
-    given: dict[str, Any] = {**options, "timeout": busy_timeout, "check_same_thread": False}
-    connection: sqlite3.Connection = sqlite3.connect(name, **given)
-    prepare_sqlite(connection, None)
-    return connection
-
-
-def prepare_sqlite(connection: Any, record: object) -> None:
-    del record
-    connection.isolation_level = None  # the driver begins nothing by itself
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

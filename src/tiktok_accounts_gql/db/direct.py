@@ -6,7 +6,6 @@ read is one hop there and back, where aiosqlite makes one for each of its steps.
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,10 +14,11 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tiktok_accounts_gql.db.sqlite import STEP_SECONDS, begin_in_thread
+from tiktok_accounts_gql.db.turn import Turn
+
 Parameters = tuple[Any, ...]
 Records = Sequence[Sequence[Any]]
-
-_BUSY_SECONDS = 0.002
 
 
 class Direct(Protocol):
@@ -94,11 +94,11 @@ class DirectPostgres:
 class DirectSqlite:
     """Raises what sqlite3 raises, and TimeoutError when the writer's turn did not come for too long.
 
-    `turn` is that of all writers of this process: those who wait in SQLite itself look again after up to 0.1 s only.
+    `turn` is that of all writers of this process.
     """
 
     def __init__(
-        self, connect: Callable[[float], sqlite3.Connection], *, readers: int, turn: "Turn", patience: float
+        self, connect: Callable[[float], sqlite3.Connection], *, readers: int, turn: Turn, patience: float
     ) -> None:
         self._connect = connect
         self._turn = turn
@@ -112,7 +112,7 @@ class DirectSqlite:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._fetch, text, parameters)
 
     async def append(self, text: str, rows: Sequence[Parameters]) -> None:
-        async with self._turn.taken():
+        async with self._turn.taken(soon=True):  # a reader waits for it, and it is short
             await asyncio.get_running_loop().run_in_executor(self._writer, self._append, text, rows)
 
     async def close(self) -> None:
@@ -125,23 +125,10 @@ class DirectSqlite:
         return self._connection(self._patience).execute(text, parameters).fetchall()
 
     def _append(self, text: str, rows: Sequence[Parameters]) -> None:
-        connection = self._connection(0)
-        self._begin(connection)
+        connection = self._connection(STEP_SECONDS)
+        begin_in_thread(self._patience, connection)
         with connection:  # commits, or rolls back
             connection.executemany(text, rows)
-
-    def _begin(self, connection: sqlite3.Connection) -> None:
-        """Another connection's transaction, of the job engine or of a command, is waited for in small steps."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(_BUSY_SECONDS)
-            else:
-                return
 
     def _connection(self, busy_timeout: float) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
@@ -149,21 +136,3 @@ class DirectSqlite:
             connection = self._own.connection = self._connect(busy_timeout)
             self._opened.append(connection)
         return connection
-
-
-class Turn:
-    """Of those who write to SQLite: in the order in which they came."""
-
-    def __init__(self, *, patience: float) -> None:
-        self._lock = asyncio.Lock()
-        self._patience = patience
-
-    @asynccontextmanager
-    async def taken(self) -> AsyncGenerator[None]:
-        """Raises TimeoutError."""
-        async with asyncio.timeout(self._patience):
-            await self._lock.acquire()
-        try:
-            yield
-        finally:
-            self._lock.release()
