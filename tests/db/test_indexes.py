@@ -191,13 +191,27 @@ async def test_several_statuses_in_the_default_order_need_no_sort(filled: Databa
 
 
 async def test_a_search_for_little_finds_it_by_trigrams(filled: Database) -> None:
-    """SQLite has no index of trigrams: there, it reads the viewer's accounts in their order."""
+    """SQLite has no index of trigrams: there, it reads the index of their order, which holds what is searched."""
     ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
     plan = await page_plan(filled, ordering, Range(), where=AccountFilter(search="user.7919"))
     if filled.engines[0].dialect.name == "sqlite":
         assert_runs_through("accounts_by_created_at", plan)
     else:
         assert "Bitmap Index Scan on accounts_search" in plan, plan
+
+
+@every_order
+async def test_a_count_of_a_search_reads_no_rows_on_sqlite_and_trigrams_on_postgresql(
+    filled: Database, field: AccountOrderField
+) -> None:
+    where = AccountFilter(search="user.7919")
+    ordering = accounts.ordering(field, descending=True)
+    plan = await page_plan(filled, ordering, Range(), where=where, total=True)
+    if filled.engines[0].dialect.name == "sqlite":
+        assert INDEXES[field] in plan, plan
+        assert "USING COVERING INDEX accounts_by_" in plan, plan
+    else:
+        assert plan.count("Bitmap Index Scan on accounts_search") == 2, plan
 
 
 async def test_what_the_schedule_looks_for_has_an_index(filled: Database) -> None:

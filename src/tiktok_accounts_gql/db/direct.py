@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tiktok_accounts_gql.db.sqlite import STEP_SECONDS, begin_in_thread
+from tiktok_accounts_gql.db.sqlite import begin_in_thread
 from tiktok_accounts_gql.db.turn import Turn
 
 Parameters = tuple[Any, ...]
@@ -98,7 +98,7 @@ class DirectSqlite:
     """
 
     def __init__(
-        self, connect: Callable[[float], sqlite3.Connection], *, readers: int, turn: Turn, patience: float
+        self, connect: Callable[..., sqlite3.Connection], *, readers: int, turn: Turn, patience: float
     ) -> None:
         self._connect = connect
         self._turn = turn
@@ -122,17 +122,17 @@ class DirectSqlite:
             self._opened.pop().close()
 
     def _fetch(self, text: str, parameters: Parameters) -> Records:
-        return self._connection(self._patience).execute(text, parameters).fetchall()
+        return self._connection(writes=False).execute(text, parameters).fetchall()
 
     def _append(self, text: str, rows: Sequence[Parameters]) -> None:
-        connection = self._connection(STEP_SECONDS)
+        connection = self._connection(writes=True)
         begin_in_thread(self._patience, connection)
         with connection:  # commits, or rolls back
             connection.executemany(text, rows)
 
-    def _connection(self, busy_timeout: float) -> sqlite3.Connection:
+    def _connection(self, *, writes: bool) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
-            connection = self._own.connection = self._connect(busy_timeout)
+            connection = self._own.connection = self._connect(self._patience, writes=writes)
             self._opened.append(connection)
         return connection

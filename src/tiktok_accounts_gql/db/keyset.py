@@ -112,9 +112,6 @@ class _Around(NamedTuple):
     beyond_end: bool = False
 
 
-_NOTHING_AROUND = _Around()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     """One page's statements."""
@@ -136,8 +133,8 @@ class _Reading:
 
     async def around(self) -> Any:
         """What stands in each row, for a page that has none."""
-        if self.listing.total is None and self.within.after is self.within.before is None:
-            return _NOTHING_AROUND
+        if self.within.after is self.within.before is None:
+            return _Around(total=0 if self.listing.total else None)
         prepared = self.db.prepare((self.shape, "around"), lambda: select(*self._extras()))
         return (await self.db.fetch(prepared, {**self.listing.values, **self.within.values}))[0]
 

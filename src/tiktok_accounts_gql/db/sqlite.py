@@ -16,41 +16,50 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tiktok_accounts_gql.db.threaded import ThreadedConnection
 
 SQLITE_READERS = 4
-STEP_SECONDS = 0.008  # SQLite sleeps for 1, 2 and 5 ms of it, and longer from then on
+_STEP = "busy_timeout=8"  # milliseconds; SQLite sleeps for 1, 2 and 5 of them, and longer from then on
 
 
 def open_sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
     """The readers' connections are aiosqlite's; the writer's is ours."""
-    writer = {"timeout": STEP_SECONDS, "isolation_level": None, "async_creator_fn": ThreadedConnection.open}
+    writer = {"isolation_level": None, "async_creator_fn": ThreadedConnection.open} if writes else {}
     engine = create_async_engine(
         url,
         pool_size=1 if writes else SQLITE_READERS,
         max_overflow=0,
         pool_timeout=busy_timeout,
         hide_parameters=True,
-        connect_args=writer if writes else {"timeout": busy_timeout},
+        connect_args={"timeout": busy_timeout, **writer},
         **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
     )
-    event.listen(engine.sync_engine, "connect", prepare_sqlite)
+    event.listen(engine.sync_engine, "connect", prepare_writer if writes else prepare_reader)
     if writes:
         event.listen(engine.sync_engine, "begin", partial(begin_immediate, busy_timeout))
     return engine
 
 
-def connect_sqlite(engine: AsyncEngine, busy_timeout: float) -> sqlite3.Connection:
+def connect_sqlite(engine: AsyncEngine, busy_timeout: float, *, writes: bool) -> sqlite3.Connection:
     """As the engine connects, for a thread of our own; closed by another one."""
     [name], options = engine.dialect.create_connect_args(engine.url)
     given: dict[str, Any] = {**options, "timeout": busy_timeout, "check_same_thread": False, "isolation_level": None}
     connection: sqlite3.Connection = sqlite3.connect(name, **given)
-    prepare_sqlite(connection, None)
+    (prepare_writer if writes else prepare_reader)(connection, None)
     return connection
 
 
-def prepare_sqlite(connection: Any, record: object) -> None:
+def prepare_reader(connection: Any, record: object) -> None:
     """The driver begins nothing by itself: `isolation_level` is None already."""
     del record
+    _set(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+
+
+def prepare_writer(connection: Any, record: object) -> None:
+    prepare_reader(connection, record)
+    _set(connection, _STEP)  # only now: a file that another process turns into one with WAL is waited for
+
+
+def _set(connection: Any, *pragmas: str) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

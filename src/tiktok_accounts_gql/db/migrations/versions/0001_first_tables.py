@@ -31,16 +31,20 @@ TABLES = (
 JOB_STATES = ("QUEUED", "RUNNING", "CANCELING", "SUCCEEDED", "PARTIALLY_FAILED", "FAILED", "CANCELED")
 OUTCOMES = ("PENDING", "SUCCEEDED", "FAILED", "CANCELED")
 
+ORDERS = {
+    "accounts_by_created_at": "viewer_id, created_at DESC, id DESC",
+    "accounts_by_display_name": "viewer_id, display_name_key, id",
+    "accounts_by_followers": "viewer_id, follower_count, id",
+    "accounts_by_last_sync": "viewer_id, last_synced_at, id",
+    "accounts_by_username": "viewer_id, username_key, id",
+}
+SEARCHED = {"sqlite": ", search_text, disconnected_at", "postgresql": ""}
+
 INDEXES = (
-    "CREATE INDEX accounts_by_created_at ON accounts (viewer_id, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_health ON accounts (viewer_id, health_state, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_action ON accounts (viewer_id, health_action, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_display_name ON accounts (viewer_id, display_name_key, id) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_followers ON accounts (viewer_id, follower_count, id) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_last_sync ON accounts (viewer_id, last_synced_at, id) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_of_the_schedule ON accounts (status, last_synced_at, connected_at) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_status ON accounts (viewer_id, status, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_username ON accounts (viewer_id, username_key, id) WHERE disconnected_at IS NULL",
     "CREATE UNIQUE INDEX accounts_open_id_connected_once ON accounts (open_id) WHERE disconnected_at IS NULL",
     "CREATE INDEX audit_events_by_account ON audit_events (viewer_id, account_id, created_at DESC, id DESC)",
     "CREATE INDEX audit_events_by_time ON audit_events (viewer_id, created_at DESC, id DESC)",
@@ -77,6 +81,9 @@ SEARCH = (
 def upgrade() -> None:
     dialect = op.get_bind().dialect.name
     create_tables()
+    for name, columns in ORDERS.items():
+        indexed = f"{columns}{SEARCHED[dialect]}"
+        op.execute(f"CREATE INDEX {name} ON accounts ({indexed}) WHERE disconnected_at IS NULL")
     for statement in (*INDEXES, *APPEND_ONLY[dialect], *(SEARCH if dialect == "postgresql" else ())):
         op.execute(statement)
     for statement in account_totals.statements(dialect):
