@@ -18,6 +18,7 @@ from pydantic import SecretStr
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.rows import account, store
+from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import AccountStatus
 from tiktok_accounts_gql.pagination import PageRequest
@@ -71,6 +72,9 @@ def calls(running: Running) -> dict[str, Callable[[], Awaitable[Any]]]:
     def page(size: int) -> PageRequest:
         return PageRequest.of(size, None, None, None)
 
+    async def planned(size: int, *, total: bool) -> None:
+        await accounts.list(FEW, page(size), AccountFilter(), order, Ahead(attributes=NAMES, total=total))
+
     async def counted(viewer: Viewer, where: AccountFilter) -> None:
         await accounts.list(viewer, page(20), where, order)
         await accounts.count(viewer, where)
@@ -79,6 +83,9 @@ def calls(running: Running) -> dict[str, Callable[[], Awaitable[Any]]]:
         "page of 20": lambda: accounts.list(FEW, page(20), AccountFilter(), order),
         "page of 50": lambda: accounts.list(FEW, page(50), AccountFilter(), order),
         "page of 20 and totalCount": lambda: counted(FEW, AccountFilter()),
+        "page of 20, six columns": lambda: planned(20, total=False),
+        "page of 50, six columns": lambda: planned(50, total=False),
+        "page of 20, six columns, with total": lambda: planned(20, total=True),
         "summary": lambda: accounts.summarize(FEW),
         "summary of 100,000": lambda: accounts.summarize(MANY),
         "page of 20 and totalCount of 100,000": lambda: counted(MANY, AccountFilter()),
