@@ -1,8 +1,9 @@
-"""How much slower reads are while a batch runs in the same process, and while TikTok is down: prints the ratios.
+"""How much slower reads are while a batch runs in the same process, and while TikTok is down: prints times and ratios.
 
 Run it from the repository with little else running: `python bench/reads_beside_a_batch.py`. On SQLite, or on the database
-that BENCH_DATABASE_URL names, which has to be empty. Everything is a process of its
-own: the sandbox, `tiktok-accounts serve`, and this client, which asks one query after another in eight lines.
+that BENCH_DATABASE_URL names, which has to be empty. The sandbox and this client are one process, `tiktok-accounts serve` is
+another. The client asks BENCH_READS_PER_SECOND (200) times a second, and counts from when a read was due, so that a stall
+shows in all reads that were due in it; 0 asks one query after another in eight lines.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 SECONDS, LINES = 15, 8
 PER_MINUTE = int(os.environ.get("BENCH_PER_MINUTE", "540"))
+READS_PER_SECOND = int(os.environ.get("BENCH_READS_PER_SECOND", "200"))
 READ = "query Read { accounts(first: 20) { totalCount edges { node { id displayName status lastSyncedAt } } } }"
 
 
@@ -41,13 +43,23 @@ async def read(api: Api) -> list[float]:
     took: list[float] = []
     end = time.monotonic() + SECONDS
 
+    async def ask(due: float) -> None:
+        await api.data(READ)
+        took.append(time.monotonic() - due)
+
     async def line() -> None:
         while time.monotonic() < end:
-            began = time.monotonic()
-            await api.data(READ)
-            took.append(time.monotonic() - began)
+            await ask(time.monotonic())
 
-    await asyncio.gather(*(line() for _ in range(LINES)))
+    if not READS_PER_SECOND:
+        await asyncio.gather(*(line() for _ in range(LINES)))
+        return took
+    async with asyncio.TaskGroup() as group:
+        due = time.monotonic()
+        while due < end:
+            await asyncio.sleep(due - time.monotonic())
+            group.create_task(ask(due))
+            due += 1 / READS_PER_SECOND
     return took
 
 

@@ -79,9 +79,10 @@ class Page(Generic[Row]):
 
     edges: Sequence[Edge[Row]]
     page_info: PageInfo
+    total: int | None = None  # over all pages, if it was counted along
 
     @classmethod
-    def of(cls, edges: Sequence[Edge[Row]], *, has_next: bool, has_previous: bool) -> Self:
+    def of(cls, edges: Sequence[Edge[Row]], *, has_next: bool, has_previous: bool, total: int | None = None) -> Self:
         return cls(
             edges,
             PageInfo(
@@ -90,6 +91,7 @@ class Page(Generic[Row]):
                 start_cursor=edges[0].cursor if edges else None,
                 end_cursor=edges[-1].cursor if edges else None,
             ),
+            total,
         )
 
 

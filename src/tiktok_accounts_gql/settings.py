@@ -114,7 +114,9 @@ class Settings(BaseSettings):
         repr=False,  # may hold a password
         description="Where everything is stored: `sqlite:///file.db` or `postgresql://user:password@host/name`.",
     )
-    database_pool_size: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL per process.")
+    database_pool_size: int = Field(
+        10, ge=1, le=200, description="Connections to PostgreSQL per process; two at least."
+    )
     jwt_secret: Annotated[SecretStr, AfterValidator(_strong)] | None = Field(
         None,
         description="Secret of the HS256 tokens with which users sign in, 32 bytes at least. "

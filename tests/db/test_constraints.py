@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel, col
 
 from tests.support.rows import NOON, account, store
-from tiktok_accounts_gql.db import accounts
+from tiktok_accounts_gql.db import account_totals, accounts
 from tiktok_accounts_gql.db.accounts import Taken
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import (
@@ -210,4 +210,4 @@ async def test_counters_beyond_32_bits_are_kept(alone: Database, viewer: str) ->
                 ).model_dump()
             ],
         )
-        assert (await accounts.summarize(session, viewer)).total_likes == 2**53 - 1
+    assert (await account_totals.summarize(alone, viewer)).total_likes == 2**53 - 1

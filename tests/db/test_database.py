@@ -70,7 +70,7 @@ async def stored(db: Database, viewer: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 2000)]
+    ("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("secure_delete", 1)]
 )
 async def test_connections_to_sqlite_are_set_up_alike(sqlite: Database, pragma: str, value: object) -> None:
     for unit in (sqlite.read, sqlite.transaction):

@@ -24,7 +24,7 @@ from tiktok_accounts_gql.wiring import open_services
 
 Act = Callable[[TikTok, Viewer, Account], Awaitable[Any]]
 
-OWNED = "accounts|token_pairs|snapshots|audit_events|idempotency_keys|owed_revocations|connection_attempts|avatars"
+OWNED = "accounts|account_totals|token_pairs|snapshots|audit_events|idempotency_keys|owed_revocations|connection_attempts|avatars"
 USES = re.compile(rf"\b(?:FROM|UPDATE) (?:{OWNED})\b")
 NAMES_VIEWER = re.compile(r"\bviewer_id = ")
 

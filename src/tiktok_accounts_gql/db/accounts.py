@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -50,27 +50,16 @@ _SORT_COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFilter:
-    """Conditions that all have to hold; an empty one is none."""
+    """Conditions that all have to hold; an empty one is none. Each word stands there once, in one order."""
 
     statuses: tuple[AccountStatus, ...] = ()
     health: tuple[HealthState, ...] = ()
     actions: tuple[HealthAction, ...] = ()
     search: str = ""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountsSummary:
-    """Totals over a viewer's accounts."""
-
-    total_accounts: int
-    active_accounts: int
-    inactive_accounts: int
-    expired_accounts: int
-    accounts_needing_action: int
-    total_followers: int
-    total_likes: int
-    total_videos: int
-    oldest_sync_at: datetime | None
+    def __post_init__(self) -> None:
+        for name in ("statuses", "health", "actions"):
+            object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
 
 
 class Changed(NamedTuple):
@@ -104,54 +93,50 @@ def ordering(field: AccountOrderField, *, descending: bool) -> Ordering:
     return Ordering(name=name, column=_SORT_COLUMNS[field], id=col(Account.id), descending=descending)
 
 
+def values(viewer_id: str, where: AccountFilter) -> dict[str, Any]:
+    """The parameters of a statement with `connected`, by their names."""
+    lists = {"status": where.statuses, "health": where.health, "action": where.actions}
+    listed = {f"{name}_{number}": one for name, them in lists.items() for number, one in enumerate(them)}
+    return {"of_viewer": viewer_id, "search": _pattern(where), **listed}
+
+
 def connected(viewer_id: str, where: AccountFilter | None = None) -> Select[Account]:
     return select(Account).where(*_connected(viewer_id), *_conditions(where or AccountFilter()))
 
 
 def _connected(viewer_id: str) -> tuple[ColumnElement[bool], ...]:
-    return col(Account.viewer_id) == viewer_id, col(Account.disconnected_at).is_(None)
+    own: Any = col(Account.viewer_id)
+    return own == bindparam("of_viewer", viewer_id, own.type), col(Account.disconnected_at).is_(None)
 
 
 def _conditions(where: AccountFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if where.statuses:
-        conditions.append(col(Account.status).in_(where.statuses))
-    if where.health:
-        conditions.append(col(Account.health_state).in_(where.health))
-    if where.actions:
-        conditions.append(col(Account.health_action).in_(where.actions))
-    if needle := fold(where.search):
-        escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        conditions.append(col(Account.search_text).like(f"%{escaped}%", escape="\\"))
+    conditions = [
+        _is_one_of(column, name, them)
+        for column, name, them in (
+            (col(Account.status), "status", where.statuses),
+            (col(Account.health_state), "health", where.health),
+            (col(Account.health_action), "action", where.actions),
+        )
+        if them
+    ]
+    if (pattern := _pattern(where)) is not None:
+        text: Any = col(Account.search_text)
+        conditions.append(text.like(bindparam("search", pattern, text.type), escape="\\"))
     elif where.search:  # nothing but control characters, which no name holds
         conditions.append(col(Account.id).is_(None))
     return conditions
 
 
-async def count(session: AsyncSession, viewer_id: str, where: AccountFilter) -> int:
-    counted = connected(viewer_id, where).with_only_columns(func.count())
-    return (await session.execute(counted)).scalar_one()
+def _is_one_of(column: Any, name: str, them: tuple[StrEnum, ...]) -> ColumnElement[bool]:
+    values = [bindparam(f"{name}_{number}", one, column.type) for number, one in enumerate(them)]
+    return column.in_(values)  # type: ignore[no-any-return]
 
 
-async def summarize(session: AsyncSession, viewer_id: str) -> AccountsSummary:
-    def of(status: AccountStatus) -> ColumnElement[int]:
-        return func.count().filter(col(Account.status) == status)
-
-    def total(column: Any) -> ColumnElement[int]:
-        return cast(func.coalesce(func.sum(column), 0), BigInteger)
-
-    totals = select(
-        func.count().label("total_accounts"),
-        of(AccountStatus.ACTIVE).label("active_accounts"),
-        of(AccountStatus.INACTIVE).label("inactive_accounts"),
-        of(AccountStatus.EXPIRED).label("expired_accounts"),
-        func.count().filter(col(Account.health_action).in_(NEEDING_THE_USER)).label("accounts_needing_action"),
-        total(Account.follower_count).label("total_followers"),
-        total(Account.likes_count).label("total_likes"),
-        total(Account.video_count).label("total_videos"),
-        func.min(col(Account.last_synced_at)).label("oldest_sync_at"),
-    ).where(*_connected(viewer_id))
-    return AccountsSummary(**(await session.execute(totals)).one()._asdict())
+def _pattern(where: AccountFilter) -> str | None:
+    if not (needle := fold(where.search)):
+        return None
+    escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
 
 
 async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[Account]:

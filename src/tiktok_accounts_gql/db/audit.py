@@ -10,8 +10,11 @@ from sqlalchemy import Select, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import AuditAction, AuditEvent
+
+Values = dict[str, Any]  # of all columns
 
 _IS_CHANGE = text("is_change")  # in the words of the partial index, or SQLite would not use it
 
@@ -53,5 +56,11 @@ async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUI
     return (await session.scalars(statement)).all()
 
 
-async def add_many(session: AsyncSession, events: Sequence[AuditEvent]) -> None:
-    await session.execute(insert(AuditEvent), [event.model_dump() for event in events])
+async def add_many(session: AsyncSession, events: Sequence[Values]) -> None:
+    """In the session's transaction."""
+    await session.execute(insert(AuditEvent), events)
+
+
+async def append(db: Database, events: Sequence[Values]) -> None:
+    """In a transaction of their own: all of them, or none."""
+    await db.append(db.prepare("append audit events", lambda: insert(AuditEvent)), events)

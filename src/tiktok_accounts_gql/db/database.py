@@ -2,26 +2,36 @@
 
 SQLite has two engines: one of readers in autocommit, and one writer, whose transactions begin with BEGIN IMMEDIATE, so
 that they wait for another process at their beginning (`busy_timeout`) and never fail in their middle.
+
+What happens most goes around the engines: `fetch` and `append` run statements that were compiled once, on connections of
+their own.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, event, text
+import asyncpg
+from sqlalchemy import Insert, Select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
+from tiktok_accounts_gql.db.prepared import Prepared, Row
+from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, open_sqlite
+from tiktok_accounts_gql.db.turn import Turn
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
 Session = AsyncSession
 
 _BUSY_TIMEOUT_SECONDS = 10
 _STATEMENT_TIMEOUT_SECONDS = 30
-_SQLITE_READERS = 4
+_MAX_PREPARED = 500
 
 # The SQLSTATEs of a PostgreSQL that is away, busy or full: connection, read-only standby, login, no such database,
 # deadlock, resources, lock, shutdown. Its driver names no OperationalError.
@@ -31,31 +41,41 @@ _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
 class Database:
     """A session per unit of work: `read()` outside of any transaction, `transaction()` all or nothing."""
 
-    def __init__(self, *, readers: AsyncEngine, writers: AsyncEngine) -> None:
+    def __init__(self, *, readers: AsyncEngine, writers: AsyncEngine, direct: Direct, turn: Turn | None) -> None:
         self._readers = readers
         self._writers = writers
+        self._direct = direct
+        self._turn = turn
+        self._prepared: dict[Hashable, Prepared] = {}
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10, busy_timeout: float = _BUSY_TIMEOUT_SECONDS) -> Self:
         """`url` as `Settings.database_url` has it. Connects when first used."""
         if make_url(url).get_backend_name() == "sqlite":
-            readers, writers = (_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
-            return cls(readers=readers, writers=writers)
+            readers, writers = (open_sqlite(url, writes=writes, busy_timeout=busy_timeout) for writes in (False, True))
+            turn, connect = Turn(patience=busy_timeout), partial(connect_sqlite, readers)
+            direct = DirectSqlite(connect, readers=SQLITE_READERS, turn=turn, patience=busy_timeout)
+            return cls(readers=readers, writers=writers, direct=direct, turn=turn)
+        own = max(1, pool_size // 2)
         engine = create_async_engine(
             url,
-            pool_size=pool_size,
+            pool_size=max(1, pool_size - own),
             max_overflow=0,
             pool_timeout=busy_timeout,
             hide_parameters=True,  # of a failed statement: they may hold what no log should
             connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
         )
-        return cls(readers=engine.execution_options(isolation_level="AUTOCOMMIT"), writers=engine)
+        readers = engine.execution_options(isolation_level="AUTOCOMMIT")
+        return cls(
+            readers=readers, writers=engine, direct=DirectPostgres(engine, size=own, patience=busy_timeout), turn=None
+        )
 
     @property
     def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         return self._readers, self._writers
 
     async def close(self) -> None:
+        await self._direct.close()
         for engine in self.engines:
             await engine.dispose()
 
@@ -70,8 +90,40 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """Commits at the end, rolls back on any exception. Raises ServiceUnavailable as `read` does."""
         with _unavailable_is_said():
-            async with AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
+            async with self._taken(), AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
                 yield session
+
+    def _taken(self) -> AbstractAsyncContextManager[None]:
+        return self._turn.taken() if self._turn else nullcontext()
+
+    def prepare(self, key: Hashable, build: Callable[[], Select[Any] | Insert], row: type[Row] = Row) -> Prepared:
+        """The statement of this key, which names its shape; built if it is not known. The oldest ones are forgotten."""
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            if len(self._prepared) >= _MAX_PREPARED:
+                del self._prepared[next(iter(self._prepared))]
+            prepared = self._prepared[key] = Prepared(build(), self._readers.dialect, row)
+        return prepared
+
+    async def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[Any]:
+        """Its rows, outside of any transaction. Raises ServiceUnavailable as `read` does."""
+        parameters = prepared.parameters(values)
+        self._tell(prepared.text, parameters)
+        with _unavailable_is_said():
+            records = await self._direct.fetch(prepared.text, parameters)
+        return prepared.rows(records)
+
+    async def append(self, prepared: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Inserts all of them or none, in a transaction of their own. Raises ServiceUnavailable as `read` does."""
+        parameters = [prepared.parameters(row) for row in rows]
+        self._tell(prepared.text, parameters)
+        with _unavailable_is_said():
+            await self._direct.append(prepared.text, parameters)
+
+    def _tell(self, text: str, parameters: object) -> None:
+        """Those who listen to the engine, as it tells its own statements."""
+        for listener in self._readers.sync_engine.dispatch.before_cursor_execute:
+            listener(None, None, text, parameters, None, isinstance(parameters, list))
 
     async def ping(self) -> None:
         """One round trip. Raises ServiceUnavailable."""
@@ -91,12 +143,19 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
 
 
 def _is_away(error: BaseException | None) -> bool:
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, (PoolTimeout, OSError))  # of the socket: a refusal, an unknown host, silence
-    if isinstance(error, OperationalError):
-        return getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(_POSTGRESQL_AWAY)
+    if isinstance(error, DBAPIError):
+        invalid = error.connection_invalidated or isinstance(error, InterfaceError)
+        return invalid or _driver_is_away(error.orig, operational=isinstance(error, OperationalError))
+    if isinstance(error, (PoolTimeout, OSError)):  # of the socket: a refusal, an unknown host, silence
+        return True
+    return _driver_is_away(error, operational=isinstance(error, sqlite3.OperationalError))
+
+
+def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:
+    if operational:
+        return getattr(error, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
+    state = getattr(error, "sqlstate", None) or ""
+    return isinstance(error, asyncpg.InterfaceError) or state.startswith(_POSTGRESQL_AWAY)
 
 
 def check_folder(url: str) -> None:
@@ -104,32 +163,3 @@ def check_folder(url: str) -> None:
     file = make_url(url).database or ""
     if make_url(url).get_backend_name() == "sqlite" and not file.startswith("file:") and not Path(file).parent.is_dir():
         raise ServiceUnavailable(f"The database does not answer. There is no folder {Path(file).parent}.")
-
-
-def _sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=1 if writes else _SQLITE_READERS,
-        max_overflow=0,
-        pool_timeout=busy_timeout,
-        hide_parameters=True,
-        connect_args={"timeout": busy_timeout},
-        **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
-    )
-    event.listen(engine.sync_engine, "connect", prepare_sqlite)
-    if writes:
-        event.listen(engine.sync_engine, "begin", begin_immediate)
-    return engine
-
-
-def prepare_sqlite(connection: Any, record: object) -> None:
-    del record
-    connection.isolation_level = None  # the driver begins nothing by itself
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,5 +1,6 @@
 """Column types that mean the same on SQLite and on PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,9 +23,14 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("A point in time needs a time zone.")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        del dialect
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """None on PostgreSQL, whose driver says it all: a call for each value of each row is felt."""
+        del coltype
+        return _from_text if dialect.name == "sqlite" else None
+
+
+def _from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(f"{value}+00:00")
 
 
 def byte_ordered(length: int) -> TypeEngine[Any]:

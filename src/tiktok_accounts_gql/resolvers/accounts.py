@@ -6,8 +6,10 @@ from typing import Annotated
 
 import strawberry
 
-from tiktok_accounts_gql.db.accounts import AccountsSummary
+from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db.account_totals import AccountsSummary
 from tiktok_accounts_gql.db.models import Account, Snapshot
+from tiktok_accounts_gql.execution.needs import needs_of
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
@@ -43,11 +45,13 @@ async def accounts(
     page = PageRequest.of(first, after, last, before)
     where = (filter or AccountFilterInput()).understood()
     order = (order_by or AccountOrderInput()).understood()
-    return await info.context.services.accounts.list(info.context.viewer, page, where, order)
+    needs = needs_of(info)
+    ahead = Ahead(attributes=needs.attributes, total="totalCount" in needs.fields)
+    return await info.context.services.accounts.list(info.context.viewer, page, where, order, ahead)
 
 
 async def total_count(root: strawberry.Parent[AccountPage], info: Info) -> int:
-    return await info.context.services.accounts.count(info.context.viewer, root.where)
+    return await info.context.services.accounts.total(info.context.viewer, root)
 
 
 async def account(

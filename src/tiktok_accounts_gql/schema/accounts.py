@@ -6,6 +6,7 @@ from typing import Any
 import strawberry
 from graphql import GraphQLResolveInfo
 
+from tiktok_accounts_gql.db.account_rows import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
@@ -123,7 +124,7 @@ class TikTokAccount(Node):
     @classmethod
     def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
         del info
-        return isinstance(obj, Account)
+        return isinstance(obj, (Account, AccountRow))
 
 
 @strawberry.type(description="Connected accounts, as a place in a list.")

@@ -2,12 +2,16 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, avatars, token_pairs
-from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField, AccountsSummary
+from tiktok_accounts_gql.db import account_rows, account_totals, accounts, avatars, token_pairs
+from tiktok_accounts_gql.db.account_rows import NOTHING_KNOWN, Ahead
+from tiktok_accounts_gql.db.account_totals import AccountsSummary
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import Account, AuditAction, OwedRevocation
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import BadUserInput
@@ -64,23 +68,39 @@ class AccountService:
         self._revocations = revocations
         self._clock = clock
 
-    async def list(self, viewer: Viewer, page: PageRequest, where: AccountFilter, order: AccountOrder) -> AccountPage:
-        """Raises BadUserInput for cursors of another list and searches that are too long."""
+    async def list(
+        self,
+        viewer: Viewer,
+        page: PageRequest,
+        where: AccountFilter,
+        order: AccountOrder,
+        ahead: Ahead = NOTHING_KNOWN,
+    ) -> AccountPage:
+        """Of rows with no more than what is loaded `ahead`.
+
+        Raises BadUserInput for cursors of another list and searches that are too long.
+        """
         if len(where.search) > MAX_SEARCH_LENGTH:
             raise BadUserInput(f"`search` has {MAX_SEARCH_LENGTH} characters at most.")
         ordering = accounts.ordering(order.field, descending=order.descending)
-        found = await self._pager.read(viewer.id, accounts.connected(viewer.id, where), ordering, page)
+
+        async def read(within: Range) -> Slice[Any]:
+            return await account_rows.read_page(self._db, viewer.id, where, ordering, page, within, ahead)
+
+        found = await self._pager.page(viewer.id, ordering, page, read)
         await self._audit.record_read(viewer, AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=len(found.edges)))
-        return AccountPage(edges=found.edges, page_info=found.page_info, where=where)
+        return AccountPage(edges=found.edges, page_info=found.page_info, total=found.total, where=where)
+
+    async def total(self, viewer: Viewer, page: AccountPage) -> int:
+        """Over all pages of its list."""
+        return await self.count(viewer, page.where) if page.total is None else page.total
 
     async def count(self, viewer: Viewer, where: AccountFilter) -> int:
         """Part of a list: the list's event covers it."""
-        async with self._db.read() as session:
-            return await accounts.count(session, viewer.id, where)
+        return await account_rows.count(self._db, viewer.id, where)
 
     async def summarize(self, viewer: Viewer) -> AccountsSummary:
-        async with self._db.read() as session:
-            summary = await accounts.summarize(session, viewer.id)
+        summary = await account_totals.summarize(self._db, viewer.id)
         await self._audit.record_read(viewer, AuditAction.SUMMARY_READ)
         return summary
 
@@ -92,8 +112,7 @@ class AccountService:
 
     async def find(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, Account]:
         """As `read`, for accounts that are shown within something whose own event covers them."""
-        async with self._db.read() as session:
-            return {account.id: account for account in await accounts.list_by_ids(session, viewer.id, ids)}
+        return {account.id: account for account in await account_rows.list_by_ids(self._db, viewer.id, set(ids))}
 
     async def disconnect(self, viewer: Viewer, account_id: UUID, idempotency_key: str | None) -> Disconnected:
         """Gives the account up here at once, and at TikTok as soon as TikTok answers.

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
+from uuid_utils.compat import uuid7
+
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import audit
 from tiktok_accounts_gql.db.audit import AuditEventFilter
@@ -94,15 +96,16 @@ class AuditService:
 
     def _event(
         self, viewer: Viewer, action: AuditAction, account_id: UUID | None, details: Iterable[Detail]
-    ) -> AuditEvent:
-        return AuditEvent(
-            viewer_id=viewer.id,
-            action=action,
-            is_change=action not in READ_ACTIONS,
-            created_at=self._clock(),
-            account_id=account_id,
-            actor=viewer.actor,
-            request_id=viewer.request_id,
-            ip_address=viewer.ip_address,
-            details=[dict(detail.stored()) for detail in details],
-        )
+    ) -> audit.Values:
+        return {
+            "id": uuid7(),
+            "viewer_id": viewer.id,
+            "action": action,
+            "is_change": action not in READ_ACTIONS,
+            "created_at": self._clock(),
+            "account_id": account_id,
+            "actor": viewer.actor,
+            "request_id": viewer.request_id,
+            "ip_address": viewer.ip_address,
+            "details": [detail.stored() for detail in details],
+        }

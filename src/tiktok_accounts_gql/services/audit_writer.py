@@ -8,7 +8,6 @@ import asyncio
 
 from tiktok_accounts_gql.db import audit
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import AuditEvent
 
 MAX_GROUP = 1000
 
@@ -18,10 +17,10 @@ class AuditWriter:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: list[tuple[list[AuditEvent], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[list[audit.Values], asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, events: list[AuditEvent]) -> None:
+    async def write(self, events: list[audit.Values]) -> None:
         """Returns once they are committed. Raises what the commit raised."""
         if not events:
             return  # an INSERT of no rows is one of an empty row
@@ -48,9 +47,8 @@ class AuditWriter:
                 _resolve(done, outcome)
         self._writing = None
 
-    async def _commit(self, events: list[AuditEvent]) -> None:
-        async with self._db.transaction() as session:
-            await audit.add_many(session, events)
+    async def _commit(self, events: list[audit.Values]) -> None:
+        await audit.append(self._db, events)
 
 
 def _resolve(done: asyncio.Future[None], error: Exception | None) -> None:

@@ -1,11 +1,12 @@
 """From a page request and a statement to a page with cursors."""
 
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from sqlmodel import SQLModel
 
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.keyset import Ordering, Range, Statement, read_slice
+from tiktok_accounts_gql.db.keyset import Ordering, Range, Slice, Statement, read_slice
 from tiktok_accounts_gql.pagination import Cursors, Edge, Page, PageRequest, Position
 
 Model = TypeVar("Model", bound=SQLModel)
@@ -22,16 +23,26 @@ class Pager:
         self, viewer_id: str, statement: Statement[Model], ordering: Ordering, page: PageRequest
     ) -> Page[Model]:
         """Raises BadUserInput for cursors that are none of this viewer's in this ordering."""
+
+        async def read(within: Range) -> Slice[Model]:
+            async with self._db.read() as session:
+                return await read_slice(session, statement, ordering, within, size=page.size, backward=page.backward)
+
+        return await self.page(viewer_id, ordering, page, read)
+
+    async def page(
+        self, viewer_id: str, ordering: Ordering, page: PageRequest, read: Callable[[Range], Awaitable[Slice[Any]]]
+    ) -> Page[Any]:
+        """Of what is read between the page's cursors. Raises BadUserInput as `read` does."""
         cursors = Cursors(self._cursor_key, viewer_id, ordering.name)
         within = Range(
             after=None if page.after is None else cursors.decode(page.after),
             before=None if page.before is None else cursors.decode(page.before),
         )
-        async with self._db.read() as session:
-            found = await read_slice(session, statement, ordering, within, size=page.size, backward=page.backward)
+        found = await read(within)
         edges = [Edge(cursors.encode(_position(row, ordering)), row) for row in found.rows]
-        return Page.of(edges, has_next=found.has_next, has_previous=found.has_previous)
+        return Page.of(edges, has_next=found.has_next, has_previous=found.has_previous, total=found.total)
 
 
-def _position(row: SQLModel, ordering: Ordering) -> Position:
+def _position(row: Any, ordering: Ordering) -> Position:
     return Position(getattr(row, ordering.column.key), getattr(row, ordering.id.key))

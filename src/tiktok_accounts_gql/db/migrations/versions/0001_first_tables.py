@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from tiktok_accounts_gql.db.migrations import account_totals
 from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered, byte_ordered_text
 
 revision = "0001"
@@ -24,21 +25,26 @@ TABLES = (
     "owed_revocations",
     "token_pairs",
     "accounts",
+    "account_totals",
 )
 
 JOB_STATES = ("QUEUED", "RUNNING", "CANCELING", "SUCCEEDED", "PARTIALLY_FAILED", "FAILED", "CANCELED")
 OUTCOMES = ("PENDING", "SUCCEEDED", "FAILED", "CANCELED")
 
+ORDERS = {
+    "accounts_by_created_at": "viewer_id, created_at DESC, id DESC",
+    "accounts_by_display_name": "viewer_id, display_name_key, id",
+    "accounts_by_followers": "viewer_id, follower_count, id",
+    "accounts_by_last_sync": "viewer_id, last_synced_at, id",
+    "accounts_by_username": "viewer_id, username_key, id",
+}
+SEARCHED = {"sqlite": ", search_text, disconnected_at", "postgresql": ""}
+
 INDEXES = (
-    "CREATE INDEX accounts_by_created_at ON accounts (viewer_id, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_health ON accounts (viewer_id, health_state, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_action ON accounts (viewer_id, health_action, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_display_name ON accounts (viewer_id, display_name_key, id) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_followers ON accounts (viewer_id, follower_count, id) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_last_sync ON accounts (viewer_id, last_synced_at, id) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_of_the_schedule ON accounts (status, last_synced_at, connected_at) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_status ON accounts (viewer_id, status, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
-    "CREATE INDEX accounts_by_username ON accounts (viewer_id, username_key, id) WHERE disconnected_at IS NULL",
     "CREATE UNIQUE INDEX accounts_open_id_connected_once ON accounts (open_id) WHERE disconnected_at IS NULL",
     "CREATE INDEX audit_events_by_account ON audit_events (viewer_id, account_id, created_at DESC, id DESC)",
     "CREATE INDEX audit_events_by_time ON audit_events (viewer_id, created_at DESC, id DESC)",
@@ -76,7 +82,12 @@ SEARCH = (
 def upgrade() -> None:
     dialect = op.get_bind().dialect.name
     create_tables()
+    for name, columns in ORDERS.items():
+        indexed = f"{columns}{SEARCHED[dialect]}"
+        op.execute(f"CREATE INDEX {name} ON accounts ({indexed}) WHERE disconnected_at IS NULL")
     for statement in (*INDEXES, *APPEND_ONLY[dialect], *(SEARCH if dialect == "postgresql" else ())):
+        op.execute(statement)
+    for statement in account_totals.statements(dialect):
         op.execute(statement)
 
 
@@ -144,6 +155,13 @@ def create_tables() -> None:
         sa.UniqueConstraint("id", "viewer_id", name="accounts_id_with_viewer"),
     )
     op.create_index("accounts_open_id_once_per_viewer", "accounts", ["viewer_id", "open_id"], unique=True)
+    op.create_table(
+        "account_totals",
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("part", sa.Uuid(), nullable=False),
+        *[sa.Column(name, sa.BigInteger(), nullable=False) for name in account_totals.VALUES],
+        sa.PrimaryKeyConstraint("viewer_id", "part"),
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("viewer_id", byte_ordered(255), nullable=False),
@@ -337,4 +355,5 @@ def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION refuse_change_of_audit_events")
+        for function in ("refuse_change_of_audit_events", *account_totals.functions()):
+            op.execute(f"DROP FUNCTION {function}")

@@ -1,0 +1,70 @@
+"""Statements that are compiled once: from SQLAlchemy to the database's own text, with what values need on their way in and out.
+
+SQLAlchemy's own way for each execution (statement, cache key, session, objects that are tracked) costs several times what
+the driver does. Here a statement is built for its shape only, and its rows are named tuples with just the columns it names.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Insert, Select
+from sqlalchemy.engine import Dialect
+
+Process = Callable[[Any], Any]
+
+
+class Row:
+    """A row with the columns of its statement as attributes; never changed."""
+
+    __slots__ = ()
+
+
+class Prepared:
+    """A statement for one kind of database. Its named parameters are given to each execution."""
+
+    def __init__(self, statement: Select[Any] | Insert, dialect: Dialect, row: type[Row] = Row) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        self.text: str = compiled.string
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._into = [(name, _processor(compiled.binds[name].type, dialect, "bind")) for name in compiled.positiontup]
+        columns: list[Any] = list(statement.selected_columns) if isinstance(statement, Select) else []
+        self._from = [
+            (place, process)
+            for place, column in enumerate(columns)
+            if (process := _processor(column.type, dialect, "result"))
+        ]
+        self._new = _row_maker(row, [column.key for column in columns])
+
+    def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """As the driver takes them. `values` may have more than this statement names."""
+        given = self._constants | values  # type: ignore[operator]
+        return tuple(
+            value if process is None or value is None else process(value)
+            for name, process in self._into
+            for value in (given[name],)
+        )
+
+    def rows(self, records: Iterable[Iterable[Any]]) -> list[Any]:
+        if not self._from:
+            return [self._new(record) for record in records]
+        return [self._new(self._processed(record)) for record in records]
+
+    def _processed(self, record: Iterable[Any]) -> list[Any]:
+        values = list(record)
+        for place, process in self._from:
+            values[place] = process(values[place])
+        return values
+
+
+def _processor(of: Any, dialect: Dialect, way: str) -> Process | None:
+    known = of.dialect_impl(dialect)
+    process: Process | None = known.bind_processor(dialect) if way == "bind" else known.result_processor(dialect, None)
+    return process
+
+
+def _row_maker(row: type[Row], names: list[str]) -> Callable[[Iterable[Any]], Any]:
+    columns = namedtuple("columns", names)  # type: ignore[misc] # noqa: PYI024 - the names are known only now
+    made = type(row.__name__, (row, columns), {"__slots__": ()})
+    return partial(tuple.__new__, made)  # `_make` without its Python

@@ -1,0 +1,210 @@
+"""What is kept of a viewer's accounts equals a recount, whoever changed what, in whatever order, and at the same time."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from tests.support.rows import NOON, account, store
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.db import account_rows, account_totals, accounts
+from tiktok_accounts_gql.db.account_totals import AccountsSummary
+from tiktok_accounts_gql.db.accounts import NEEDING_THE_USER, AccountFilter, Taken
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AccountTotals, HealthAction, HealthState
+from tiktok_accounts_gql.errors import NotFound
+from tiktok_accounts_gql.services.viewer import Viewer
+
+EXPIRED: dict[str, Any] = {"status": AccountStatus.EXPIRED, "health_action": HealthAction.RECONNECT}
+CHANGES: list[Callable[[random.Random], dict[str, Any]]] = [
+    lambda _: {"disconnected_at": NOON},
+    lambda _: EXPIRED,
+    lambda _: {"status": AccountStatus.INACTIVE, "health_state": HealthState.BROKEN},
+    lambda _: {"status": AccountStatus.ACTIVE, "health_action": HealthAction.NONE},
+    lambda _: {"health_action": HealthAction.GRANT_SCOPES},
+    lambda _: {"display_name": "Another name"},
+    lambda chance: {
+        "follower_count": chance.choice([None, chance.randrange(2**40)]),
+        "likes_count": chance.randrange(1000),
+        "video_count": chance.choice([None, chance.randrange(9)]),
+        "last_synced_at": NOON + timedelta(seconds=chance.randrange(9999)),
+    },
+]
+
+
+@pytest.fixture
+async def other(alone: Database) -> AsyncGenerator[Database]:
+    """Another process on the same database."""
+    db = Database.open(alone.engines[0].url.render_as_string(hide_password=False))
+    yield db
+    await db.close()
+
+
+async def recount(db: Database, viewer: str) -> AccountsSummary:
+    connected = (col(Account.viewer_id) == viewer, col(Account.disconnected_at).is_(None))
+    async with db.read() as session:
+        rows = (await session.scalars(select(Account).where(*connected))).all()
+    return AccountsSummary(
+        total_accounts=len(rows),
+        active_accounts=sum(row.status is AccountStatus.ACTIVE for row in rows),
+        inactive_accounts=sum(row.status is AccountStatus.INACTIVE for row in rows),
+        expired_accounts=sum(row.status is AccountStatus.EXPIRED for row in rows),
+        accounts_needing_action=sum(row.health_action in NEEDING_THE_USER for row in rows),
+        total_followers=sum(row.follower_count or 0 for row in rows),
+        total_likes=sum(row.likes_count or 0 for row in rows),
+        total_videos=sum(row.video_count or 0 for row in rows),
+        oldest_sync_at=min((row.last_synced_at for row in rows if row.last_synced_at), default=None),
+    )
+
+
+async def assert_kept(db: Database, viewer: str) -> AccountsSummary:
+    kept = await account_totals.summarize(db, viewer)
+    assert kept == await recount(db, viewer)
+    counts = {AccountStatus.ACTIVE: kept.active_accounts, AccountStatus.EXPIRED: kept.expired_accounts}
+    for statuses in [(), (AccountStatus.ACTIVE,), (AccountStatus.EXPIRED, AccountStatus.ACTIVE)]:
+        counted = await account_rows.count(db, viewer, AccountFilter(statuses=statuses))
+        assert counted == (sum(counts[one] for one in statuses) if statuses else kept.total_accounts)
+    return kept
+
+
+class Actor:
+    """Does something at random to accounts that all actors know."""
+
+    def __init__(self, db: Database, chance: random.Random, viewers: list[str], known: dict[UUID, str]) -> None:
+        self._db = db
+        self._chance = chance
+        self._viewers = viewers
+        self._known = known
+
+    async def act(self) -> None:
+        act = self._chance.choices([self._connect, self._change, self._change_many, self._fail], [3, 6, 3, 1])[0]
+        try:
+            async with self._db.transaction() as session:
+                await act(session)
+        except (NotFound, Taken, ZeroDivisionError):
+            return
+
+    async def _connect(self, session: Session) -> None:
+        viewer, open_id = self._chance.choice(self._viewers), f"{self._viewers[0]} {self._chance.randrange(30)}"
+        values = accounts.names("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
+        added = await accounts.add(session, viewer, open_id=open_id, connected_at=NOON, **values)
+        self._known[added.id] = viewer
+
+    async def _change(self, session: Session) -> None:
+        if self._known:
+            key, viewer = self._chance.choice(list(self._known.items()))
+            if self._chance.random() < 0.2:
+                await accounts.reconnect(session, viewer, key, updated_at=NOON)
+            else:
+                await accounts.change(session, viewer, key, **self._chance.choice(CHANGES)(self._chance))
+
+    async def _change_many(self, session: Session) -> None:
+        """In one transaction, by one statement each or by one for all; always in the same order."""
+        viewer = self._chance.choice(self._viewers)
+        keys = sorted(key for key, owner in self._known.items() if owner == viewer)
+        chosen = sorted(self._chance.sample(keys, min(len(keys), 4)))
+        owned = update(Account).where(col(Account.viewer_id) == viewer)
+        for key in chosen:
+            await session.execute(
+                owned.where(col(Account.id) == key).values(**self._chance.choice(CHANGES[1:])(self._chance))
+            )
+        if self._chance.random() < 0.5:
+            await session.execute(
+                owned.where(col(Account.id).in_(chosen)).values(follower_count=self._chance.randrange(99))
+            )
+
+    async def _fail(self, session: Session) -> None:
+        await self._change(session)
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_totals_equal_a_recount_after_random_changes_by_many_at_once(
+    alone: Database, other: Database, seed: int
+) -> None:
+    viewers = [f"viewer {uuid4().hex}" for _ in range(3)]
+    known: dict[UUID, str] = {}
+
+    async def act(db: Database, number: int) -> None:
+        actor = Actor(db, random.Random(f"{seed} {number}"), viewers, known)
+        for _ in range(25):
+            await actor.act()
+
+    await asyncio.gather(*[act(db, number) for number, db in enumerate([alone, other, alone, other, alone, other])])
+    kept = [await assert_kept(alone, viewer) for viewer in viewers]
+    assert sum(one.total_accounts for one in kept)
+    assert len(known) > 10
+
+
+async def test_writers_of_one_viewers_accounts_never_wait_for_its_totals(
+    alone: Database, other: Database, backend: str, viewer: str
+) -> None:
+    """On PostgreSQL all of them have changed an account before any of them changes its next one, which with one row of
+    totals would be a deadlock. On SQLite they take turns."""
+    writers, rounds = 6, 3
+    rows = await store(alone, *[account(viewer, number) for number in range(writers * rounds)])
+    turn = asyncio.Barrier(writers if backend == "postgresql" else 1)
+
+    async def write(number: int) -> None:
+        async with (alone, other)[number % 2].transaction() as session:
+            for row in rows[number::writers]:
+                await accounts.change(session, viewer, row.id, follower_count=number, **EXPIRED)
+                async with turn:
+                    pass
+
+    await asyncio.wait_for(asyncio.gather(*[write(number) for number in range(writers)]), 30)
+    assert (await assert_kept(alone, viewer)).expired_accounts == len(rows)
+
+
+async def test_parts_of_totals_are_folded_once_nobody_else_writes(
+    alone: Database, other: Database, viewer: str
+) -> None:
+    rows = await store(alone, *[account(viewer, number) for number in range(40)])
+
+    async def change(db: Database, row: Account) -> None:
+        async with db.transaction() as session:
+            await accounts.change(session, viewer, row.id, follower_count=7)
+
+    await asyncio.gather(*[change((alone, other)[number % 2], row) for number, row in enumerate(rows[1:])])
+    await change(alone, rows[0])
+    parts = select(func.count()).select_from(AccountTotals).where(col(AccountTotals.viewer_id) == viewer)
+    async with alone.read() as session:
+        assert (await session.execute(parts)).scalar_one() == 1
+    assert (await assert_kept(alone, viewer)).total_followers == 7 * len(rows)
+
+
+async def test_an_account_that_is_deleted_or_moves_to_another_viewer_counts_there(alone: Database, viewer: str) -> None:
+    moved, deleted, _ = await store(alone, *[account(viewer, number, likes_count=5) for number in range(3)])
+    async with alone.transaction() as session:
+        await session.execute(update(Account).where(col(Account.id) == moved.id).values(viewer_id=f"not {viewer}"))
+        await session.delete(await session.get(Account, deleted.id))
+    for one in (viewer, f"not {viewer}"):
+        assert (await assert_kept(alone, one)).total_likes == 5
+
+
+async def test_totals_are_right_after_everything_that_services_do(tiktok: TikTok, viewer: str) -> None:
+    running = tiktok.running
+    who = Viewer(id=viewer)
+
+    async def withdraw(open_id: str) -> None:
+        await running.services.removals.remove(open_id, 1, NOON + timedelta(days=3650))
+
+    first, second = await tiktok.connect(viewer), await tiktok.connect(viewer)
+    steps: list[Callable[[], Awaitable[object]]] = [
+        lambda: running.services.syncing.sync(who, first.id),
+        lambda: withdraw(second.open_id),
+        lambda: running.services.accounts.disconnect(who, first.id, None),
+        lambda: tiktok.connect(viewer, first.open_id),
+        lambda: tiktok.connect(viewer, second.open_id),
+    ]
+    assert (await assert_kept(running.db, viewer)).total_accounts == 2
+    for step in steps:
+        await step()
+        await assert_kept(running.db, viewer)
+    assert (await account_totals.summarize(running.db, viewer)).active_accounts == 2
