@@ -1,0 +1,167 @@
+"""A query that is asked again and again: its plans, and what its variables came to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import orjson
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.collect_fields import FragmentDetails, GroupedFieldSet, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues, get_variable_values
+
+from tiktok_accounts_gql.execution.calls import Given, NotPlannable
+from tiktok_accounts_gql.execution.needs import Selected
+from tiktok_accounts_gql.execution.plans import Arguments, Plan
+
+MOST_PLANS = 8
+MOST_REQUESTS = 16
+LONGEST_VARIABLES = 512
+_NEVER_CHANGE = (str, int, float, bool, type(None), date, datetime, UUID, Enum)
+
+
+class InputRefused(Exception):
+    """Variables or arguments cannot be coerced: graphql-core says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A plan with the variables and arguments to run it with."""
+
+    plan: Plan
+    variables: VariableValues
+    arguments: Arguments
+
+    async def answer(self, context: Any) -> bytes:
+        """Raises Failed."""
+        return await self.plan.answer(context, self.variables, self.arguments)
+
+    def copied(self) -> "Request":
+        """With lists and dicts of its own: resolvers may change what they are given."""
+        sources = {name: one._replace(value=_copy(one.value)) for name, one in self.variables.sources.items()}
+        return Request(self.plan, VariableValues(sources, _copy(self.variables.coerced)), _copy(self.arguments))
+
+    @property
+    def is_rememberable(self) -> bool:
+        return all(isinstance(one, _NEVER_CHANGE) for one in _leaves([self.variables.coerced, self.arguments]))
+
+
+class Operation:
+    """One query of a document. Raises NotPlannable."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        fragments = [one for one in document.definitions if isinstance(one, FragmentDefinitionNode)]
+        by_name = {one.name.value: one for one in fragments}
+        self._given = Given(schema=schema, operation=operation, fragments=by_name)
+        self._fragments = {name: FragmentDetails(one) for name, one in by_name.items()}
+        self._conditions = _conditions(document)
+        self._plans: dict[tuple[Any, ...], Plan | None] = {}
+        self._requests: dict[bytes, Request] = {}
+
+    def request(self, inputs: dict[str, Any]) -> Request:
+        """Raises NotPlannable, InputRefused."""
+        key = _key(inputs)
+        known = self._requests.get(key) if key is not None else None
+        if known is not None:
+            return known.copied()
+        request = self._new_request(inputs)
+        if key is not None and request.is_rememberable:
+            _remember(self._requests, key, request.copied(), MOST_REQUESTS)
+        return request
+
+    def _new_request(self, inputs: dict[str, Any]) -> Request:
+        definitions = self._given.operation.variable_definitions or ()
+        variables = get_variable_values(self._given.schema, definitions, inputs, max_errors=1)
+        if not isinstance(variables, VariableValues):
+            raise InputRefused
+        plan = self._plan(variables)
+        try:
+            return Request(plan, variables, plan.arguments(variables))
+        except Exception:  # noqa: BLE001 - scalars raise what they like
+            raise InputRefused from None
+
+    def _plan(self, variables: VariableValues) -> Plan:
+        variant = tuple(variables.coerced.get(name) for name in self._conditions)
+        if variant not in self._plans:
+            _remember(self._plans, variant, self._new_plan(variables), MOST_PLANS)
+        plan = self._plans[variant]
+        if plan is None:
+            raise NotPlannable
+        return plan
+
+    def _new_plan(self, variables: VariableValues) -> Plan | None:
+        schema, operation, fragments = self._given.schema, self._given.operation, self._fragments
+
+        def subfields(type_: GraphQLObjectType, selected: Selected) -> GroupedFieldSet:
+            return collect_subfields(schema, fragments, variables, operation, type_, selected).grouped_field_set
+
+        try:
+            roots = collect_fields(schema, fragments, variables, _query_type(schema), operation)
+            return Plan(self._given, roots.grouped_field_set, subfields)
+        except (NotPlannable, GraphQLError):
+            return None
+
+
+def _query_type(schema: GraphQLSchema) -> GraphQLObjectType:
+    if schema.query_type is None:
+        raise NotPlannable
+    return schema.query_type
+
+
+def _conditions(document: DocumentNode) -> tuple[str, ...]:
+    """The variables of @skip and @include. Raises NotPlannable for any other directive."""
+    names: dict[str, None] = {}
+
+    class Conditions(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+            if node.name.value not in ("skip", "include"):
+                raise NotPlannable
+            names.update(
+                {one.value.name.value: None for one in node.arguments or () if isinstance(one.value, VariableNode)}
+            )
+
+    visit(document, Conditions())
+    return tuple(names)
+
+
+def _key(inputs: dict[str, Any]) -> bytes | None:
+    try:
+        key = orjson.dumps(inputs)
+    except TypeError:
+        return None
+    return key if len(key) <= LONGEST_VARIABLES else None
+
+
+def _remember(store: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    if len(store) >= most:
+        del store[next(iter(store))]
+    store[key] = value
+
+
+def _copy(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _copy(one) for key, one in value.items()}
+    return [_copy(one) for one in value] if type(value) is list else value
+
+
+def _leaves(value: Any) -> Iterable[Any]:
+    if type(value) is dict:
+        value = list(value.values())
+    if type(value) is not list:
+        yield value
+        return
+    for one in value:
+        yield from _leaves(one)
