@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from inspect import Parameter
 from typing import Any
 
 from graphql import FragmentDefinitionNode, GraphQLField, GraphQLObjectType, GraphQLSchema, OperationDefinitionNode
@@ -80,7 +79,7 @@ class Site:
         resolver = self.definition.base_resolver
         if resolver is None or self.definition.extensions or self._is_caught:
             return True
-        return len([one for one in (resolver.self_parameter, *_parents(self.definition)) if one]) > 1
+        return len(_parents(self.definition)) > 1
 
     def convert(self, values: dict[str, Any]) -> dict[str, Any]:
         """From graphql-core's arguments to the resolver's own."""
@@ -95,7 +94,7 @@ class Call:
         self.site = site
         self.node_id = id(site.node)
         self.is_async = site.definition.is_async
-        self.parent = "" if site.is_wrapped else _parent(site.definition)
+        self.parent = "" if site.is_wrapped else next(iter(_parents(site.definition)), None)
 
     def values(self, variables: VariableValues) -> dict[str, Any]:
         """Arguments as graphql-core coerces them. Raises GraphQLError."""
@@ -135,15 +134,13 @@ def _definition(field: GraphQLField) -> StrawberryField:
     return definition
 
 
-def _parents(definition: StrawberryField) -> list[Parameter | None]:
+def _parents(definition: StrawberryField) -> set[str]:
+    """The ways in which the row is passed: by these names, "" for the first place."""
     resolver = definition.base_resolver
-    return [resolver.parent_parameter, resolver.root_parameter] if resolver else []
-
-
-def _parent(definition: StrawberryField) -> str | None:
-    if definition.base_resolver and definition.base_resolver.self_parameter:
-        return ""
-    return next((one.name for one in _parents(definition) if one), None)
+    if resolver is None:
+        return {""}
+    named = {one.name for one in (resolver.parent_parameter, resolver.root_parameter) if one}
+    return named | ({""} if resolver.self_parameter else set())
 
 
 def _strawberry(schema: GraphQLSchema) -> Any:
