@@ -5,6 +5,7 @@ viewer's data. What a test needs alone (settings, a clock, a process) it builds 
 """
 
 import base64
+import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def settings(database_url: str, sandbox_url: str) -> Settings:
             "public_url": "http://localhost:8000",
             "allowed_origins": "https://app.example.com",
             "environment": "development",
+            "compiled_operations": os.environ.get("TEST_COMPILED", "1") != "0",
         }
     )
 

@@ -197,6 +197,11 @@ class Settings(BaseSettings):
     trusted_proxies: Words = Field(
         ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
     )
+    compiled_operations: bool = Field(
+        True,
+        description="Whether known queries are answered by plans that are compiled once. Off, the general executor of "
+        "graphql-core answers all of them: the same, but several times slower.",
+    )
     shutdown_seconds: int = Field(
         15, ge=1, le=300, description="How long requests in flight may take after SIGTERM before they are cut off."
     )
