@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from aiodataloader import DataLoader
@@ -35,6 +35,8 @@ from tiktok_accounts_gql.resolvers.loaders import Loaders
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.history import AccountGrowth
 from tiktok_accounts_gql.services.viewer import Viewer
+
+Row = TypeVar("Row")
 
 VIEWER = Viewer(id="viewer")
 NOW = datetime(2026, 11, 24, 9, 0, 0, 123456, tzinfo=UTC)
@@ -104,12 +106,12 @@ class World:
         self._made: dict[str, Any] = {}
         self.calls: list[str] = []
 
-    def context(self, *, batching: bool) -> Context:
+    def context(self, *, batching: bool, services: Any = None) -> Context:
         """Of a new request. Without batching nothing takes longer than anything else.
 
         Of several errors in what becomes null, graphql-core tells those that it meets first.
         """
-        services = cast(Services, self.services())
+        services = cast(Services, services or self.services())
         loaders = Loaders(VIEWER, services)
         return Context(
             viewer=VIEWER, services=services, loaders=loaders if batching else cast(Loaders, _AtOnce(loaders))
@@ -150,6 +152,8 @@ class World:
             open_id=f"open-{key.int}",
             username="somebody",
             display_name="Some\u2028body",
+            display_name_key="somebody",
+            search_text="somebody",
             avatar_hash="abc",
             health_reason=HealthReason.RATE_LIMITED,
             health_since=NOW,
@@ -257,10 +261,10 @@ class World:
         known = make(key) if key in KEYS else None
         return self._once(f"{what} {key}", lambda random: self._odd_or(random, known))
 
-    def _spoilt(self, what: str, key: object, row: Any, whole: str) -> Any:
+    def _spoilt(self, what: str, key: object, row: Row, whole: str) -> Row:
         """With odd values in it, but for those that a resolver computes with."""
 
-        def make(random: Random) -> Any:
+        def make(random: Random) -> Row:
             for name in list(row.__dict__):
                 if not name.startswith("_") and name not in whole.split():
                     setattr(row, name, self._odd_or(random, getattr(row, name)))
@@ -271,7 +275,8 @@ class World:
     def _odd_or(self, random: Random, value: Any) -> Any:
         return random.choice(ODD) if random.random() < self._oddity else value
 
-    def _once(self, what: str, make: Callable[[Random], Any]) -> Any:
+    def _once(self, what: str, make: Callable[[Random], Row]) -> Row:
         if what not in self._made:
             self._made[what] = make(Random(f"{self._seed} {what}"))
-        return self._made[what]
+        made: Row = self._made[what]
+        return made

@@ -106,7 +106,7 @@ class Engine:
         if isinstance(answered, bytes):
             self._count(Reason.PLANNED)
             return answered
-        middleware = [answered.outcomes.resolve] if answered.outcomes else None
+        middleware = [answered.outcomes] if answered.outcomes else None
         result = execute(
             self._schema,
             prepared.document,
