@@ -27,38 +27,42 @@ class Given:
     operation: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
 
+    @property
+    def strawberry(self) -> Any:
+        return self.schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 - as `strawberry.Info.schema` does
+
 
 class Site:
-    """One field of an operation, in one type."""
+    """One field of an operation, in one type. Raises NotPlannable."""
 
     def __init__(self, given: Given, parent: GraphQLObjectType, details: Selected, path: Path | None) -> None:
-        self.node = details[0].node
-        self.name = self.node.name.value
-        self.field: GraphQLField = _field(parent, self.name)
-        self.definition = _definition(self.field)
+        self.given = given
         self.parent = parent
-        self.path = Path(path, self.node.alias.value if self.node.alias else self.name, parent.name)
+        self.node = details[0].node
+        field: GraphQLField | None = parent.fields.get(self.node.name.value)
+        definition = field and field.extensions.get("strawberry-definition")
+        if field is None or not isinstance(definition, StrawberryField):  # introspection, for one
+            raise NotPlannable
+        self.field, self.definition = field, definition
+        self.path = Path(path, (self.node.alias or self.node.name).value, parent.name)
         self.needs: Needs = UNKNOWN
         self._nodes = [detail.node for detail in details]
-        self._given = given
 
     @property
     def is_attribute(self) -> bool:
-        definition = self.definition
-        return definition.is_basic_field and definition.default_resolver is getattr and not self._is_caught
+        return self.definition.is_basic_field and self.definition.default_resolver is getattr
 
     def info(self, context: Any, variables: VariableValues) -> PlannedInfo:
-        given = self._given
         info = PlannedInfo(
-            field_name=self.name,
+            field_name=self.node.name.value,
             field_nodes=self._nodes,
             return_type=self.field.type,
             parent_type=self.parent,
             path=self.path,
-            schema=given.schema,
-            fragments=given.fragments,
+            schema=self.given.schema,
+            fragments=self.given.fragments,
             root_value=None,
-            operation=given.operation,
+            operation=self.given.operation,
             variable_values=variables,
             context=context,
             is_awaitable=is_awaitable,
@@ -68,80 +72,45 @@ class Site:
         info.needs = self.needs
         return info
 
-    @property
-    def _is_caught(self) -> bool:
-        """Whether Strawberry turns exceptions of resolvers into values."""
-        return bool(_strawberry(self._given.schema).exception_handlers)
-
-    @property
-    def is_wrapped(self) -> bool:
-        """Whether Strawberry does more than passing arguments on."""
-        resolver = self.definition.base_resolver
-        if resolver is None or self.definition.extensions or self._is_caught:
-            return True
-        return len(_parents(self.definition)) > 1
-
-    def convert(self, values: dict[str, Any]) -> dict[str, Any]:
-        """From graphql-core's arguments to the resolver's own."""
-        converter = _strawberry(self._given.schema).schema_converter
-        return convert_arguments(values, self.definition.arguments, converter.scalar_registry, converter.config)
-
 
 class Call:
-    """Calls the resolver of a field; `parent` is how the row is passed: by a name, as the first (""), or not (None)."""
+    """The call of a field's resolver. `row_name`: how the row is passed; "" as the first argument, None not at all."""
 
     def __init__(self, site: Site) -> None:
-        self.site = site
-        self.node_id = id(site.node)
+        resolver = site.definition.base_resolver
+        names = {one.name for one in (resolver.parent_parameter, resolver.root_parameter) if one} if resolver else set()
+        if resolver and resolver.self_parameter:
+            names.add("")
+        if len(names) > 1 or site.definition.extensions or site.given.strawberry.exception_handlers:
+            resolver = None  # Strawberry does more than to pass arguments on
+        info = resolver and resolver.info_parameter
+        self.row_name: str | None = next(iter(names), None) if resolver else ""
         self.is_async = site.definition.is_async
-        self.parent = "" if site.is_wrapped else next(iter(_parents(site.definition)), None)
+        self.node_id = id(site.node)
+        self._site = site
+        self._is_wrapped = resolver is None
+        self._function: Any = resolver.wrapped_func if resolver else site.field.resolve
+        self._info_name = info.name if info else None
 
-    def values(self, variables: VariableValues) -> dict[str, Any]:
-        """Arguments as graphql-core coerces them. Raises GraphQLError."""
-        return get_argument_values(self.site.field, self.site.node, variables)
+    def arguments(self, variables: VariableValues) -> dict[str, Any]:
+        """As graphql-core coerces them and, but for wrapped resolvers, as Strawberry converts them. Raises GraphQLError."""
+        coerced = get_argument_values(self._site.field, self._site.node, variables)
+        if self._is_wrapped or not coerced:
+            return coerced
+        converter = self._site.given.strawberry.schema_converter
+        return convert_arguments(coerced, self._site.definition.arguments, converter.scalar_registry, converter.config)
 
-    def bound(self, values: dict[str, Any], info: PlannedInfo) -> Callable[..., Any]:
+    def bound(self, arguments: dict[str, Any], context: Any, variables: VariableValues) -> Callable[..., Any]:
         """The resolver with all it takes but the row."""
-        site, resolver = self.site, self.site.definition.base_resolver
-        if resolver is None or site.is_wrapped:
-            if site.field.resolve is None:
-                raise NotPlannable
-            return partial(site.field.resolve, info=info, **values)
-        given = site.convert(values)
-        if resolver.info_parameter:
-            config = _strawberry(info.schema).config
-            given[resolver.info_parameter.name] = config.info_class(_raw_info=info, _field=site.definition)
-        function: Any = resolver.wrapped_func
-        return partial(function, **given) if given else function
+        if self._is_wrapped:
+            return partial(self._function, info=self._site.info(context, variables), **arguments)
+        if self._info_name is None:
+            return partial(self._function, **arguments)
+        info_class = self._site.given.strawberry.config.info_class
+        info = info_class(_raw_info=self._site.info(context, variables), _field=self._site.definition)
+        return partial(self._function, **arguments, **{self._info_name: info})
 
     def ask(self, bound: Callable[..., Any], row: Any) -> Any:
-        if self.parent is None:
+        if self.row_name is None:
             return bound()
-        return bound(**{self.parent: row}) if self.parent else bound(row)
-
-
-def _field(parent: GraphQLObjectType, name: str) -> GraphQLField:
-    field: GraphQLField | None = parent.fields.get(name)
-    if field is None:  # introspection
-        raise NotPlannable
-    return field
-
-
-def _definition(field: GraphQLField) -> StrawberryField:
-    definition = field.extensions.get("strawberry-definition")
-    if not isinstance(definition, StrawberryField):
-        raise NotPlannable
-    return definition
-
-
-def _parents(definition: StrawberryField) -> set[str]:
-    """The ways in which the row is passed: by these names, "" for the first place."""
-    resolver = definition.base_resolver
-    if resolver is None:
-        return {""}
-    named = {one.name for one in (resolver.parent_parameter, resolver.root_parameter) if one}
-    return named | ({""} if resolver.self_parameter else set())
-
-
-def _strawberry(schema: GraphQLSchema) -> Any:
-    return schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 - as `strawberry.Info.schema` does
+        return bound(**{self.row_name: row}) if self.row_name else bound(row)

@@ -1,6 +1,6 @@
 """A query that is asked again and again: its plans, and what its variables came to."""
 
-from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
@@ -30,7 +30,7 @@ from tiktok_accounts_gql.execution.plans import Arguments, Plan
 MOST_PLANS = 8
 MOST_REQUESTS = 16
 LONGEST_VARIABLES = 512
-_NEVER_CHANGE = (str, int, float, bool, type(None), date, datetime, UUID, Enum)
+_CONSTANT = (str, int, float, bool, type(None), date, datetime, UUID, Enum)
 
 
 class InputRefused(Exception):
@@ -50,13 +50,13 @@ class Request:
         return await self.plan.answer(context, self.variables, self.arguments)
 
     def copied(self) -> "Request":
-        """With lists and dicts of its own: resolvers may change what they are given."""
+        """With lists, dicts and inputs of its own: resolvers may change what they are given."""
         sources = {name: one._replace(value=_copy(one.value)) for name, one in self.variables.sources.items()}
         return Request(self.plan, VariableValues(sources, _copy(self.variables.coerced)), _copy(self.arguments))
 
     @property
     def is_rememberable(self) -> bool:
-        return all(isinstance(one, _NEVER_CHANGE) for one in _leaves([self.variables.coerced, self.arguments]))
+        return _never_changes([self.variables.coerced, self.arguments])
 
 
 class Operation:
@@ -152,16 +152,26 @@ def _remember(store: dict[Any, Any], key: Any, value: Any, most: int) -> None:
 
 
 def _copy(value: Any) -> Any:
+    """Own lists, dicts and inputs; all else is shared."""
     if type(value) is dict:
         return {key: _copy(one) for key, one in value.items()}
-    return [_copy(one) for one in value] if type(value) is list else value
+    if type(value) is list:
+        return [_copy(one) for one in value]
+    if _is_input(value):
+        copied = copy(value)
+        vars(copied).update(_copy(vars(value)))
+        return copied
+    return value
 
 
-def _leaves(value: Any) -> Iterable[Any]:
+def _never_changes(value: Any) -> bool:
+    """Whether a value can be shared, but for what `_copy` copies."""
+    if _is_input(value):
+        value = vars(value)
     if type(value) is dict:
-        value = list(value.values())
-    if type(value) is not list:
-        yield value
-        return
-    for one in value:
-        yield from _leaves(one)
+        return all(map(_never_changes, value.values()))
+    return all(map(_never_changes, value)) if type(value) is list else isinstance(value, _CONSTANT)
+
+
+def _is_input(value: Any) -> bool:
+    return hasattr(type(value), "__strawberry_definition__") and not isinstance(value, Enum)

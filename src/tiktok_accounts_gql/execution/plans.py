@@ -106,7 +106,7 @@ class Plan:
 
     def arguments(self, variables: VariableValues) -> Arguments:
         """Of each call. Raises GraphQLError."""
-        return [call.values(variables) for call in self.calls]
+        return [call.arguments(variables) for call in self.calls]
 
     async def answer(self, context: Any, variables: VariableValues, arguments: Arguments) -> bytes:
         """Raises Failed."""
@@ -128,10 +128,7 @@ class _Run:
     ) -> None:
         self._plan = plan
         self._outcomes = outcomes
-        self.bound = [
-            call.bound(values, call.site.info(context, variables))
-            for call, values in zip(plan.calls, arguments, strict=True)
-        ]
+        self.bound = [call.bound(given, context, variables) for call, given in zip(plan.calls, arguments, strict=True)]
         self.infos = [site.info(context, variables) for site in plan.sites]
 
     async def root(self, data: dict[str, Any], key: str, number: int) -> None:

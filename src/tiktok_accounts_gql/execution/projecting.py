@@ -190,8 +190,8 @@ class Function:
             return f"{row}.{name}" if name.isidentifier() and not iskeyword(name) else f"getattr({row}, {name!r})"
         number = self._compiler.bare_call(site)
         self._heads.append(f"  call{number} = run.bound[{number}]")
-        parent = self._compiler.calls[number].parent
-        return f"call{number}({'' if parent is None else row if not parent else f'{parent}={row}'})"
+        by_name = self._compiler.calls[number].row_name
+        return f"call{number}({'' if by_name is None else f'{by_name}={row}' if by_name else row})"
 
     def _info(self, site: Site) -> str:
         number = self._compiler.site(site)
