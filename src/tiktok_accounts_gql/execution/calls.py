@@ -24,6 +24,7 @@ class Given:
     """What all resolvers of an operation are given."""
 
     schema: GraphQLSchema
+    query: GraphQLObjectType
     operation: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 from graphql import (
     DirectiveNode,
     DocumentNode,
@@ -26,6 +27,8 @@ from graphql.execution.values import VariableValues, get_variable_values
 from tiktok_accounts_gql.execution.calls import Given, NotPlannable
 from tiktok_accounts_gql.execution.needs import Selected
 from tiktok_accounts_gql.execution.plans import Arguments, Plan
+
+log = structlog.get_logger()
 
 MOST_PLANS = 8
 MOST_REQUESTS = 16
@@ -65,7 +68,9 @@ class Operation:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         fragments = [one for one in document.definitions if isinstance(one, FragmentDefinitionNode)]
         by_name = {one.name.value: one for one in fragments}
-        self._given = Given(schema=schema, operation=operation, fragments=by_name)
+        if schema.query_type is None:
+            raise NotPlannable
+        self._given = Given(schema=schema, query=schema.query_type, operation=operation, fragments=by_name)
         self._fragments = {name: FragmentDetails(one) for name, one in by_name.items()}
         self._conditions = _conditions(document)
         self._plans: dict[tuple[Any, ...], Plan | None] = {}
@@ -103,22 +108,20 @@ class Operation:
         return plan
 
     def _new_plan(self, variables: VariableValues) -> Plan | None:
-        schema, operation, fragments = self._given.schema, self._given.operation, self._fragments
+        given, fragments = self._given, self._fragments
 
         def subfields(type_: GraphQLObjectType, selected: Selected) -> GroupedFieldSet:
-            return collect_subfields(schema, fragments, variables, operation, type_, selected).grouped_field_set
+            below = collect_subfields(given.schema, fragments, variables, given.operation, type_, selected)
+            return below.grouped_field_set
 
         try:
-            roots = collect_fields(schema, fragments, variables, _query_type(schema), operation)
-            return Plan(self._given, roots.grouped_field_set, subfields)
+            roots = collect_fields(given.schema, fragments, variables, given.query, given.operation)
+            return Plan(given, roots.grouped_field_set, subfields)
         except (NotPlannable, GraphQLError):
             return None
-
-
-def _query_type(schema: GraphQLSchema) -> GraphQLObjectType:
-    if schema.query_type is None:
-        raise NotPlannable
-    return schema.query_type
+        except Exception:
+            log.exception("no plan could be made")  # nobody waits for more than time
+            return None
 
 
 def _conditions(document: DocumentNode) -> tuple[str, ...]:
@@ -174,4 +177,6 @@ def _never_changes(value: Any) -> bool:
 
 
 def _is_input(value: Any) -> bool:
-    return hasattr(type(value), "__strawberry_definition__") and not isinstance(value, Enum)
+    return (
+        hasattr(type(value), "__strawberry_definition__") and hasattr(value, "__dict__") and not isinstance(value, Enum)
+    )

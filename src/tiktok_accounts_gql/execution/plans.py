@@ -30,7 +30,7 @@ from graphql import GraphQLResolveInfo
 from graphql.execution.collect_fields import GroupedFieldSet
 from graphql.execution.values import VariableValues
 
-from tiktok_accounts_gql.execution.calls import Given, NotPlannable, Site
+from tiktok_accounts_gql.execution.calls import Given, Site
 from tiktok_accounts_gql.execution.leaves import to_json
 from tiktok_accounts_gql.execution.needs import Subfields, needs_below
 from tiktok_accounts_gql.execution.projecting import Compiler, Later
@@ -90,16 +90,13 @@ class Plan:
     """Raises NotPlannable."""
 
     def __init__(self, given: Given, roots: GroupedFieldSet, subfields: Subfields) -> None:
-        query = given.schema.query_type
-        if query is None:
-            raise NotPlannable
         compiler = Compiler(given, subfields)
         self._constants: dict[str, Any] = {}
         self._roots: list[tuple[str, int]] = []
         for key, details in roots.items():
-            self._constants[key] = query.name
+            self._constants[key] = given.query.name
             if details[0].node.name.value != "__typename":
-                site = Site(given, query, details, None)
+                site = Site(given, given.query, details, None)
                 site.needs = needs_below(site.field.type, details, subfields)
                 self._roots.append((key, compiler.call(site, details)))
         self.calls, self.completions, self.sites = compiler.calls, compiler.completions, compiler.sites
