@@ -1,8 +1,7 @@
 """A query that is asked again and again: its plans, and what its variables came to."""
 
-from copy import copy
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -23,6 +22,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FragmentDetails, GroupedFieldSet, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues, get_variable_values
+from graphql.pyutils import UndefinedType
 
 from tiktok_accounts_gql.execution.calls import Given, NotPlannable
 from tiktok_accounts_gql.execution.needs import Selected
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 MOST_PLANS = 8
 MOST_REQUESTS = 16
 LONGEST_VARIABLES = 512
-_CONSTANT = (str, int, float, bool, type(None), date, datetime, UUID, Enum)
+_CONSTANT = (str, int, float, type(None), date, UUID, Enum, UndefinedType)
 
 
 class InputRefused(Exception):
@@ -57,10 +57,6 @@ class Request:
         sources = {name: one._replace(value=_copy(one.value)) for name, one in self.variables.sources.items()}
         return Request(self.plan, VariableValues(sources, _copy(self.variables.coerced)), _copy(self.arguments))
 
-    @property
-    def is_rememberable(self) -> bool:
-        return _never_changes([self.variables.coerced, self.arguments])
-
 
 class Operation:
     """One query of a document. Raises NotPlannable."""
@@ -83,7 +79,8 @@ class Operation:
         if known is not None:
             return known.copied()
         request = self._new_request(inputs)
-        if key is not None and request.is_rememberable:
+        sources = [one.value for one in request.variables.sources.values()]
+        if key is not None and _is_rememberable([sources, request.variables.coerced, request.arguments]):
             _remember(self._requests, key, request.copied(), MOST_REQUESTS)
         return request
 
@@ -155,28 +152,24 @@ def _remember(store: dict[Any, Any], key: Any, value: Any, most: int) -> None:
 
 
 def _copy(value: Any) -> Any:
-    """Own lists, dicts and inputs; all else is shared."""
-    if type(value) is dict:
+    """Own lists, dicts and inputs, of what `_is_rememberable`; all else is shared."""
+    kind = type(value)
+    if kind is dict:
         return {key: _copy(one) for key, one in value.items()}
-    if type(value) is list:
+    if kind is list:
         return [_copy(one) for one in value]
-    if _is_input(value):
-        copied = copy(value)
-        vars(copied).update(_copy(vars(value)))
-        return copied
-    return value
+    if isinstance(value, _CONSTANT):
+        return value
+    copied: Any = object.__new__(kind)
+    vars(copied).update(_copy(vars(value)))
+    return copied
 
 
-def _never_changes(value: Any) -> bool:
-    """Whether a value can be shared, but for what `_copy` copies."""
-    if _is_input(value):
+def _is_rememberable(value: Any) -> bool:
+    if isinstance(value, _CONSTANT):
+        return True
+    if hasattr(type(value), "__strawberry_definition__") and hasattr(value, "__dict__"):
         value = vars(value)
     if type(value) is dict:
-        return all(map(_never_changes, value.values()))
-    return all(map(_never_changes, value)) if type(value) is list else isinstance(value, _CONSTANT)
-
-
-def _is_input(value: Any) -> bool:
-    return (
-        hasattr(type(value), "__strawberry_definition__") and hasattr(value, "__dict__") and not isinstance(value, Enum)
-    )
+        return all(map(_is_rememberable, value.values()))
+    return type(value) is list and all(map(_is_rememberable, value))
