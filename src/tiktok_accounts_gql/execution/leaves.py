@@ -1,6 +1,7 @@
 """Values as they leave: which of them JSON shows as they are, and what happens to the others."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import GeneratorType
 from typing import Any
@@ -48,9 +49,13 @@ def as_it_is(type_: GraphQLLeafType) -> AsItIs | None:
 
 
 def names_of(type_: GraphQLEnumType) -> Mapping[Any, str]:
-    """Member -> name."""
-    members = getattr(type_, "wrapped_cls", ())
-    return {member: type_.coerce_output_value(member) for member in members}
+    """Members, and their values as databases have them -> names."""
+    members = list(getattr(type_, "wrapped_cls", ()))
+    names: dict[Any, str] = {}
+    for one in [*members, *(member.value for member in members)]:
+        with suppress(Exception):  # it stays with the enum itself
+            names[one] = type_.coerce_output_value(one)
+    return names
 
 
 def fitting(type_: GraphQLLeafType) -> Callable[[Any], Any]:

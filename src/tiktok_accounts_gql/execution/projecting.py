@@ -106,9 +106,9 @@ class Function:
         fit = self._name(fitting(type_))
         but_null = "" if required else f" and {value} is not None"
         if isinstance(type_, GraphQLEnumType):
-            members = self._name(getattr(type_, "wrapped_cls", None))
-            names = self._name(names_of(type_))
-            self._emit(f"if type({value}) is {members}: {value} = {names}[{value}]")
+            known = names_of(type_)
+            kinds, names = self._name({type(one) for one in known}), self._name(known)
+            self._emit(f"if type({value}) in {kinds}: {value} = {names}[{value}]")
             self._emit(f"elif True{but_null}: {value} = {fit}({value})")
             return
         simple = as_it_is(type_)
@@ -133,7 +133,7 @@ class Function:
 
     def _list(self, item_type: Any, value: str, site: Site, details: Selected) -> str:
         result, item = self._variable(), self._variable()
-        self._emit(f"if type({value}) not in sequences: raise Unexpected")
+        self._emit(f"if not isinstance({value}, sequences): raise Unexpected")
         self._emit(f"{result} = []")
         with self._block(f"for {item} in {value}:"):
             self._emit(f"{result}.append({self._complete(item_type, item, site, details)})")
