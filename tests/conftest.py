@@ -113,6 +113,7 @@ def settings(database_url: str, sandbox_url: str) -> Settings:
             "public_url": "http://localhost:8000",
             "allowed_origins": "https://app.example.com",
             "environment": "development",
+            "compiled_operations": os.environ.get("TEST_COMPILED", "1") != "0",
         }
     )
 

@@ -24,6 +24,7 @@ from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.graphql import METHODS, GraphQLEndpoint
 from tiktok_accounts_gql.http.health import livez, readyz
+from tiktok_accounts_gql.http.metrics import Metrics
 from tiktok_accounts_gql.http.oauth import callback
 from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
@@ -42,7 +43,8 @@ def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
     """
     development = settings.environment == "development"
     explorer = Explorer(load_examples()) if development else None
-    engine = create_engine(development=development)
+    metrics = Metrics()
+    engine = create_engine(development=development, compiled=settings.compiled_operations, metrics=metrics)
     return Starlette(
         routes=[
             Route("/graphql", GraphQLEndpoint(engine=engine, explorer=explorer).handle, methods=METHODS),
@@ -52,9 +54,10 @@ def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
             Route(avatars.PATH, avatars.avatar),
             Route("/livez", livez),
             Route("/readyz", readyz),
+            Route("/metrics", metrics.page),
             *(explorer.routes() if explorer else ()),
         ],
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, metrics),
         lifespan=_lifespan(settings, worker=worker),
         exception_handlers={404: _not_found},
     )
@@ -84,10 +87,10 @@ def create_authenticator(settings: Settings) -> Authenticator:
     )
 
 
-def create_engine(*, development: bool) -> Engine:
+def create_engine(*, development: bool, compiled: bool, metrics: Metrics) -> Engine:
     schema = create_schema()
     documents = Documents(schema, Limits(), introspection=development, hide_suggestions=not development)
-    return Engine(schema, documents, hide_suggestions=not development)
+    return Engine(schema, documents, hide_suggestions=not development, compiled=compiled, count=metrics.count_operation)
 
 
 def _lifespan(
@@ -111,7 +114,7 @@ def _lifespan(
     return lifespan
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     public = urlsplit(settings.public_url).hostname or ""
     cors = Middleware(
         CORSMiddleware,
@@ -121,7 +124,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
         expose_headers=(REQUEST_ID, "Retry-After"),
         max_age=3600,
     )
-    return [Middleware(Edge, hosts=(public, *LOOPBACK, *settings.allowed_hosts)), cors]
+    hosts = (public, *LOOPBACK, *settings.allowed_hosts)
+    return [Middleware(Edge, hosts=hosts, observe=metrics.observe_request), cors]
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -202,6 +202,11 @@ class Settings(BaseSettings):
     streams_per_viewer: int = Field(
         20, ge=1, description="WebSockets and multipart subscriptions that a user may have open at once, per process."
     )
+    compiled_operations: bool = Field(
+        True,
+        description="Whether known queries are answered by plans that are compiled once. Off, the general executor of "
+        "graphql-core answers all of them: the same, but several times slower.",
+    )
     shutdown_seconds: int = Field(
         15, ge=1, le=300, description="How long requests in flight may take after SIGTERM before they are cut off."
     )

@@ -1,5 +1,6 @@
 """What is valid is remembered, within bounds; what is offered depends on the environment."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -75,6 +76,35 @@ def test_long_texts_are_not_kept() -> None:
     text = "{ number }".ljust(16 * 1024)
     assert is_kept(target, text)
     assert not is_kept(target, text + " ")
+
+
+def test_plans_are_made_once_and_let_go_with_their_documents() -> None:
+    target, made = documents(memory=200_000), Counter[str]()
+
+    def plan_of(query: str) -> Any:
+        def make() -> object:
+            made[query] += 1
+            return object()
+
+        target.get(query)
+        return target.plan(query, None, make)
+
+    first = plan_of("{ number }")
+    assert plan_of("{ number }") is first
+    assert plan_of("{ user { id } }") is not first
+    assert plan_of("{ number }") is first
+    for number in range(5):
+        plan_of(f"{{ n{number}: number }}")
+    assert plan_of("{ number }") is not first
+    assert made["{ number }"] == 2
+
+
+def test_nothing_is_kept_with_a_document_that_is_not_kept() -> None:
+    target = documents()
+    long = "{ number }".ljust(20_000)
+    target.get(long)
+    assert target.plan(long, None, object) is None
+    assert target.plan("{ unknown }", None, object) is None
 
 
 @pytest.mark.parametrize("query", ["{ unknown }", "{ number", "{" + " number" * 31 + " }"])

@@ -5,8 +5,9 @@ quadratic in others.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 from graphql import (
     ASTValidationRule,
@@ -38,6 +39,7 @@ _LONGEST_KEPT = 16 * 1024
 # a character takes up to 4 bytes, in the text and once more in a token.
 _BYTES_PER_TOKEN = 620
 _BYTES_PER_CHARACTER = 8
+_BYTES_PER_PLAN = 64 * 1024  # and per token again as much as the document; with the variables that it remembers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,14 @@ def parse_and_check(query: str, limits: Limits) -> DocumentNode:
     return document
 
 
+@dataclass(slots=True)
+class _Kept:
+    document: DocumentNode
+    tokens: int
+    weight: int
+    plans: dict[str | None, Any] = field(default_factory=dict)
+
+
 class Documents:
     """Knows what a query's text stands for, without a second look at those it was asked for lately.
 
@@ -95,14 +105,14 @@ class Documents:
         self._hide_suggestions = hide_suggestions
         self._size = size
         self._memory = memory
-        self._kept: OrderedDict[str, tuple[DocumentNode, int]] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._used = 0
 
     def get(self, query: str) -> DocumentNode | list[GraphQLError]:
         """The document, or at least one error with a code."""
         if query in self._kept:
             self._kept.move_to_end(query)
-            return self._kept[query][0]
+            return self._kept[query].document
         try:
             document = parse_and_check(query, self._limits)
         except GraphQLError as error:
@@ -112,6 +122,17 @@ class Documents:
             return [_clean(error, ErrorCode.GRAPHQL_VALIDATION_FAILED) for error in errors]
         self._keep(query, document)
         return document
+
+    def plan(self, query: str, operation: str | None, make: Callable[[], Any]) -> Any:
+        """What is kept with a document about one of its operations, made if it is not there. None if nothing is kept."""
+        kept = self._kept.get(query)
+        if kept is None:
+            return None
+        if operation not in kept.plans:
+            kept.plans[operation] = plan = make()
+            self._weigh(kept, _BYTES_PER_PLAN + _BYTES_PER_TOKEN * kept.tokens)
+            return plan
+        return kept.plans[operation]
 
     def _errors(self, document: DocumentNode) -> list[GraphQLError]:
         # Circles of fragments first: how many fields meet in them is not known, and other rules get slow.
@@ -125,12 +146,16 @@ class Documents:
         if len(query) > _LONGEST_KEPT:
             return
         tokens = sum(1 for _ in _tokens(document))
-        weight = _BYTES_PER_CHARACTER * len(query) + _BYTES_PER_TOKEN * tokens
-        self._kept[query] = document, weight
+        self._kept[query] = kept = _Kept(document, tokens, 0)
+        self._weigh(kept, _BYTES_PER_CHARACTER * len(query) + _BYTES_PER_TOKEN * tokens)
+
+    def _weigh(self, kept: _Kept, weight: int) -> None:
+        """Grows, and lets others go for it."""
+        kept.weight += weight
         self._used += weight
         while len(self._kept) > self._size or self._used > self._memory:
-            _, (_, freed) = self._kept.popitem(last=False)
-            self._used -= freed
+            _, freed = self._kept.popitem(last=False)
+            self._used -= freed.weight
 
 
 def _parsed(query: str, limits: Limits) -> DocumentNode:

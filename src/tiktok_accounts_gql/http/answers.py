@@ -56,8 +56,10 @@ def unexpected(error: Exception, request_id: str) -> Response:
     return respond({"errors": [{"message": MASKED, "extensions": extensions}]}, 500, JSON)
 
 
-def answer(result: ExecutionResult, request_id: str, media_type: str) -> Response:
+def answer(result: ExecutionResult | bytes, request_id: str, media_type: str) -> Response:
     """The answer to a request that was executed, or that the schema refuses."""
+    if isinstance(result, bytes):
+        return Response(result, media_type=f"{media_type}; charset=utf-8")
     body = payload(result, request_id)
     return respond(body, 200 if "data" in body else _refused_status(body["errors"], media_type), media_type)
 

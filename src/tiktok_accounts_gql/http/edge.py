@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
@@ -42,17 +42,20 @@ def annotate(connection: HTTPConnection, **facts: str | None) -> None:
 
 
 class Edge:
-    """The outermost middleware."""
+    """The outermost middleware. `observe` is told how long requests by HTTP waited for their answers, in seconds."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Iterable[str], observe: Callable[[float], None] = lambda _: None
+    ) -> None:
         self._app = app
         self._hosts = tuple(hosts)
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        await _Exchange(scope, send).run(self._app_for(scope), receive)
+        await _Exchange(scope, send, self._observe).run(self._app_for(scope), receive)
 
     def _app_for(self, scope: Scope) -> ASGIApp:
         """A page of a foreign name that resolves to this server (DNS rebinding) gets nothing."""
@@ -69,25 +72,26 @@ async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:
 class _Exchange:
     """One request and its answer; or a WebSocket from its handshake to its end."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, observe: Callable[[float], None]) -> None:
         sent = Headers(scope=scope).get(REQUEST_ID, "")
         self._id = sent if _FIT_REQUEST_ID.fullmatch(sent) else uuid7().hex
         self._facts: dict[str, Any] = {"method": scope.get("method", "WEBSOCKET"), "path": scope["path"]}
         self._status = 0
+        self._began = time.perf_counter()
+        self._observe = observe
         self._send = send
         self._scope = scope
         state: MutableMapping[str, Any] = scope.setdefault("state", {})
         state["request_id"], state["log"] = self._id, self._facts
 
     async def run(self, app: ASGIApp, receive: Receive) -> None:
-        began = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=self._id):
             try:
                 await app(self._scope, receive, self._dressed)
             except Exception as error:  # noqa: BLE001 - the last place where it can become an answer
                 await self._fail(error, receive)
             finally:
-                duration = round((time.perf_counter() - began) * 1000, 1)
+                duration = round((time.perf_counter() - self._began) * 1000, 1)
                 log.info("request", status=self._status, duration_ms=duration, **self._facts)
 
     async def _fail(self, error: Exception, receive: Receive) -> None:
@@ -99,6 +103,8 @@ class _Exchange:
                 await self._send({"type": "websocket.close", "code": UNEXPECTED})
 
     async def _dressed(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._observe(time.perf_counter() - self._began)
         if message["type"] in _STARTS:
             self._status = message.get("status", 101)
             headers = MutableHeaders(scope=message)

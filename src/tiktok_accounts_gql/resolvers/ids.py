@@ -9,6 +9,7 @@ from uuid import UUID
 from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
 
 _UUID_BYTES = 16
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Kind(Enum):
@@ -23,7 +24,9 @@ class Kind(Enum):
 
 def encode(kind: Kind, key: UUID | str) -> str:
     raw = kind.value + (key.bytes if isinstance(key, UUID) else key.encode())
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return (
+        binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
+    )  # urlsafe_b64encode takes twice the time
 
 
 def decode(global_id: str) -> tuple[Kind, UUID | str]:

@@ -4,6 +4,7 @@ A loader answers in the order asked and calls a service, so that permission hold
 """
 
 from collections.abc import Awaitable, Callable, Hashable
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -19,19 +20,35 @@ Value = TypeVar("Value")
 
 
 class Loaders:
-    """`accounts` for accounts within something else, `account_reads` for accounts that are asked for themselves."""
+    """`accounts` for accounts within something else, `account_reads` for accounts that are asked for themselves.
+
+    Each is made when it is needed: most requests need none.
+    """
 
     def __init__(self, viewer: Viewer, services: Services) -> None:
         self._viewer = viewer
         self._services = services
         self._by_arguments: dict[Hashable, DataLoader[UUID, Any]] = {}
-        self.accounts: DataLoader[UUID, Account | None] = _loader(lambda ids: services.accounts.find(viewer, ids))
-        self.account_reads: DataLoader[UUID, Account | None] = _loader(lambda ids: services.accounts.read(viewer, ids))
-        self.audit_events: DataLoader[UUID, AuditEvent | None] = _loader(lambda ids: services.audit.read(viewer, ids))
-        self.sync_jobs: DataLoader[UUID, SyncJob | None] = _loader(lambda ids: services.job_lists.read(viewer, ids))
-        self.sync_results: DataLoader[UUID, SyncResult | None] = _loader(
-            lambda ids: services.job_lists.read_results(viewer, ids)
-        )
+
+    @cached_property
+    def accounts(self) -> "DataLoader[UUID, Account | None]":
+        return _loader(lambda ids: self._services.accounts.find(self._viewer, ids))
+
+    @cached_property
+    def account_reads(self) -> "DataLoader[UUID, Account | None]":
+        return _loader(lambda ids: self._services.accounts.read(self._viewer, ids))
+
+    @cached_property
+    def audit_events(self) -> "DataLoader[UUID, AuditEvent | None]":
+        return _loader(lambda ids: self._services.audit.read(self._viewer, ids))
+
+    @cached_property
+    def sync_jobs(self) -> "DataLoader[UUID, SyncJob | None]":
+        return _loader(lambda ids: self._services.job_lists.read(self._viewer, ids))
+
+    @cached_property
+    def sync_results(self) -> "DataLoader[UUID, SyncResult | None]":
+        return _loader(lambda ids: self._services.job_lists.read_results(self._viewer, ids))
 
     def stats(self, period: Period) -> "DataLoader[UUID, list[Snapshot] | None]":
         history = self._services.history

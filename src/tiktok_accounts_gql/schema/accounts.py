@@ -9,6 +9,7 @@ from graphql import GraphQLResolveInfo
 from tiktok_accounts_gql.db.account_rows import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
+from tiktok_accounts_gql.execution.needs import SAME_ROW, needs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
 from tiktok_accounts_gql.schema.scalars import BigInt
@@ -60,7 +61,9 @@ class AccountHealth:
     description="A TikTok account that a user has connected. Disconnected and connected again, it keeps its id."
 )
 class TikTokAccount(Node):
-    id: strawberry.ID = strawberry.field(resolver=account_resolvers.account_id, description=NODE_ID)
+    id: strawberry.ID = strawberry.field(
+        resolver=account_resolvers.account_id, metadata=needs("id"), description=NODE_ID
+    )
     open_id: str = strawberry.field(
         name="tiktokUserId", description="TikTok's `open_id`: the account, as this TikTok app sees it."
     )
@@ -72,6 +75,7 @@ class TikTokAccount(Node):
     )
     avatar_url: str | None = strawberry.field(
         resolver=account_resolvers.avatar_url,
+        metadata=needs("id", "avatar_hash"),
         description="An absolute https link to a copy of the picture. It works in an `img` tag, without a token, until "
         "the account is disconnected, and changes when the picture does.",
     )
@@ -80,7 +84,10 @@ class TikTokAccount(Node):
     is_verified: bool | None = strawberry.field(description=f"Whether TikTok shows a badge. {_NO_PROFILE}")
     status: Status = strawberry.field(description="In one word.")
     health = strawberry.field(
-        resolver=account_resolvers.health, graphql_type=AccountHealth, description="In full, with what to do."
+        resolver=account_resolvers.health,
+        graphql_type=AccountHealth,
+        metadata=SAME_ROW,
+        description="In full, with what to do.",
     )
     follower_count: BigInt | None = strawberry.field(
         description="Null while the scope `user.info.stats` is not granted or the first sync is not done."
@@ -93,6 +100,7 @@ class TikTokAccount(Node):
     granted_scopes: list[str] = strawberry.field(description="TikTok's names of the scopes that the user granted.")
     missing_scopes: list[str] = strawberry.field(
         resolver=account_resolvers.missing_scopes,
+        metadata=needs("granted_scopes"),
         description="Scopes that this API asks for and the user did not grant.",
     )
     last_synced_at: datetime | None = strawberry.field(
@@ -112,12 +120,14 @@ class TikTokAccount(Node):
     stats_history = strawberry.field(
         resolver=account_resolvers.stats_history,
         graphql_type=list[AccountStatsPoint],
+        metadata=needs("id"),
         description="Counters as they were, oldest first: the last reading of each UTC hour or day that has one. More "
         "than 400 points are an error.",
     )
     growth = strawberry.field(
         resolver=account_resolvers.growth,
         graphql_type=AccountGrowth | None,
+        metadata=needs("id"),
         description="Change of the counters over the last days; null while there is nothing to compare with.",
     )
 

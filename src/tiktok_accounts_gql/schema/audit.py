@@ -8,6 +8,7 @@ from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor
+from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import audit as audit_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, Node, PageInfo
@@ -29,15 +30,17 @@ class AuditDetail:
 
 @strawberry.type(description="One thing that happened. It never changes.")
 class AuditEvent(Node):
-    id: strawberry.ID = strawberry.field(resolver=audit_resolvers.event_id, description=NODE_ID)
+    id: strawberry.ID = strawberry.field(resolver=audit_resolvers.event_id, metadata=needs("id"), description=NODE_ID)
     action: AuditAction = strawberry.field(description="What happened.")
     created_at: datetime = strawberry.field(description="When it happened.")
     account_id: strawberry.ID | None = strawberry.field(
         resolver=audit_resolvers.event_account_id,
+        metadata=needs("account_id"),
         description="The account that it is about, there even when the account is gone.",
     )
     account = strawberry.field(
         resolver=audit_resolvers.event_account,
+        metadata=needs("account_id"),
         graphql_type=TikTokAccount | None,
         description="Null if it was disconnected, or the event is not about one account.",
     )

@@ -10,13 +10,14 @@ from graphql.utilities import print_type
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directives import OneOf
 
+from tiktok_accounts_gql.execution.leaves import AS_IT_IS
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.audit import AuditEvent
 from tiktok_accounts_gql.schema.jobs import SyncJob, SyncResult
 from tiktok_accounts_gql.schema.mutation import Mutation
 from tiktok_accounts_gql.schema.nodes import Viewer
 from tiktok_accounts_gql.schema.query import Query
-from tiktok_accounts_gql.schema.scalars import scalars
+from tiktok_accounts_gql.schema.scalars import AS_THEY_ARE, scalars
 from tiktok_accounts_gql.schema.subscription import Subscription
 
 
@@ -28,6 +29,8 @@ def create_schema() -> GraphQLSchema:
     schema = whole._schema  # noqa: SLF001 - Strawberry has no public name for it
     for inputs in _inputs(schema):
         _drop_null_defaults(inputs)
+    for name, as_it_is in AS_THEY_ARE.items():
+        schema.type_map[name].extensions[AS_IT_IS] = as_it_is
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLInputObjectType):
             type_.is_one_of = _is_one_of(

@@ -8,6 +8,7 @@ from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
+from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
@@ -16,19 +17,22 @@ from tiktok_accounts_gql.schema.user_errors import UserError
 
 @strawberry.type(description="What became of one account in a sync job.")
 class SyncResult(Node):
-    id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, description=NODE_ID)
+    id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, metadata=needs("id"), description=NODE_ID)
     account_id: strawberry.ID = strawberry.field(
         resolver=job_resolvers.result_account_id,
+        metadata=needs("account_id"),
         description="The account's id as asked for, there even when the account is not.",
     )
     account = strawberry.field(
         resolver=job_resolvers.result_account,
+        metadata=needs("account_id"),
         graphql_type=TikTokAccount | None,
         description="Null if it was disconnected or never was the signed-in user's.",
     )
     outcome: SyncOutcome = strawberry.field(description="How far it is.")
     error = strawberry.field(
         resolver=job_resolvers.result_error,
+        metadata=needs("error_code", "error_message"),
         graphql_type=UserError | None,
         description="Why it failed; its `field` is null.",
     )
@@ -55,13 +59,14 @@ class SyncResultConnection:
 
 @strawberry.type(description="The sync of many accounts in the background. It survives a restart of the server.")
 class SyncJob(Node):
-    id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, description=NODE_ID)
+    id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, metadata=needs("id"), description=NODE_ID)
     state: JobState = strawberry.field(description="How far it is.")
     total_count: int = strawberry.field(description="Accounts to read.")
     succeeded_count: int = strawberry.field(description="Accounts read.")
     failed_count: int = strawberry.field(description="Accounts that could not be read.")
     progress: float = strawberry.field(
         resolver=job_resolvers.progress,
+        metadata=needs("total_count", "succeeded_count", "failed_count", "canceled_count", "finished_at"),
         description="Finished accounts in relation to `totalCount`, from 0 to 1. It never falls, and is 1 once "
         "`finishedAt` is there.",
     )
@@ -75,6 +80,7 @@ class SyncJob(Node):
     )
     results = strawberry.field(
         resolver=job_resolvers.results,
+        metadata=needs("id"),
         graphql_type=SyncResultConnection,
         description="One result per account, in the order of the request.",
     )

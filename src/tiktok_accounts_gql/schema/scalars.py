@@ -8,6 +8,8 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
+from tiktok_accounts_gql.execution.leaves import AsItIs
+
 BigInt = NewType("BigInt", int)
 
 LARGEST = 2**53 - 1  # what a JavaScript number holds exactly (RFC 8259, section 6)
@@ -55,3 +57,10 @@ def scalars() -> Mapping[object, ScalarDefinition]:
             parse_value=_parse_time,
         ),
     }
+
+
+# By name of the scalar: values that need not go through the functions above.
+AS_THEY_ARE: Mapping[str, AsItIs] = {
+    "BigInt": AsItIs(kind=int, condition=f"{-LARGEST} <= {{v}} <= {LARGEST}"),
+    "DateTime": AsItIs(kind=datetime, condition="{v}.tzinfo is UTC", names={"UTC": UTC}),
+}

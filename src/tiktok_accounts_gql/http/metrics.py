@@ -1,0 +1,47 @@
+"""What this process counts, for Prometheus. Nothing of it tells one viewer from another."""
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tiktok_accounts_gql.execution.engine import Reason
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """Of one application: another one in the same process counts by itself."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        operations = Counter(
+            "accounts_operations",
+            "GraphQL operations, by what answered them and why.",
+            ["path", "reason"],
+            registry=self._registry,
+        )
+        self._operations = {reason: operations.labels(reason.path, reason.value) for reason in Reason}
+        self._durations = Histogram(
+            "accounts_request_duration_seconds",
+            "From an HTTP request to the beginning of its answer.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+
+    def count_operation(self, reason: Reason) -> None:
+        self._operations[reason].inc()
+
+    def observe_request(self, seconds: float) -> None:
+        self._durations.observe(seconds)
+
+    async def page(self, request: Request) -> Response:
+        del request
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,72 @@
+"""What the server counts, for Prometheus: without a token, and about no viewer."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from tests.support.server import Api
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.http.graphiql.examples import ACCOUNT_ID, load_examples
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.settings import Settings
+
+OPERATIONS = re.compile(r'^accounts_operations_total\{path="([a-z-]+)",reason="([a-z_]+)"\} ([0-9.]+)$', re.MULTILINE)
+RAISES_BESIDE_A_LIST = '{ node(id: "no id") { id } accounts { edges { node { username growth { since } } } } }'
+
+
+async def counted(api: Api) -> Counter[tuple[str, str]]:
+    page = await api.http.get("/metrics")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/plain")
+    return Counter({(path, reason): int(float(count)) for path, reason, count in OPERATIONS.findall(page.text)})
+
+
+async def test_it_is_shown_without_a_token_and_names_no_viewer(api: Api) -> None:
+    await api.data("{ viewer { id } }")
+    page = (await api.http.get("/metrics")).text
+    assert "accounts_request_duration_seconds_count" in page
+    assert "process_resident_memory_bytes" in page
+    assert api.viewer not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("{ viewer { id } }", "planned"),
+        ("{ __schema { queryType { name } } }", "not_plannable"),
+        ('mutation { cancelSyncJob(input: { id: "" }) { success: __typename } }', "not_a_query"),
+        ("query ($i: ID!) { node(id: $i) { id } }", "input_refused"),
+        (RAISES_BESIDE_A_LIST, "resolver_raised"),
+    ],
+)
+async def test_an_operation_is_counted_with_its_reason(api: Api, settings: Settings, query: str, reason: str) -> None:
+    before = await counted(api)
+    await api.post(query)
+    way = ("compiled" if reason == "planned" else "graphql-core", reason)
+    if not settings.compiled_operations:
+        way = ("graphql-core", "turned_off")
+    assert await counted(api) - before == {way: 1}
+
+
+async def test_every_saved_query_is_answered_by_a_plan(api: Api, tiktok: TikTok, settings: Settings) -> None:
+    account = await tiktok.connect(api.viewer)
+    way = ("compiled", "planned") if settings.compiled_operations else ("graphql-core", "turned_off")
+    for example in load_examples():
+        if "mutation" in example.query:
+            continue
+        before = await counted(api)
+        variables = (example.variables or "{}").replace(ACCOUNT_ID, ids.encode(ids.Kind.ACCOUNT, account.id))
+        await api.data(example.query, **json.loads(variables))
+        assert await counted(api) - before == {way: 1}, example.name
+
+
+async def test_a_list_beside_a_failure_is_read_and_audited_once(api: Api, tiktok: TikTok) -> None:
+    await tiktok.connect(api.viewer)
+    answer = (await api.post(RAISES_BESIDE_A_LIST)).json()
+    assert [error["path"] for error in answer["errors"]] == [["node"]]
+    assert answer["data"]["node"] is None
+    assert len(answer["data"]["accounts"]["edges"]) == 1
+    listed = await api.data("{ auditEvents(filter: { action: [ACCOUNTS_LISTED] }) { edges { node { id } } } }")
+    assert len(listed["auditEvents"]["edges"]) == 1
