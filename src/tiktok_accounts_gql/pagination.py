@@ -8,7 +8,7 @@ ordering is refused. Nothing in it is random, so the same row has the same curso
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -69,8 +69,14 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Edge(Generic[Row]):
-    cursor: str
+    """Its cursor is made when somebody asks for it: most lists are read for their nodes."""
+
     node: Row
+    place: Callable[[Row], str]
+
+    @property
+    def cursor(self) -> str:
+        return self.place(self.node)
 
 
 @dataclass(frozen=True, slots=True)

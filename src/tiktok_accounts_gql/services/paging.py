@@ -1,6 +1,7 @@
 """From a page request and a statement to a page with cursors."""
 
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlmodel import SQLModel
@@ -40,9 +41,10 @@ class Pager:
             before=None if page.before is None else cursors.decode(page.before),
         )
         found = await read(within)
-        edges = [Edge(cursors.encode(_position(row, ordering)), row) for row in found.rows]
+        key_and_id = attrgetter(ordering.column.key, ordering.id.key)
+
+        def cursor(row: Any) -> str:
+            return cursors.encode(Position(*key_and_id(row)))
+
+        edges = [Edge(row, cursor) for row in found.rows]
         return Page.of(edges, has_next=found.has_next, has_previous=found.has_previous, total=found.total)
-
-
-def _position(row: Any, ordering: Ordering) -> Position:
-    return Position(getattr(row, ordering.column.key), getattr(row, ordering.id.key))
