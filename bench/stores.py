@@ -30,8 +30,8 @@ Values = tuple[Any, ...]
 
 def fingerprint() -> str:
     """Of everything that decides what a seeded database holds."""
-    folder = Path(next(iter(migrations.__path__))) / "versions"
-    files = [Path(rows.__file__), Path(__file__), *sorted(folder.glob("*.py"))]
+    folder = Path(next(iter(migrations.__path__)))
+    files = [Path(rows.__file__), Path(__file__), *sorted(folder.rglob("*.py"))]
     return sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
