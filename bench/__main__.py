@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import beside, growth, machine, memory, report, workers
 from bench.contenders import contenders, peers_store
+from bench.ours import paths
 from bench.postgres import Postgres, postgres_server
 from bench.rows import Population
 from bench.stores import postgres_store, sqlite_store
@@ -49,6 +50,8 @@ def _beside(bench: Bench) -> list[dict[str, Any]]:
         folder=FOLDER / "logs",
     ) as found:
         figures = beside.measure(found, viewers=asked.viewers, rounds=asked.rounds, seconds=asked.seconds)
+        for one in found:
+            _say(f"{one.name}: answered by {paths(one.server) or 'one path'}")
     return list(beside.rows(figures))
 
 

@@ -13,6 +13,7 @@ from bench.processes import Process
 from bench.rows import Population
 
 MANY = 64
+WARM_UP = 2  # seconds
 PER_VIEWER = 1000
 PLAIN, COUNTED = CASES[0], CASES[1]
 
@@ -38,7 +39,7 @@ class Growing:
     seconds: int
 
     def row(self, server: Process, size: int, name: str, asks: list[Ask], *, connections: int = CONNECTIONS) -> Row:
-        load(server, asks, seconds=1, connections=connections)
+        load(server, asks, seconds=WARM_UP, connections=connections)
         came = load(server, asks, seconds=self.seconds, connections=connections)
         return {
             "database": self.database,

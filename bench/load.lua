@@ -17,7 +17,7 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('{"requests": %d, "seconds": %f, "failed": %d, "p50": %f, "p99": %f, "longest": %f}\n',
-    summary.requests, summary.duration / 1e6, errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+  io.write(string.format('{"requests": %d, "seconds": %f, "refused": %d, "cut": %d, "late": %d, "p50": %f, "p99": %f, "longest": %f}\n',
+    summary.requests, summary.duration / 1e6, errors.status, errors.connect + errors.read + errors.write, errors.timeout,
     latency:percentile(50) / 1000, latency:percentile(99) / 1000, latency.max / 1000))
 end

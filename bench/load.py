@@ -47,7 +47,7 @@ def load(server: Process, asks: list[Ask], *, seconds: float, connections: int, 
         before = server.processor_seconds()
         said = _wrk(server.url, file.name, seconds=seconds, connections=connections, processors=processors)
         spent = server.processor_seconds() - before
-    if said["failed"] or not said["requests"]:
+    if said["refused"] or said["cut"] or not said["requests"]:
         raise LoadFailed(f"{server.url}{asks[0].path}: {said}")
     return Load(
         per_second=said["requests"] / said["seconds"],
@@ -67,6 +67,8 @@ def _wrk(url: str, requests: str, *, seconds: float, connections: int, processor
         "-t1",
         f"-c{connections}",
         f"-d{seconds:g}s",
+        "--timeout",
+        "60s",
         "-s",
         SCRIPT,
         url,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from tiktok_accounts_gql.settings import PREFIX, Settings
 
 COMMAND = Path(sys.executable).parent / "tiktok-accounts"
 PATH = "/graphql"
+_OPERATIONS = re.compile(r'^accounts_operations_total\{path="([^"]+)",.*\} (\S+)$', re.MULTILINE)
 CACHE = PREFIX + "LIST_CACHE_SECONDS"
 
 
@@ -74,6 +76,15 @@ def ask(viewer: int, document: str, **given: object) -> Ask:
 
 def list_ask(viewer: int, case: Case, after: str | None) -> Ask:
     return ask(viewer, case.document, first=case.first, **({"after": after} if after else {}))
+
+
+def paths(server: Process) -> dict[str, int]:
+    """How many operations each path has answered so far; empty where the server does not say."""
+    said = httpx.get(f"{server.url}/metrics", timeout=30)
+    counts: dict[str, int] = {}
+    for path, count in _OPERATIONS.findall(said.text if said.is_success else ""):
+        counts[path] = counts.get(path, 0) + int(float(count))
+    return counts
 
 
 def answered(server: Process, one: Ask) -> dict[str, object]:
