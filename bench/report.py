@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import bounds
 from bench.beside import Row
 
 HERE = Path(__file__).parent
@@ -41,7 +42,8 @@ def write(folder: Path) -> None:
     text = "\n\n".join(_section(part, found) for part, found in figures.items())
     page = PAGE.read_text() if PAGE.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
     before, _, rest = page.partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+    after = rest.partition(END)[2] or "\n"
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
     if "growth" in figures:
         python = HERE.parent / ".venv-bench" / "bin" / "python"
         subprocess.run([python, HERE / "plots.py", folder / "growth.json", PLOTS], check=True)
@@ -52,7 +54,8 @@ def _section(part: str, found: dict[str, Any]) -> str:
     where = f"{found['machine']}, Python {found['python']}, {found['date']}: `{found['command']}`"
     if part == "growth":
         plots = "\n".join(f"![{name}](performance/{name}.png)" for name in ("accounts-of-a-viewer", "all-accounts"))
-        shown = f"{plots}\n\n<details><summary>Figures</summary>\n\n{table(rows)}\n\n</details>"
+        bound = table(list(bounds.rows(rows)))
+        shown = f"{bound}\n\n{plots}\n\n<details><summary>Figures</summary>\n\n{table(rows)}\n\n</details>"
     elif part == "memory":
         shown = table(rows[:: max(1, len(rows) // 10)])
     else:
