@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-proofs test-slow check fix schema docs lock check-node check-browser clean
+.PHONY: help demo test test-proofs test-slow check fix schema docs lock check-node check-browser check-budget bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,10 +51,19 @@ check-node: .venv/installed ## HTTP audits, Relay's compiler and GraphQL's linte
 check-browser: .venv/installed ## GraphiQL in headless Chromium (needs Node)
 	scripts/check_browser.sh
 
+check-budget: .venv/installed-dev ## Instructions per request beside bench/budget.json (ARGS=--write records them)
+	@scripts/need.sh valgrind
+	$(BIN)/python -m bench.budget $(ARGS)
+
+bench: .venv/installed-dev .venv-bench/installed bench/node_modules/.package-lock.json ## Ours beside the peers, and as data grows (see bench/README.md)
+	@scripts/need.sh wrk
+	$(BIN)/python -m bench $(ARGS)
+
 lock: .venv/installed-dev ## Pin every version anew
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade $(LOCK) --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) --group bench -o requirements-bench.lock
 
 LOCK := --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -70,5 +79,14 @@ LOCK := --universal --generate-hashes --no-emit-index-url --no-header --python-v
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
+.venv-bench/installed: requirements-bench.lock
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
+	@touch $@
+
+bench/node_modules/.package-lock.json: bench/package-lock.json
+	cd bench && npm ci --loglevel=error
+	@touch $@
+
 clean: ## Remove what was installed and what the demo left
-	rm -rf .venv .data .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* dist node/node_modules
+	rm -rf .venv .venv-bench .data .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* dist node/node_modules bench/node_modules
