@@ -5,6 +5,7 @@ Everything comes from a seed and is made once: two executions against one world 
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
@@ -228,7 +229,7 @@ class World:
         return read
 
     def _page(self, random: Random, make: Callable[[UUID], Any]) -> Any:
-        edges: list[Any] = [Edge(f"cursor-{key.int}", make(key)) for key in KEYS[: random.randint(0, 4)]]
+        edges = [Edge(make(key), partial("cursor-{}".format, key.int)) for key in KEYS[: random.randint(0, 4)]]
         page = Page.of(edges, has_next=random.random() < 0.5, has_previous=False)
         values = {"edges": edges, "page_info": page.page_info, "where": "all of them", "job_id": KEYS[0]}
         spoilt = SimpleNamespace(**{name: self._odd_or(random, value) for name, value in values.items()})
