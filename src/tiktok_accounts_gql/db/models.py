@@ -207,6 +207,15 @@ class Account(SQLModel, table=True):
     disconnected_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class AccountChanges(SQLModel, table=True):
+    """How often a viewer's accounts have changed: counted by triggers, on SQLite alone."""
+
+    __tablename__ = "account_changes"
+
+    viewer_id: str = Field(sa_column=Column(byte_ordered(VIEWER_LENGTH), primary_key=True))
+    number: int = Field(sa_type=BigInteger)
+
+
 class TokenPair(SQLModel, table=True):
     """An account's sealed tokens: a table of its own, so that no query for accounts can load one.
 

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from tiktok_accounts_gql.db.migrations import account_changes
 from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered, byte_ordered_text
 
 revision = "0001"
@@ -24,6 +25,7 @@ TABLES = (
     "owed_revocations",
     "token_pairs",
     "accounts",
+    "account_changes",
 )
 
 JOB_STATES = ("QUEUED", "RUNNING", "CANCELING", "SUCCEEDED", "PARTIALLY_FAILED", "FAILED", "CANCELED")
@@ -76,6 +78,8 @@ def upgrade() -> None:
     dialect = op.get_bind().dialect.name
     create_tables()
     for statement in (*INDEXES, *APPEND_ONLY[dialect], *(SEARCH if dialect == "postgresql" else ())):
+        op.execute(statement)
+    for statement in account_changes.statements(dialect):
         op.execute(statement)
 
 
@@ -143,6 +147,12 @@ def create_tables() -> None:
         sa.UniqueConstraint("id", "viewer_id", name="accounts_id_with_viewer"),
     )
     op.create_index("accounts_open_id_once_per_viewer", "accounts", ["viewer_id", "open_id"], unique=True)
+    op.create_table(
+        "account_changes",
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("viewer_id"),
+    )
     op.create_table(
         "idempotency_keys",
         sa.Column("viewer_id", byte_ordered(255), nullable=False),
@@ -335,4 +345,5 @@ def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION refuse_change_of_audit_events")
+        for function in ("refuse_change_of_audit_events", *account_changes.functions()):
+            op.execute(f"DROP FUNCTION {function}")
