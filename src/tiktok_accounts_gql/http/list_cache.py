@@ -98,7 +98,7 @@ def _is_of_lists(prepared: Prepared) -> bool:
 
 def _digest(request: GraphQLRequest) -> bytes | None:
     """The same for what is asked in the same words; None for variables that are nested too deeply to be written."""
-    words = [request.query, request.operation_name, request.variables]
+    words = [request.query, request.operation_name, request.variables or {}]
     try:
         return sha256(orjson.dumps(words, option=orjson.OPT_SORT_KEYS)).digest()
     except orjson.JSONEncodeError:
