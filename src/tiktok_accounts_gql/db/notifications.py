@@ -11,7 +11,7 @@ import random
 import time
 from datetime import timedelta
 from typing import Any, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
@@ -28,6 +28,7 @@ from tiktok_accounts_gql.events import MARGIN, AccountChanged, ChangeKind, Event
 
 CHANNEL = "accounts_events"
 CHANGES_CHANNEL = "account_changes"  # on which the triggers speak
+PROOF_CHANNEL = "accounts_proof"
 PING_EVERY = timedelta(seconds=1)
 TIMEOUT = timedelta(seconds=5)
 FIRST_RETRY, LONGEST_RETRY = timedelta(milliseconds=100), timedelta(seconds=5)
@@ -86,6 +87,7 @@ class Notifications:
             await connection.add_listener(CHANNEL, self._heard)
             await connection.add_listener(CHANGES_CHANNEL, self._heard_change)
             self._hub.deliver_missed(self._heard_until - MARGIN)  # only now: nothing falls in between
+            await _prove_hearing(engine, connection)
             self._changes.begin()
             while not lost.is_set():
                 asked = self._clock(), time.monotonic()
@@ -122,6 +124,25 @@ async def _connected(engine: AsyncEngine) -> Any:
     connection = fairy.driver_connection
     fairy.detach()
     return connection
+
+
+async def _prove_hearing(engine: AsyncEngine, connection: Any) -> None:
+    """A pooler may accept LISTEN and swallow what comes. Raises TimeoutError."""
+    heard, word = asyncio.Event(), uuid4().hex
+
+    def hear(connection: object, pid: int, channel: str, payload: str) -> None:
+        del connection, pid, channel
+        if payload == word:
+            heard.set()
+
+    await connection.add_listener(PROOF_CHANNEL, hear)
+    other = await _connected(engine)
+    try:
+        await other.execute("SELECT pg_notify($1, $2)", PROOF_CHANNEL, word, timeout=TIMEOUT.total_seconds())
+        await asyncio.wait_for(heard.wait(), TIMEOUT.total_seconds())
+    finally:
+        other.terminate()
+    await connection.remove_listener(PROOF_CHANNEL, hear)
 
 
 async def _happens(event: asyncio.Event, *, within: timedelta) -> None:
