@@ -24,6 +24,7 @@ from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.graphql import METHODS, GraphQLEndpoint
 from tiktok_accounts_gql.http.health import livez, readyz
+from tiktok_accounts_gql.http.list_cache import CACHE_STATUS, ListCache
 from tiktok_accounts_gql.http.metrics import Metrics
 from tiktok_accounts_gql.http.oauth import callback
 from tiktok_accounts_gql.http.sockets import SocketEndpoint
@@ -107,6 +108,7 @@ def _lifespan(
                     "authenticator": authenticator,
                     "services": running.services,
                     "db": running.db,
+                    "lists": ListCache.open(settings, running.changes),
                     "stopping": asyncio.Event(),  # set by the server
                 }
                 await authenticator.aclose()
@@ -121,7 +123,7 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
         allow_origins=settings.allowed_origins,
         allow_methods=("GET", "POST"),
         allow_headers=CORS_HEADERS,
-        expose_headers=(REQUEST_ID, "Retry-After"),
+        expose_headers=(REQUEST_ID, "Retry-After", CACHE_STATUS),
         max_age=3600,
     )
     hosts = (public, *LOOPBACK, *settings.allowed_hosts)

@@ -181,6 +181,17 @@ class Settings(BaseSettings):
         8, ge=1, le=100, description="Accounts of sync jobs that a process reads at the same time."
     )
     tiktok_timeout_seconds: float = Field(10, gt=0, le=60, description="How long one call to TikTok may take.")
+    list_cache_seconds: int = Field(
+        300,
+        ge=0,
+        le=24 * 3600,
+        description="For how long whole answers to `accounts` and `accountsSummary` are kept in the memory of a process; "
+        "0 for not at all. A change of the user's accounts ends them at once, in other processes within 100 ms. Only "
+        "the present that `statsHistory` and `growth` end with may be that much older.",
+    )
+    list_cache_megabytes: int = Field(
+        64, ge=1, le=65_536, description="How much memory of each process such answers may take, in MiB."
+    )
     public_url: BaseUrl = Field(description="Where browsers reach this server, such as `https://accounts.example.com`.")
     environment: Environment = Field(
         "production",

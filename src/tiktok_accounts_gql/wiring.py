@@ -10,6 +10,7 @@ from typing import Any
 
 from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
+from tiktok_accounts_gql.db.changes import Changes, open_changes
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -60,6 +61,7 @@ class Running:
     db: Database
     hub: Hub
     notifications: Notifications
+    changes: Changes
     services: Services
     tokens: TokenService
     revocations: RevocationService
@@ -97,7 +99,8 @@ async def open_services(
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)
     hub = Hub(clock=clock)
-    notifications = Notifications.open(settings.database_url, hub=hub, clock=clock)
+    changes = open_changes(settings.database_url)
+    notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
     tokens = TokenService(
         db=db,
         tiktok=tiktok,
@@ -191,6 +194,7 @@ async def open_services(
             db=db,
             hub=hub,
             notifications=notifications,
+            changes=changes,
             services=services,
             tokens=tokens,
             revocations=revocations,
@@ -202,6 +206,7 @@ async def open_services(
         for settle in (*under_way, tiktok.aclose, pictures.aclose, db.close):
             await settle()
         queue.close()
+        changes.close()
 
 
 def _login_kit(settings: Settings) -> LoginKit:

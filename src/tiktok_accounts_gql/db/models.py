@@ -230,6 +230,15 @@ class AccountTotals(SQLModel, table=True):
     total_videos: int = Field(sa_type=BigInteger)
 
 
+class AccountChanges(SQLModel, table=True):
+    """How often a viewer's accounts have changed: counted by triggers, on SQLite alone."""
+
+    __tablename__ = "account_changes"
+
+    viewer_id: str = Field(sa_column=Column(byte_ordered(VIEWER_LENGTH), primary_key=True))
+    number: int = Field(sa_type=BigInteger)
+
+
 class TokenPair(SQLModel, table=True):
     """An account's sealed tokens: a table of its own, so that no query for accounts can load one.
 

@@ -2,29 +2,34 @@
 
 On PostgreSQL by NOTIFY, which fires with the commit or not at all; a connection of its own listens. On SQLite, where one
 process serves, by memory after the commit.
+
+Changes of accounts are counted as well (`changes.py`), those of this process as soon as they commit.
 """
 
 import asyncio
 import random
+import time
 from datetime import timedelta
 from typing import Any, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
 import structlog
 from sqlalchemy import event as hooks
 from sqlalchemy import func, select
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db.changes import Changes, HeardChanges
 from tiktok_accounts_gql.events import MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, address_of
 
 CHANNEL = "accounts_events"
-PING_EVERY = timedelta(seconds=10)
+CHANGES_CHANNEL = "account_changes"  # on which the triggers speak
+PROOF_CHANNEL = "accounts_proof"
+PING_EVERY = timedelta(seconds=1)
 TIMEOUT = timedelta(seconds=5)
 FIRST_RETRY, LONGEST_RETRY = timedelta(milliseconds=100), timedelta(seconds=5)
 
@@ -34,28 +39,32 @@ log = structlog.get_logger()
 class Notifications:
     """Publishes events to all processes, and hears theirs."""
 
-    def __init__(self, *, engine: AsyncEngine | None, hub: Hub, clock: Clock) -> None:
+    def __init__(self, *, engine: AsyncEngine | None, hub: Hub, changes: HeardChanges, clock: Clock) -> None:
         """`engine`: for the connection that listens; None if there is one process."""
         self._engine = engine
         self._hub = hub
+        self._changes = changes
         self._clock = clock
         self._heard_until = clock()
 
     @classmethod
-    def open(cls, url: str, *, hub: Hub, clock: Clock) -> Self:
+    def open(cls, url: str, *, hub: Hub, changes: Changes, clock: Clock) -> Self:
         """`url` as `Settings.database_url` has it."""
-        if make_url(url).get_backend_name() == "sqlite":
-            return cls(engine=None, hub=hub, clock=clock)
+        if not isinstance(changes, HeardChanges):
+            return cls(engine=None, hub=hub, changes=HeardChanges(), clock=clock)
         arguments = {"timeout": TIMEOUT.total_seconds(), "server_settings": {"application_name": CHANNEL}}
-        return cls(engine=create_async_engine(url, poolclass=NullPool, connect_args=arguments), hub=hub, clock=clock)
+        engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
+        return cls(engine=engine, hub=hub, changes=changes, clock=clock)
 
     async def publish(self, session: AsyncSession, viewer_id: str, event: Event) -> None:
         """Tells whoever watches, if and when the session's transaction commits."""
         address = address_of(viewer_id)
-        if self._engine is not None:
-            await session.execute(select(func.pg_notify(CHANNEL, _written(address, event))))
+        if self._engine is None:
+            hooks.listen(session.sync_session, "after_commit", lambda _: self._hub.deliver(address, event), once=True)
             return
-        hooks.listen(session.sync_session, "after_commit", lambda _: self._hub.deliver(address, event), once=True)
+        await session.execute(select(func.pg_notify(CHANNEL, _written(address, event))))
+        # The message comes back to this process too, but maybe after the answer to whoever changed something has left.
+        hooks.listen(session.sync_session, "after_commit", lambda _: self._changes.changed(address), once=True)
 
     async def listen(self) -> None:
         """Until cancelled. After a time without a connection, everybody is told to read again."""
@@ -74,15 +83,21 @@ class Notifications:
         connection = await _connected(engine)
         lost = asyncio.Event()
         try:
-            connection.add_termination_listener(lambda _: lost.set())
+            connection.add_termination_listener(lambda _: self._lose(lost))
             await connection.add_listener(CHANNEL, self._heard)
+            await connection.add_listener(CHANGES_CHANNEL, self._heard_change)
             self._hub.deliver_missed(self._heard_until - MARGIN)  # only now: nothing falls in between
+            await _prove_hearing(engine, connection)
+            self._changes.begin()
             while not lost.is_set():
-                asked = self._clock()
+                asked = self._clock(), time.monotonic()
                 await connection.execute("SELECT 1", timeout=TIMEOUT.total_seconds())
-                self._heard_until = asked
+                self._heard_until = asked[0]
+                if not lost.is_set():
+                    self._changes.believe(asked[1])
                 await _happens(lost, within=PING_EVERY)
         finally:
+            self._changes.lose()
             connection.terminate()
 
     def _heard(self, connection: object, pid: int, channel: str, payload: str) -> None:
@@ -94,6 +109,14 @@ class Notifications:
             return
         self._hub.deliver(address, event)
 
+    def _heard_change(self, connection: object, pid: int, channel: str, payload: str) -> None:
+        del connection, pid, channel
+        self._changes.changed(payload)
+
+    def _lose(self, lost: asyncio.Event) -> None:
+        self._changes.lose()  # at once, before any request is read
+        lost.set()
+
 
 async def _connected(engine: AsyncEngine) -> Any:
     """The driver's own connection, in nobody's pool."""
@@ -101,6 +124,25 @@ async def _connected(engine: AsyncEngine) -> Any:
     connection = fairy.driver_connection
     fairy.detach()
     return connection
+
+
+async def _prove_hearing(engine: AsyncEngine, connection: Any) -> None:
+    """A pooler may accept LISTEN and swallow what comes. Raises TimeoutError."""
+    heard, word = asyncio.Event(), uuid4().hex
+
+    def hear(connection: object, pid: int, channel: str, payload: str) -> None:
+        del connection, pid, channel
+        if payload == word:
+            heard.set()
+
+    await connection.add_listener(PROOF_CHANNEL, hear)
+    other = await _connected(engine)
+    try:
+        await other.execute("SELECT pg_notify($1, $2)", PROOF_CHANNEL, word, timeout=TIMEOUT.total_seconds())
+        await asyncio.wait_for(heard.wait(), TIMEOUT.total_seconds())
+    finally:
+        other.terminate()
+    await connection.remove_listener(PROOF_CHANNEL, hear)
 
 
 async def _happens(event: asyncio.Event, *, within: timedelta) -> None:

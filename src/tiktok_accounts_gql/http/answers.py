@@ -1,6 +1,7 @@
 """What goes back: JSON everywhere, errors with a code, nothing of the inside."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -62,6 +63,11 @@ def answer(result: ExecutionResult | bytes, request_id: str, media_type: str) ->
         return Response(result, media_type=f"{media_type}; charset=utf-8")
     body = payload(result, request_id)
     return respond(body, 200 if "data" in body else _refused_status(body["errors"], media_type), media_type)
+
+
+def is_whole(response: Response) -> bool:
+    """Whether an answer is without errors, which stand before the data."""
+    return response.status_code == HTTPStatus.OK and bytes(response.body).startswith(b'{"data":')
 
 
 def payload(result: ExecutionResult, request_id: str) -> dict[str, Any]:

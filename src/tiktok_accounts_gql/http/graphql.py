@@ -13,6 +13,7 @@ from tiktok_accounts_gql.http import answers, multipart
 from tiktok_accounts_gql.http.authentication import Authenticator
 from tiktok_accounts_gql.http.edge import annotate, request_id
 from tiktok_accounts_gql.http.graphiql.page import Explorer
+from tiktok_accounts_gql.http.list_cache import ListCache
 from tiktok_accounts_gql.http.live import Caller, subscribe
 from tiktok_accounts_gql.http.media_types import JSON, negotiate, wants_page, wants_parts
 from tiktok_accounts_gql.http.requests import GraphQLRequest, read_request
@@ -56,8 +57,15 @@ class GraphQLEndpoint:
             return await self._subscribe(request, prepared, asked, caller)
         if media_type is None:
             return _not_acceptable(request)
-        result = await self.engine.execute(prepared, asked.variables, caller.new_context())
-        return answers.answer(result, caller.request_id, media_type)
+
+        async def execute(caller: Caller) -> Response:
+            result = await self.engine.execute(prepared, asked.variables, caller.new_context())
+            return answers.answer(result, caller.request_id, media_type)
+
+        lists: ListCache | None = request.state.lists
+        if lists is None:
+            return await execute(caller)
+        return await lists.answer(request, lists.asked(prepared, asked, caller, media_type), caller, execute)
 
     async def _subscribe(self, request: Request, prepared: Prepared, asked: GraphQLRequest, caller: Caller) -> Response:
         if not wants_parts(request.headers.get("accept")):

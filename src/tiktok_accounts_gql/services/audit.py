@@ -16,7 +16,7 @@ from tiktok_accounts_gql.db.models import READ_ACTIONS, AuditAction, AuditEvent
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit_writer import AuditWriter
 from tiktok_accounts_gql.services.paging import Pager
-from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.services.viewer import Noted, Viewer
 
 
 class StoredDetail(TypedDict):
@@ -72,6 +72,10 @@ class AuditService:
         """A read's event: durable when this returns."""
         await self._writer.write([self._event(viewer, action, None, details)])
 
+    async def record_again(self, viewer: Viewer, noted: Collection[Noted]) -> None:
+        """Events of reads whose answer was kept, as of now: durable when this returns."""
+        await self._writer.write([self._event(viewer, one.action, one.account_id, one.details) for one in noted])
+
     async def record_account_reads(self, viewer: Viewer, found: Collection[UUID], asked: int) -> None:
         """An event for each account that was read, and one without an account for ids that nothing was found for."""
         events = [self._event(viewer, AuditAction.ACCOUNT_READ, account_id, ()) for account_id in found]
@@ -97,6 +101,9 @@ class AuditService:
     def _event(
         self, viewer: Viewer, action: AuditAction, account_id: UUID | None, details: Iterable[Detail]
     ) -> audit.Values:
+        details = tuple(details)
+        if viewer.noted is not None:
+            viewer.noted.append(Noted(action=action, account_id=account_id, details=details))
         return {
             "id": uuid7(),
             "viewer_id": viewer.id,

@@ -1,15 +1,30 @@
 """Who asks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
-from tiktok_accounts_gql.db.models import AuditActor
+from tiktok_accounts_gql.db.models import AuditAction, AuditActor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """What an event of audit says, but for who, when and from where."""
+
+    action: AuditAction
+    account_id: UUID | None
+    details: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """The authenticated caller, with what the audit keeps of the request."""
+    """The authenticated caller, with what the audit keeps of the request.
+
+    `noted`: where the audit notes what it has recorded, for somebody who may have to record it again.
+    """
 
     id: str
     actor: AuditActor = AuditActor.USER
     request_id: str | None = None
     ip_address: str | None = None
+    noted: list[Noted] | None = field(default=None, compare=False, repr=False)

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from tiktok_accounts_gql.db.migrations import account_totals
+from tiktok_accounts_gql.db.migrations import account_changes, account_totals
 from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered, byte_ordered_text
 
 revision = "0001"
@@ -26,6 +26,7 @@ TABLES = (
     "token_pairs",
     "accounts",
     "account_totals",
+    "account_changes",
 )
 
 JOB_STATES = ("QUEUED", "RUNNING", "CANCELING", "SUCCEEDED", "PARTIALLY_FAILED", "FAILED", "CANCELED")
@@ -87,7 +88,7 @@ def upgrade() -> None:
         op.execute(f"CREATE INDEX {name} ON accounts ({indexed}) WHERE disconnected_at IS NULL")
     for statement in (*INDEXES, *APPEND_ONLY[dialect], *(SEARCH if dialect == "postgresql" else ())):
         op.execute(statement)
-    for statement in account_totals.statements(dialect):
+    for statement in (*account_totals.statements(dialect), *account_changes.statements(dialect)):
         op.execute(statement)
 
 
@@ -161,6 +162,12 @@ def create_tables() -> None:
         sa.Column("part", sa.Uuid(), nullable=False),
         *[sa.Column(name, sa.BigInteger(), nullable=False) for name in account_totals.VALUES],
         sa.PrimaryKeyConstraint("viewer_id", "part"),
+    )
+    op.create_table(
+        "account_changes",
+        sa.Column("viewer_id", byte_ordered(255), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("viewer_id"),
     )
     op.create_table(
         "idempotency_keys",
@@ -355,5 +362,6 @@ def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
-        for function in ("refuse_change_of_audit_events", *account_totals.functions()):
+        own = (*account_totals.functions(), *account_changes.functions())
+        for function in ("refuse_change_of_audit_events", *own):
             op.execute(f"DROP FUNCTION {function}")

@@ -1,0 +1,90 @@
+"""A pooler between a process and PostgreSQL that takes LISTEN, and keeps to itself what comes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from tests.http.test_edge import on_postgresql
+from tiktok_accounts_gql.clock import utc_now
+from tiktok_accounts_gql.db import notifications
+from tiktok_accounts_gql.db.changes import HeardChanges
+from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.events import Hub
+from tiktok_accounts_gql.settings import Settings
+
+NOTIFICATION = b"A"
+
+
+async def _message(reader: asyncio.StreamReader) -> bytes:
+    """A message of the protocol: its kind, its length, which counts itself, and the rest."""
+    head = await reader.readexactly(5)
+    return head + await reader.readexactly(int.from_bytes(head[1:], "big") - 4)
+
+
+class Pooler:
+    """`swallows`: messages of NOTIFY."""
+
+    def __init__(self, url: URL) -> None:
+        _, arguments = url.get_dialect()().create_connect_args(url)
+        self._host, self._port = arguments.get("host", "127.0.0.1"), arguments.get("port", 5432)
+        self._url = url
+        self.swallows = True
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await self._connect()
+        asking = asyncio.create_task(self._ask(reader, to_there))
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while message := await _message(there):
+                if message[:1] != NOTIFICATION or not self.swallows:
+                    writer.write(message)
+        asking.cancel()
+        for one in (writer, to_there):
+            one.close()
+
+    async def _ask(self, reader: asyncio.StreamReader, to_there: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            to_there.write(data)
+        to_there.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if str(self._host).startswith("/"):
+            return await asyncio.open_unix_connection(f"{self._host}/.s.PGSQL.{self._port}")
+        return await asyncio.open_connection(self._host, self._port)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator[str]:
+        server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        url = self._url.set(host="127.0.0.1", port=port, query={"ssl": "disable"})
+        yield url.render_as_string(hide_password=False)
+        server.close()
+
+
+async def marked(changes: HeardChanges) -> Any:
+    async with asyncio.timeout(20):
+        while (mark := changes.mark("viewer")) is None:  # noqa: ASYNC110 - nothing says when
+            await asyncio.sleep(0.01)
+    return mark
+
+
+@on_postgresql
+async def test_what_is_never_heard_is_never_believed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "TIMEOUT", timedelta(seconds=0.5))
+    changes, hub = HeardChanges(), Hub(clock=utc_now)
+    pooler = Pooler(make_url(settings.database_url))
+    async with pooler.listening() as url:
+        heard = Notifications.open(url, hub=hub, changes=changes, clock=utc_now)
+        listening = asyncio.create_task(heard.listen())
+        for _ in range(150):
+            assert changes.mark("viewer") is None
+            await asyncio.sleep(0.01)
+        pooler.swallows = False
+        assert await marked(changes) is not None
+        listening.cancel()
+        await asyncio.wait([listening])
+        assert changes.mark("viewer") is None
