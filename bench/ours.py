@@ -41,6 +41,7 @@ def bench_settings(database_url: str) -> Settings:
             "tiktok_api_url": "http://127.0.0.1:9",
             "public_url": "http://localhost:8000",
             "sync_interval": timedelta(0),
+            "list_cache_seconds": 0,
         }
     )
 

@@ -87,6 +87,7 @@ async def main() -> None:
                 "tiktok_requests_per_minute": PER_MINUTE,
                 "public_url": "http://localhost:8000",
                 "sync_interval": timedelta(0),
+                "list_cache_seconds": 0,
             }
         )
         await migrate_everything(settings.database_url)

@@ -155,7 +155,10 @@ def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:
     if operational:
         return getattr(error, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
     state = getattr(error, "sqlstate", None) or ""
-    return isinstance(error, asyncpg.InterfaceError) or state.startswith(_POSTGRESQL_AWAY)
+    # A connection that breaks between a driver's steps may leave it where the next one cannot begin: InternalClientError.
+    return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)) or state.startswith(
+        _POSTGRESQL_AWAY
+    )
 
 
 def check_folder(url: str) -> None:
