@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -36,15 +36,14 @@ class Pooler:
         self.swallows = True
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to_there = await self._connect()
-        asking = asyncio.create_task(self._ask(reader, to_there))
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while message := await _message(there):
-                if message[:1] != NOTIFICATION or not self.swallows:
-                    writer.write(message)
-        asking.cancel()
-        for one in (writer, to_there):
-            one.close()
+        with closing(writer):
+            there, to_there = await self._connect()
+            asking = asyncio.create_task(self._ask(reader, to_there))
+            with closing(to_there), suppress(asyncio.IncompleteReadError, ConnectionError):
+                while message := await _message(there):
+                    if message[:1] != NOTIFICATION or not self.swallows:
+                        writer.write(message)
+            asking.cancel()
 
     async def _ask(self, reader: asyncio.StreamReader, to_there: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):

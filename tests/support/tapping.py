@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -23,14 +23,24 @@ class Wire:
     on_reply: Tap = _untapped
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """In a task that the wire knows, to wait for it."""
+        task = asyncio.ensure_future(self._forward(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parts = urlsplit(self.target)
-        there, to_there = await asyncio.open_connection(parts.hostname, parts.port)
-        asked = asyncio.create_task(self._pump(reader, to_there, lambda: self.on_request))
-        answered = asyncio.create_task(self._pump(there, writer, lambda: self.on_reply))
-        await asyncio.wait([asked, answered], return_when=asyncio.FIRST_COMPLETED)
-        for one in (to_there, writer):
-            one.close()
+        with closing(writer):
+            there, to_there = await asyncio.open_connection(parts.hostname, parts.port)
+            asked = asyncio.create_task(self._pump(reader, to_there, lambda: self.on_request))
+            answered = asyncio.create_task(self._pump(there, writer, lambda: self.on_reply))
+            with closing(to_there):
+                await asyncio.wait([asked, answered], return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(asked, answered)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tap: Callable[[], Tap]) -> None:
@@ -47,5 +57,8 @@ async def tapped(target: str) -> AsyncGenerator[Wire]:
     wire = Wire(target)
     server = await asyncio.start_server(wire.accept, "127.0.0.1", 0)
     wire.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield wire
-    server.close()
+    try:
+        yield wire
+    finally:
+        server.close()
+        await wire.close()
