@@ -13,10 +13,11 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 	@$(BIN)/tiktok-accounts demo $(ARGS)
 
 test: check ## Check the code and run all tests (ARGS="-k name …")
-	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 test-proofs: .venv/installed-dev ## Kills, races, outages and the quota from outside, a small round each
 	$(BIN)/pytest -n 3 --dist loadfile -m proof $(ARGS)
+	TEST_OPERATIONS=2000 $(BIN)/pytest tests/execution/test_same_answers.py
 
 test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the quota (an hour and more; see docs/reliability.md)
 	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile -m proof --durations=5 \

@@ -45,11 +45,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """What a test covers is noted on SQLite alone: it is the same code, and noting nearly doubles what a test takes."""
+    """What a test covers is noted on SQLite alone: it is the same code, and noting nearly doubles what a test takes.
+
+    Nor where a test is marked `unnoted`: it takes long, and covers nothing that others do not.
+    """
     callspec = getattr(item, "callspec", None)
     noted = coverage.Coverage.current()
     on_postgresql = callspec is not None and callspec.params.get("backend") == "postgresql"
-    if noted is None or not on_postgresql:
+    if noted is None or not (on_postgresql or item.get_closest_marker("unnoted")):
         return (yield)
     in_processes = os.environ.pop(NOTED_IN_PROCESSES, None)
     noted.stop()

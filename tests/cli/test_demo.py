@@ -226,6 +226,7 @@ def test_reset_begins_anew(past: Past, folder: Path) -> None:
     assert (folder / "data" / "notes.txt").read_text() == "of somebody else"
 
 
+@pytest.mark.proof
 def test_an_interrupted_first_start_begins_anew(tmp_path: Path) -> None:
     database = tmp_path / "data" / "accounts.db"
     with started(tmp_path, "demo", "--json", "--port", "0", "--data-dir", "data") as interrupted:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from typer.testing import CliRunner, Result
 
 from tests.http.provider import Provider, jwk, serving
+from tests.http.test_edge import on_sqlite
 from tests.support.tiktok import CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.cli import app
 from tiktok_accounts_gql.clock import utc_now
@@ -123,6 +124,7 @@ async def test_values_that_no_key_opens_fail(good: Settings, tiktok: TikTok, vie
     told(await found(good, "Encryption keys"), "failed", "token_pairs.access_token (1)")
 
 
+@on_sqlite
 async def test_a_jwks_url_has_to_serve_a_key_for_signatures(good: Settings, provider: Provider) -> None:
     behind = changed(good, jwt_secret=None, jwt_jwks_url=provider.url)
     provider.serve(jwk("k", ec.generate_private_key(ec.SECP256R1()), "ES256"))
@@ -137,6 +139,7 @@ async def test_a_jwks_url_has_to_serve_a_key_for_signatures(good: Settings, prov
     told(await found(away, "Sign-in"), "failed", "cannot be fetched")
 
 
+@on_sqlite
 async def test_a_secret_is_told_by_its_length_alone(good: Settings) -> None:
     told(await found(changed(good, jwt_secret=SecretStr("s3cret" * 8)), "Sign-in"), "ok", "48 bytes")
 
@@ -144,6 +147,7 @@ async def test_a_secret_is_told_by_its_length_alone(good: Settings) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://a.example/", "https://a.example/app", "a.example", "https://A.example", "*"]
 )
+@on_sqlite
 async def test_origins_that_never_fit_fail(good: Settings, origin: str) -> None:
     wrong = changed(good, allowed_origins=("https://b.example", origin))
     told(await found(wrong, "Allowed origins"), "failed", origin, "without a path or slash")
@@ -170,6 +174,7 @@ LONG = "https://a.example/" + "a" * 494
         ("desktop", "production", "http://localhost:8000/back?a=1", "failed", "a query or a fragment"),
     ],
 )
+@on_sqlite
 async def test_a_redirect_uri_keeps_tiktoks_rules(
     good: Settings, platform: str, environment: str, uri: str, state: str, part: str
 ) -> None:
@@ -187,12 +192,14 @@ async def test_a_redirect_uri_keeps_tiktoks_rules(
         ("user.info.stats", "failed", ["user.info.basic"]),
     ],
 )
+@on_sqlite
 async def test_scopes_are_told_by_what_is_lost_without_them(
     good: Settings, scopes: str, state: str, parts: list[str]
 ) -> None:
     told(await found(changed(good, tiktok_scopes=tuple(scopes.split(","))), "Scopes"), state, *parts)
 
 
+@on_sqlite
 async def test_a_tiktok_that_is_away_fails_and_says_nothing_about_the_rest(good: Settings) -> None:
     away = changed(good, tiktok_api_url="http://127.0.0.1:1")
     checks = {check.name: check.finding for check in await examine(away)}
@@ -202,6 +209,7 @@ async def test_a_tiktok_that_is_away_fails_and_says_nothing_about_the_rest(good:
     told(checks["Database"], "ok")
 
 
+@on_sqlite
 async def test_a_tiktok_that_fails_fails(good: Settings, tiktok: TikTok) -> None:
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, status=503))
     told(await found(good, "TikTok"), "failed", "503")
@@ -210,17 +218,20 @@ async def test_a_tiktok_that_fails_fails(good: Settings, tiktok: TikTok) -> None
 
 
 @pytest.mark.parametrize("wrong", [{"tiktok_client_key": "k"}, {"tiktok_client_secret": SecretStr("s")}], ids=str)
+@on_sqlite
 async def test_a_client_key_or_secret_that_tiktok_refuses_fails(good: Settings, wrong: dict[str, Any]) -> None:
     checks = {check.name: check.finding for check in await examine(changed(good, **wrong))}
     told(checks["Client key"], "failed", "developer portal")
     told(checks["TikTok"], "ok")
 
 
+@on_sqlite
 async def test_a_rate_limit_leaves_the_client_key_open(good: Settings, tiktok: TikTok) -> None:
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, status=429, error="rate_limit_exceeded"))
     told(await found(good, "Client key"), "warning", "Try again")
 
 
+@on_sqlite
 async def test_it_asks_tiktok_once_and_revokes_nothing(good: Settings, tiktok: TikTok) -> None:
     before = tiktok.sandbox.state.calls()
     await examine(good)
@@ -232,6 +243,7 @@ async def test_it_asks_tiktok_once_and_revokes_nothing(good: Settings, tiktok: T
 @pytest.mark.parametrize(
     ("seconds", "state", "word"), [(25, "ok", "apart"), (90, "warning", "ahead"), (-90, "warning", "behind")]
 )
+@on_sqlite
 async def test_clocks_that_differ_by_half_a_minute_are_a_warning(
     good: Settings, name: str, seconds: int, state: str, word: str
 ) -> None:
@@ -279,6 +291,7 @@ async def test_the_table_fits_into_a_terminal_and_ends_with_zero(environment: di
     assert "failed" not in result.stdout
 
 
+@on_sqlite
 async def test_json_is_one_object_and_a_failure_ends_with_one(environment: dict[str, str]) -> None:
     healthy = json.loads((await run(environment, "--json")).stdout)
     assert healthy["ok"] is True
@@ -292,12 +305,14 @@ async def test_json_is_one_object_and_a_failure_ends_with_one(environment: dict[
     assert "hush-hush" not in wrong.output
 
 
+@on_sqlite
 async def test_a_warning_is_no_failure(environment: dict[str, str]) -> None:
     result = await run({**environment, "ACCOUNTS_TIKTOK_SCOPES": "user.info.basic"})
     assert result.exit_code == 0
     assert "warning" in result.stdout
 
 
+@on_sqlite
 async def test_settings_that_are_missing_or_wrong_are_named_and_all_else_is_skipped(
     environment: dict[str, str],
 ) -> None:

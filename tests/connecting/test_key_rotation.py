@@ -129,6 +129,7 @@ async def test_what_is_owed_to_tiktok_is_settled_with_the_new_key(house: House, 
     assert house.tiktok.revoked(gone.open_id)
 
 
+@pytest.mark.proof
 async def test_reads_go_on_while_it_runs(house: House, viewer: str) -> None:
     accounts = [await house.tiktok.connect(viewer) for _ in range(12)]
     async with open_services(with_keys(house.settings, NEW, OLD)) as running:

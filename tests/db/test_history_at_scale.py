@@ -18,6 +18,8 @@ from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account, Snapshot
 from tiktok_accounts_gql.db.snapshots import Period
 
+pytestmark = pytest.mark.unnoted
+
 ACCOUNTS, DAYS = 250, 400
 PAGE = 20
 

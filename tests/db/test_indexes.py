@@ -22,6 +22,8 @@ from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor, AuditEvent, HealthState
 from tiktok_accounts_gql.pagination import PageRequest, Position, SortKey
 
+pytestmark = pytest.mark.unnoted
+
 VIEWER = "viewer with many accounts"
 ID = UUID("01900000-0000-7000-8000-000000000000")
 INDEXES = {

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from tests.connecting import stored
 from tests.http.provider import Provider, serving
+from tests.http.test_edge import on_sqlite
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
@@ -122,6 +123,7 @@ async def test_a_client_that_has_it_is_told_so(
 
 
 @pytest.mark.parametrize(("content", "media_type"), [(JPEG, "image/jpeg"), (PNG, "image/png"), (GIF, "image/gif")])
+@on_sqlite
 async def test_the_content_type_is_what_the_bytes_are(
     http: httpx.AsyncClient, api: Api, settings: Settings, pictures: Pictures, content: bytes, media_type: str
 ) -> None:
@@ -131,6 +133,7 @@ async def test_the_content_type_is_what_the_bytes_are(
     assert (shown.headers["content-type"], shown.content) == (media_type, content)
 
 
+@on_sqlite
 async def test_links_that_lead_to_no_picture_are_not_found(
     http: httpx.AsyncClient, api: Api, stranger: Api, settings: Settings, pictures: Pictures
 ) -> None:
@@ -236,6 +239,7 @@ async def test_the_same_picture_is_not_fetched_again_whatever_its_signature(
     ],
     ids=["404", "500", "SVG", "HTML", "redirect", "600 KB"],
 )
+@on_sqlite
 async def test_what_cannot_be_had_is_initials_at_first_and_later_what_there_was(
     http: httpx.AsyncClient, api: Api, settings: Settings, pictures: Pictures, answer: Response
 ) -> None:
@@ -257,6 +261,7 @@ async def test_what_cannot_be_had_is_initials_at_first_and_later_what_there_was(
 @pytest.mark.parametrize(
     "link", [None, "https://evil.test/a.jpeg", "http://127.0.0.1:1/a.jpeg", "file:///etc/passwd", "nonsense"]
 )
+@on_sqlite
 async def test_what_is_not_on_the_list_is_not_asked_for(
     http: httpx.AsyncClient, api: Api, settings: Settings, pictures: Pictures, link: str | None
 ) -> None:
@@ -266,6 +271,7 @@ async def test_what_is_not_on_the_list_is_not_asked_for(
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\"'&", "😀 party", "Ann", "\x01"])
+@on_sqlite
 async def test_initials_of_any_name_can_be_shown(
     http: httpx.AsyncClient, api: Api, settings: Settings, pictures: Pictures, name: str
 ) -> None:

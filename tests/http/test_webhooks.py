@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from tests.connecting import flows, stored
+from tests.http.test_edge import on_sqlite
 from tests.support.server import Api, serving
 from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.clock import utc_now
@@ -259,6 +260,7 @@ IGNORED: dict[str, Callable[[str], bytes]] = {
 
 
 @pytest.mark.parametrize("make", IGNORED.values(), ids=IGNORED)
+@on_sqlite
 async def test_what_makes_no_sense_is_received_and_ignored_and_holds_up_nothing(
     http: httpx.AsyncClient, tiktok: TikTok, running: Running, viewer: str, make: Callable[[str], bytes]
 ) -> None:

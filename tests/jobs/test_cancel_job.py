@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from tests.jobs.test_sync_accounts import connect_many, count, finished, global_id, start
 from tests.support.batches import Scene
 from tests.support.server import Api
@@ -117,6 +119,7 @@ async def test_an_account_that_several_ask_for_at_once_is_read_once(
     assert (await scene.snapshots(viewer)).total() == 1
 
 
+@pytest.mark.proof
 async def test_a_kill_while_a_job_is_being_canceled_ends_it(scene: Scene, viewer: str, tmp_path: Path) -> None:
     accounts = await scene.accounts(viewer, 12)
     scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, times=None, **SLOW))

@@ -53,8 +53,13 @@ async def test_work_that_waits_for_its_turn_holds_nothing(slow: Scene, another: 
     account = await exhausted(slow, viewer, timedelta(seconds=3))
     job = await slow.start(viewer, [account.id])
     performing = asyncio.create_task(slow.perform(job))
-    await asyncio.sleep(0.7)
-    assert (await slow.job(job)).state is JobState.RUNNING
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if (await slow.job(job)).state is JobState.RUNNING:
+            break
+    else:
+        raise AssertionError
+    await asyncio.sleep(0.3)
     async with slow.running.db.read() as session:
         pair = await token_pairs.find(session, viewer, account.id)
     assert pair is not None

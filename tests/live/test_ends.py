@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 import uvicorn
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
@@ -89,6 +90,7 @@ async def flood(server: uvicorn.Server, viewer: str, count: int) -> tuple[int, i
     return held, size
 
 
+@pytest.mark.proof
 async def test_a_client_that_does_not_read_costs_no_memory_and_is_let_go_of(
     own_settings: Settings, viewer: str
 ) -> None:

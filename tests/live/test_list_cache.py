@@ -142,6 +142,7 @@ async def observe(apis: list[list[Api]], observed: Observed, tiktok: TikTok, *, 
 
 @on_postgresql
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.proof
 async def test_of_two_processes_none_shows_what_is_older_than_allowed_nor_anybody_elses(
     http: httpx.AsyncClient, elsewhere: httpx.AsyncClient, settings: Settings, tiktok: TikTok, seed: int
 ) -> None:
@@ -152,6 +153,7 @@ async def test_of_two_processes_none_shows_what_is_older_than_allowed_nor_anybod
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
+@pytest.mark.proof
 async def test_on_sqlite_nothing_old_is_shown_whichever_process_has_changed_it(
     http: httpx.AsyncClient, settings: Settings, tiktok: TikTok
 ) -> None:
