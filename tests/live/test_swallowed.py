@@ -46,9 +46,9 @@ class Pooler:
             asking.cancel()
 
     async def _ask(self, reader: asyncio.StreamReader, to_there: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            to_there.write(data)
-        to_there.close()
+        with closing(to_there), suppress(ConnectionError):
+            while data := await reader.read(65536):
+                to_there.write(data)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if str(self._host).startswith("/"):
