@@ -14,7 +14,7 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 	@$(BIN)/tiktok-accounts demo $(ARGS)
 
 test: check ## Check the code and run all tests (ARGS="-k name …")
-	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 test-proofs: .venv/installed-dev ## Kills, races, outages and the quota from outside, a small round each
 	$(BIN)/pytest -n 3 --dist loadfile -m proof $(ARGS)

@@ -26,6 +26,8 @@ from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import open_services
 
+pytestmark = pytest.mark.unnoted
+
 READ = "query Read { accounts { totalCount edges { node { displayName } } } }"
 SYNC = "mutation Sync($id: ID!) { syncAccount(input: { id: $id }) { success } }"
 

@@ -13,6 +13,8 @@ from tests.support.tiktok import TikTok
 from tests.support.worked import server_url
 from tiktok_accounts_gql.settings import Settings
 
+pytestmark = pytest.mark.unnoted
+
 __all__ = ["server_url"]
 
 COMMAND = str(Path(sys.executable).parent / "tiktok-accounts")

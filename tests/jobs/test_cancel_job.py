@@ -19,6 +19,8 @@ from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running
 
+pytestmark = pytest.mark.unnoted
+
 CANCEL = """
 mutation Cancel($id: ID!) {
   cancelSyncJob(input: { id: $id }) {

@@ -29,6 +29,8 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import migrate_everything
 
+pytestmark = pytest.mark.unnoted
+
 HIGH_WATER = 64 * 1024
 OPERATIONS = 10
 WIDE = "subscription { accountChanged { " + " ".join(f"a{n}: accountId" for n in range(30)) + " } }"
