@@ -57,5 +57,5 @@ async def test_ten_batches_of_a_viewer_get_no_more_than_one_of_another(
     with workers(1, tmp_path, settings):
         await scene.ended(other, within=60)
         done = sum([await scene.done(batch) for batch in batches])
-    assert done <= SHARE + 2 * settings.worker_concurrency
+    assert done < 2 * SHARE  # without turns it would be some ten times as many; work goes on while this is counted
     print(f"when a batch of {SHARE} had ended, {done} of {len(mine)} in ten batches of another viewer had")  # noqa: T201
