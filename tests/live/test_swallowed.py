@@ -34,16 +34,23 @@ class Pooler:
         self._host, self._port = arguments.get("host", "127.0.0.1"), arguments.get("port", 5432)
         self._url = url
         self.swallows = True
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """In a task that is remembered until it is ended."""
+        self._tasks.add(asyncio.ensure_future(self._forward(reader, writer)))
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):
             there, to_there = await self._connect()
             asking = asyncio.create_task(self._ask(reader, to_there))
             with closing(to_there), suppress(asyncio.IncompleteReadError, ConnectionError):
-                while message := await _message(there):
-                    if message[:1] != NOTIFICATION or not self.swallows:
-                        writer.write(message)
-            asking.cancel()
+                try:
+                    while message := await _message(there):
+                        if message[:1] != NOTIFICATION or not self.swallows:
+                            writer.write(message)
+                finally:
+                    asking.cancel()
 
     async def _ask(self, reader: asyncio.StreamReader, to_there: asyncio.StreamWriter) -> None:
         with closing(to_there), suppress(ConnectionError):
@@ -62,6 +69,9 @@ class Pooler:
         url = self._url.set(host="127.0.0.1", port=port, query={"ssl": "disable"})
         yield url.render_as_string(hide_password=False)
         server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def marked(changes: HeardChanges) -> Any:
