@@ -32,6 +32,8 @@ from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 
+pytestmark = pytest.mark.unnoted
+
 SCHEMA = create_schema()
 ROOTS = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type}
 DEPTH = 6

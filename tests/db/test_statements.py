@@ -22,6 +22,8 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.wiring import open_services
 
+pytestmark = pytest.mark.unnoted
+
 Act = Callable[[TikTok, Viewer, Account], Awaitable[Any]]
 
 OWNED = "accounts|account_totals|token_pairs|snapshots|audit_events|idempotency_keys|owed_revocations|connection_attempts|avatars"
