@@ -1,0 +1,36 @@
+"""`tiktok-accounts sandbox`, alone, as a process: an app gets a grant from it, with the lifetimes that it was told."""
+
+import signal
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.cli.processes import started
+from tests.tiktok.sandboxed import ASKED, BACK, CREDENTIALS
+from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
+from tiktok_accounts_gql.tiktok.sandbox.consent import AUTHORIZE_PATH
+
+KNOWN = ("--client-key", CREDENTIALS["client_key"], "--client-secret", CREDENTIALS["client_secret"])
+
+
+@pytest.mark.parametrize(
+    ("options", "lifetimes"),
+    [((), (7_200, 15_552_000)), (("--access-seconds", "86400", "--refresh-seconds", "31536000"), (86_400, 31_536_000))],
+    ids=["two hours and 180 days", "a day and a year"],
+)
+def test_alone_it_grants_for_as_long_as_it_was_told(
+    tmp_path: Path, options: tuple[str, ...], lifetimes: tuple[int, int]
+) -> None:
+    with started(tmp_path, "sandbox", "--port", "0", *KNOWN, *options) as sandbox:
+        url = sandbox.first_line().split()[-1]
+        with httpx.Client(base_url=url) as http:
+            consent = http.get(AUTHORIZE_PATH, params={**ASKED, "sandbox_user": "ann"})
+            code = parse_qs(urlsplit(consent.headers["location"]).query)["code"][0]
+            form = {**CREDENTIALS, "grant_type": "authorization_code", "code": code, "redirect_uri": BACK}
+            granted = http.post(TOKEN_PATH, data=form).json()
+            assert "ann" in http.get("/sandbox/").text
+        assert (granted["expires_in"], granted["refresh_expires_in"]) == lifetimes
+        assert sandbox.end(signal.SIGINT) == 0
+    assert "Traceback" not in sandbox.err.read_text()
