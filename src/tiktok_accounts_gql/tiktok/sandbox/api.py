@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -121,9 +122,9 @@ class Api:
         now = self.state.clock()
         return {
             "access_token": grant.access_token,
-            "expires_in": int(grant.access_expires_at - now),
+            "expires_in": ceil(grant.access_expires_at - now),
             "open_id": grant.open_id,
-            "refresh_expires_in": int(grant.refresh_expires_at - now),
+            "refresh_expires_in": ceil(grant.refresh_expires_at - now),
             "refresh_token": grant.refresh_token,
             "scope": grant.scopes,
             "token_type": "Bearer",
