@@ -2,9 +2,9 @@
 
 import threading
 import time
+from contextlib import suppress
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from types import TracebackType
-from typing import Self
 
 import uvicorn
 
@@ -40,10 +40,9 @@ class SandboxServer:
         self._thread.join()
         self._listening.close()
 
-    def serve(self) -> Self:
+    def serve(self) -> None:
         """In the caller's own thread, until a signal ends it."""
         self._server.run([self._listening])
-        return self
 
 
 def listen(host: str, port: int) -> socket:
@@ -63,4 +62,5 @@ def run_sandbox(sandbox: Sandbox, *, host: str, port: int) -> None:
     server = SandboxServer(sandbox, host=host, port=port)
     print(f"TikTok sandbox: {server.url}", flush=True)  # noqa: T201 - what the command is for
     print(f"Accounts, calls, faults: {server.url}{PAGE_PATH}", flush=True)  # noqa: T201
-    server.serve()
+    with suppress(KeyboardInterrupt):  # uvicorn has ended by then, and raises the signal again
+        server.serve()
