@@ -1,0 +1,91 @@
+"""Sync jobs, and what their workers share."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Column, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+from tiktok_accounts_gql.db.models.columns import (
+    VIEWER_LENGTH,
+    partial,
+    word,
+)
+from tiktok_accounts_gql.db.models.words import (
+    JobState,
+    SyncOutcome,
+)
+from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered
+
+
+class SyncJob(SQLModel, table=True):
+    """The sync of many accounts. Its counters change in the transactions of its results."""
+
+    __tablename__ = "sync_jobs"
+    __table_args__ = (
+        UniqueConstraint("id", "viewer_id", name="sync_jobs_id_with_viewer"),
+        Index("sync_jobs_by_time", "viewer_id", text("created_at DESC"), text("id DESC")),
+        Index("sync_jobs_by_state", "viewer_id", "state", text("created_at DESC"), text("id DESC")),
+        Index("sync_jobs_by_end", "finished_at"),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
+    state: JobState = Field(default=JobState.QUEUED, sa_type=word(JobState, closed=True))
+    total_count: int
+    succeeded_count: int = 0
+    failed_count: int = 0
+    canceled_count: int = 0
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class SyncResult(SQLModel, table=True):
+    """One account of a sync job. `account_id` is as asked for: it may be nobody's, or somebody else's.
+
+    Lower turns are read first, of whichever viewer; each viewer has one account in each turn.
+    """
+
+    __tablename__ = "sync_results"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "viewer_id"], ["sync_jobs.id", "sync_jobs.viewer_id"], ondelete="CASCADE"),
+        Index("sync_results_by_position", "job_id", "position", unique=True),
+        Index("sync_results_by_outcome", "job_id", "outcome", "position"),
+        partial("sync_results_pending", "viewer_id", "turn", where="outcome = 'PENDING'"),
+        partial("sync_results_in_turn", "turn", where="outcome = 'PENDING'"),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    job_id: UUID
+    viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
+    position: int
+    turn: int
+    account_id: UUID
+    outcome: SyncOutcome = Field(default=SyncOutcome.PENDING, sa_type=word(SyncOutcome, closed=True))
+    attempts: int = 0
+    is_running: bool = False
+    error_code: str | None = Field(default=None, sa_type=Text)
+    error_message: str | None = Field(default=None, sa_type=Text)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RequestQuota(SQLModel, table=True):
+    """When the next request to TikTok may be sent, for all processes; and whether TikTok is taken to be down."""
+
+    __tablename__ = "request_quotas"
+
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    next_at: datetime = Field(sa_type=UtcDateTime)
+    failures: int = 0
+    closed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Worker(SQLModel, table=True):
+    """A process that works on jobs, and when it was last seen, by the database's clock."""
+
+    __tablename__ = "workers"
+
+    executor_id: str = Field(sa_column=Column(Text, primary_key=True))
+    seen_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,58 @@
+"""What was done, and what was answered."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, Column, Index, LargeBinary, Text, text
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+from tiktok_accounts_gql.db.models.columns import (
+    VIEWER_LENGTH,
+    of_account,
+    partial,
+    word,
+)
+from tiktok_accounts_gql.db.models.words import (
+    AuditAction,
+    AuditActor,
+)
+from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered
+
+
+class AuditEvent(SQLModel, table=True):
+    """One thing that happened. Triggers refuse to change or delete it."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        of_account(),
+        Index("audit_events_by_time", "viewer_id", text("created_at DESC"), text("id DESC")),
+        partial("audit_events_of_changes", "viewer_id", "created_at DESC", "id DESC", where="is_change"),
+        Index("audit_events_by_account", "viewer_id", "account_id", text("created_at DESC"), text("id DESC")),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
+    action: AuditAction = Field(sa_type=word(AuditAction, closed=False))
+    is_change: bool
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    account_id: UUID | None = None
+    actor: AuditActor = Field(sa_type=word(AuditActor, closed=True))
+    request_id: str | None = Field(default=None, sa_type=Text)
+    ip_address: str | None = Field(default=None, sa_type=Text)
+    details: list[dict[str, Any]] = Field(sa_type=JSON)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """What a mutation answered to a key: the same call again gets the same answer for 24 hours."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("idempotency_keys_by_age", "viewer_id", "created_at"),)
+
+    viewer_id: str = Field(sa_column=Column(byte_ordered(VIEWER_LENGTH), primary_key=True))
+    key: str = Field(sa_column=Column(byte_ordered(255), primary_key=True))
+    operation: str = Field(sa_type=Text)
+    input_hash: bytes = Field(sa_type=LargeBinary)
+    answer: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,104 @@
+"""The words that columns hold."""
+
+from enum import StrEnum
+
+
+class AccountStatus(StrEnum):
+    """Whether an account can be used."""
+
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+    EXPIRED = "EXPIRED"
+
+
+class HealthState(StrEnum):
+    """How well an account works."""
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    BROKEN = "BROKEN"
+
+
+class HealthReason(StrEnum):
+    """Why an account is not healthy."""
+
+    RATE_LIMITED = "RATE_LIMITED"
+    TIKTOK_UNAVAILABLE = "TIKTOK_UNAVAILABLE"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105
+    USER_REVOKED = "USER_REVOKED"
+    ACCOUNT_CLOSED = "ACCOUNT_CLOSED"
+    APP_MISCONFIGURED = "APP_MISCONFIGURED"
+
+
+class HealthAction(StrEnum):
+    """What has to be done."""
+
+    NONE = "NONE"
+    WAIT = "WAIT"
+    RECONNECT = "RECONNECT"
+    GRANT_SCOPES = "GRANT_SCOPES"
+    CONTACT_OPERATOR = "CONTACT_OPERATOR"
+
+
+class JobState(StrEnum):
+    """How far a sync job is."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    CANCELING = "CANCELING"
+    SUCCEEDED = "SUCCEEDED"
+    PARTIALLY_FAILED = "PARTIALLY_FAILED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class SyncOutcome(StrEnum):
+    """How far one account of a sync job is."""
+
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class AuditAction(StrEnum):
+    """What happened."""
+
+    ACCOUNTS_LISTED = "ACCOUNTS_LISTED"
+    ACCOUNT_READ = "ACCOUNT_READ"
+    SUMMARY_READ = "SUMMARY_READ"
+    AUDIT_EVENTS_READ = "AUDIT_EVENTS_READ"
+    AUTHORIZATION_STARTED = "AUTHORIZATION_STARTED"
+    AUTHORIZATION_FAILED = "AUTHORIZATION_FAILED"
+    AUTHORIZATION_REMOVED = "AUTHORIZATION_REMOVED"
+    ACCOUNT_CONNECTED = "ACCOUNT_CONNECTED"
+    ACCOUNT_RECONNECTED = "ACCOUNT_RECONNECTED"
+    ACCOUNT_DISCONNECTED = "ACCOUNT_DISCONNECTED"
+    ACCOUNT_SYNCED = "ACCOUNT_SYNCED"
+    ACCOUNT_SYNC_FAILED = "ACCOUNT_SYNC_FAILED"
+    SYNC_JOB_STARTED = "SYNC_JOB_STARTED"
+    SYNC_JOB_FINISHED = "SYNC_JOB_FINISHED"
+    SYNC_JOB_CANCELED = "SYNC_JOB_CANCELED"
+    SYNC_JOBS_READ = "SYNC_JOBS_READ"
+    TOKEN_REFRESHED = "TOKEN_REFRESHED"  # noqa: S105
+    TOKEN_REFRESH_FAILED = "TOKEN_REFRESH_FAILED"  # noqa: S105
+
+
+READ_ACTIONS = frozenset(
+    {
+        AuditAction.ACCOUNTS_LISTED,
+        AuditAction.ACCOUNT_READ,
+        AuditAction.SUMMARY_READ,
+        AuditAction.AUDIT_EVENTS_READ,
+        AuditAction.SYNC_JOBS_READ,
+    }
+)
+
+
+class AuditActor(StrEnum):
+    """Who did something."""
+
+    USER = "USER"
+    SYSTEM = "SYSTEM"
+    TIKTOK = "TIKTOK"
