@@ -10,16 +10,9 @@ from tiktok_accounts_gql.errors import UserErrorCode
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
-from tiktok_accounts_gql.resolvers.inputs import (
-    After,
-    Before,
-    CancelSyncJobInput,
-    First,
-    Last,
-    SyncAccountsInput,
-    SyncJobFilterInput,
-    SyncResultFilterInput,
-)
+from tiktok_accounts_gql.resolvers.filters import SyncJobFilterInput, SyncResultFilterInput
+from tiktok_accounts_gql.resolvers.inputs import CancelSyncJobInput, SyncAccountsInput
+from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import Explained
 from tiktok_accounts_gql.services.job_lists import JobPage, ResultPage
 from tiktok_accounts_gql.services.job_lists import progress as progress_of
