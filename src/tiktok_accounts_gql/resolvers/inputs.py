@@ -8,6 +8,10 @@ from tiktok_accounts_gql.services.authorizations import Callback
 from tiktok_accounts_gql.services.jobs import Target
 
 _ACCOUNT_ID = "The account's id."
+_IDEMPOTENCY_KEY = (
+    "Makes a repeated call safe for 24 hours: the same key with the same input answers as the first call did, with "
+    "another input it is refused. 1 to 255 characters, best a UUID."
+)
 
 
 @strawberry.input(description="Which account to read.")
@@ -18,11 +22,7 @@ class SyncAccountInput:
 @strawberry.input(description="Which account to disconnect.")
 class DisconnectAccountInput:
     id: strawberry.ID = strawberry.field(description=_ACCOUNT_ID)
-    idempotency_key: str | None = strawberry.field(
-        default=None,
-        description="Makes a repeated call safe for 24 hours: the same key with the same input answers as the first "
-        "call did, with another input it is refused. 1 to 255 characters, best a UUID.",
-    )
+    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
 
 
 @strawberry.input(description="What to authorize.")
@@ -79,11 +79,7 @@ class SyncAccountsTargetInput:
 @strawberry.input(description="Which accounts to read.")
 class SyncAccountsInput:
     target: SyncAccountsTargetInput = strawberry.field(description="Which accounts.")
-    idempotency_key: str | None = strawberry.field(
-        default=None,
-        description="Makes a repeated call safe for 24 hours: the same key with the same input answers as the first "
-        "call did, with another input it is refused. 1 to 255 characters, best a UUID.",
-    )
+    idempotency_key: str | None = strawberry.field(default=None, description=_IDEMPOTENCY_KEY)
 
 
 @strawberry.input(description="Which job to cancel.")
