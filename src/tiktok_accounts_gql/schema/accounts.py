@@ -11,7 +11,7 @@ from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, H
 from tiktok_accounts_gql.db.models import AccountStatus as Status
 from tiktok_accounts_gql.execution.needs import SAME_ROW, needs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
-from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
+from tiktok_accounts_gql.schema.nodes import NODE_ID, TOTAL_COUNT, Connection, Edge, Node
 from tiktok_accounts_gql.schema.scalars import BigInt
 
 _UNREADABLE = "Null if it was not readable then."
@@ -138,15 +138,12 @@ class TikTokAccount(Node):
 
 
 @strawberry.type(description="Connected accounts, as a place in a list.")
-class AccountEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: TikTokAccount = strawberry.field(description=NODE)
+class AccountEdge(Edge[TikTokAccount]):
+    pass
 
 
 @strawberry.type(description="Connected accounts, page by page.")
-class AccountConnection:
-    edges: list[AccountEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class AccountConnection(Connection[AccountEdge]):
     total_count: int = strawberry.field(resolver=account_resolvers.total_count, description=TOTAL_COUNT)
 
 

@@ -11,7 +11,7 @@ from tiktok_accounts_gql.db.models import AuditAction, AuditActor
 from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import audit as audit_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, Node, PageInfo
+from tiktok_accounts_gql.schema.nodes import NODE_ID, Connection, Edge, Node
 
 
 @strawberry.type(description="One fact about an audit event.")
@@ -58,12 +58,10 @@ class AuditEvent(Node):
 
 
 @strawberry.type(description="Audit events, as a place in a list.")
-class AuditEventEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: AuditEvent = strawberry.field(description=NODE)
+class AuditEventEdge(Edge[AuditEvent]):
+    pass
 
 
 @strawberry.type(description="Audit events, page by page.")
-class AuditEventConnection:
-    edges: list[AuditEventEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class AuditEventConnection(Connection[AuditEventEdge]):
+    pass

@@ -11,7 +11,7 @@ from tiktok_accounts_gql.db.models import JobState, SyncOutcome
 from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
+from tiktok_accounts_gql.schema.nodes import NODE_ID, TOTAL_COUNT, Connection, Edge, Node
 from tiktok_accounts_gql.schema.user_errors import UserError
 
 
@@ -45,15 +45,12 @@ class SyncResult(Node):
 
 
 @strawberry.type(description="Results of a sync job, as a place in a list.")
-class SyncResultEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: SyncResult = strawberry.field(description=NODE)
+class SyncResultEdge(Edge[SyncResult]):
+    pass
 
 
 @strawberry.type(description="Results of a sync job, page by page.")
-class SyncResultConnection:
-    edges: list[SyncResultEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class SyncResultConnection(Connection[SyncResultEdge]):
     total_count: int = strawberry.field(resolver=job_resolvers.result_count, description=TOTAL_COUNT)
 
 
@@ -92,13 +89,10 @@ class SyncJob(Node):
 
 
 @strawberry.type(description="Sync jobs, as a place in a list.")
-class SyncJobEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: SyncJob = strawberry.field(description=NODE)
+class SyncJobEdge(Edge[SyncJob]):
+    pass
 
 
 @strawberry.type(description="Sync jobs, page by page.")
-class SyncJobConnection:
-    edges: list[SyncJobEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class SyncJobConnection(Connection[SyncJobEdge]):
     total_count: int = strawberry.field(resolver=job_resolvers.job_count, description=TOTAL_COUNT)
