@@ -1,10 +1,8 @@
 """Types about accounts: views over rows, with the contract's descriptions."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
-from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db.account_rows import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
@@ -61,6 +59,8 @@ class AccountHealth:
     description="A TikTok account that a user has connected. Disconnected and connected again, it keeps its id."
 )
 class TikTokAccount(Node):
+    view_of = (Account, AccountRow)
+
     id: strawberry.ID = strawberry.field(
         resolver=account_resolvers.account_id, metadata=needs("id"), description=NODE_ID
     )
@@ -130,11 +130,6 @@ class TikTokAccount(Node):
         metadata=needs("id"),
         description="Change of the counters over the last days; null while there is nothing to compare with.",
     )
-
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, (Account, AccountRow))
 
 
 @strawberry.type(description="Connected accounts, as a place in a list.")

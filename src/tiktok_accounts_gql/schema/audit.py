@@ -1,10 +1,8 @@
 """Types about the audit log."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
-from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor
@@ -30,6 +28,8 @@ class AuditDetail:
 
 @strawberry.type(description="One thing that happened. It never changes.")
 class AuditEvent(Node):
+    view_of = models.AuditEvent
+
     id: strawberry.ID = strawberry.field(resolver=audit_resolvers.event_id, metadata=needs("id"), description=NODE_ID)
     action: AuditAction = strawberry.field(description="What happened.")
     created_at: datetime = strawberry.field(description="When it happened.")
@@ -50,11 +50,6 @@ class AuditEvent(Node):
     details: list[AuditDetail] = strawberry.field(
         description="Further facts from a fixed list, never a secret, for people to read."
     )
-
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, models.AuditEvent)
 
 
 @strawberry.type(description="Audit events, as a place in a list.")

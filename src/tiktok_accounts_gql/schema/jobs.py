@@ -1,10 +1,8 @@
 """Types about sync jobs."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
-from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
@@ -17,6 +15,8 @@ from tiktok_accounts_gql.schema.user_errors import UserError
 
 @strawberry.type(description="What became of one account in a sync job.")
 class SyncResult(Node):
+    view_of = models.SyncResult
+
     id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, metadata=needs("id"), description=NODE_ID)
     account_id: strawberry.ID = strawberry.field(
         resolver=job_resolvers.result_account_id,
@@ -38,11 +38,6 @@ class SyncResult(Node):
     )
     finished_at: datetime | None = strawberry.field(description="When its last attempt ended.")
 
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, models.SyncResult)
-
 
 @strawberry.type(description="Results of a sync job, as a place in a list.")
 class SyncResultEdge(Edge[SyncResult]):
@@ -56,6 +51,8 @@ class SyncResultConnection(Connection[SyncResultEdge]):
 
 @strawberry.type(description="The sync of many accounts in the background. It survives a restart of the server.")
 class SyncJob(Node):
+    view_of = models.SyncJob
+
     id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, metadata=needs("id"), description=NODE_ID)
     state: JobState = strawberry.field(description="How far it is.")
     total_count: int = strawberry.field(description="Accounts to read.")
@@ -81,11 +78,6 @@ class SyncJob(Node):
         graphql_type=SyncResultConnection,
         description="One result per account, in the order of the request.",
     )
-
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, models.SyncJob)
 
 
 @strawberry.type(description="Sync jobs, as a place in a list.")

@@ -1,6 +1,6 @@
 """What Relay's specifications ask for."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import strawberry
 from graphql import GraphQLResolveInfo
@@ -17,7 +17,15 @@ AnyEdge = TypeVar("AnyEdge", bound="Edge[Any]")
 
 @strawberry.interface(description="An object with a globally unique id.")
 class Node:
+    view_of: ClassVar[type | tuple[type, ...]]
+
     id: strawberry.ID = strawberry.field(description=NODE_ID)
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
+        """Resolvers return what a view is of: never an instance of the view."""
+        del info
+        return isinstance(obj, cls.view_of)
 
 
 @strawberry.type(description="Where a page stands in the whole, as in Relay's specification.")
@@ -45,12 +53,9 @@ class Connection(Generic[AnyEdge]):
 
 @strawberry.type(description="The signed-in user.")
 class Viewer(Node):
+    view_of = ViewerOfService
+
     id: strawberry.ID = strawberry.field(resolver=node_resolvers.viewer_id, description=NODE_ID)
     user_id: str = strawberry.field(
         resolver=node_resolvers.viewer_user_id, description="The subject of the access token."
     )
-
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, ViewerOfService)
