@@ -8,7 +8,6 @@ from uuid import UUID
 
 from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
 
-_UUID_BYTES = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
