@@ -1,4 +1,4 @@
-"""The audit log."""
+"""Audit events."""
 
 from typing import Annotated
 

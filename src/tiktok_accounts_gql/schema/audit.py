@@ -1,4 +1,4 @@
-"""Types about the audit log."""
+"""Types about audit events."""
 
 from datetime import datetime
 
