@@ -16,7 +16,6 @@ import structlog
 from graphql import ExecutionResult, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from tiktok_accounts_gql.db.models import AuditActor
 from tiktok_accounts_gql.errors import (
     BadUserInput,
     LimitExceeded,
@@ -27,12 +26,11 @@ from tiktok_accounts_gql.errors import (
 )
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.http import answers
-from tiktok_accounts_gql.http.authentication import Authenticator
+from tiktok_accounts_gql.http.caller import Caller, identify
 from tiktok_accounts_gql.http.edge import annotate, request_id
-from tiktok_accounts_gql.http.live import EXPIRED, Caller, Payload, subscribe
+from tiktok_accounts_gql.http.live import EXPIRED, Payload, subscribe
 from tiktok_accounts_gql.http.messages import PROTOCOL, Closed, Complete, Init, Ping, Pong, Subscribe, read
 from tiktok_accounts_gql.http.requests import ForeignOrigin
-from tiktok_accounts_gql.services.viewer import Viewer
 
 INIT_SECONDS = 10.0
 TRY_AGAIN_LATER = 1013
@@ -118,19 +116,12 @@ class _Socket:
             raise Closed(4408, "Connection initialisation timeout") from None
 
     async def _identify(self, init: Init) -> Caller:
-        websocket = self._websocket
-        authenticator: Authenticator = websocket.state.authenticator
         try:
-            identity = await authenticator.identify(init.authorization)
+            return await identify(self._websocket, init.authorization)
         except Unauthenticated as error:
             raise Closed(4403, error.message) from None
         except ServiceUnavailable as error:
             raise Closed(TRY_AGAIN_LATER, error.message) from None
-        annotate(websocket, viewer=identity.viewer_id)
-        address = websocket.client.host if websocket.client else None
-        own = request_id(websocket)
-        viewer = Viewer(id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address)
-        return Caller(viewer=viewer, expires_at=identity.expires_at, request_id=own, services=websocket.state.services)
 
     async def _obey(self, caller: Caller) -> None:
         match await self._receive():
