@@ -16,20 +16,23 @@ import structlog
 from graphql import ExecutionResult, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from tiktok_accounts_gql.errors import (
-    BadUserInput,
-    LimitExceeded,
-    RequestError,
-    ServiceUnavailable,
-    TooManyStreams,
-    Unauthenticated,
-)
+from tiktok_accounts_gql.errors import BadUserInput, LimitExceeded, ServiceUnavailable, TooManyStreams, Unauthenticated
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.caller import Caller, identify
 from tiktok_accounts_gql.http.edge import annotate, request_id
 from tiktok_accounts_gql.http.live import EXPIRED, Payload, subscribe
-from tiktok_accounts_gql.http.messages import PROTOCOL, Closed, Complete, Init, Ping, Pong, Subscribe, read
+from tiktok_accounts_gql.http.messages import (
+    PROTOCOL,
+    ClientMessage,
+    Closed,
+    Complete,
+    Init,
+    Ping,
+    Pong,
+    Subscribe,
+    read,
+)
 from tiktok_accounts_gql.http.requests import ForeignOrigin
 
 INIT_SECONDS = 10.0
@@ -170,7 +173,7 @@ class _Socket:
         prepared = self._engine.prepare(message.asked.query, message.asked.operation_name)
         log.info("subscription", operation=prepared.name)
         if prepared.kind not in (None, OperationType.SUBSCRIPTION):
-            error: RequestError = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
+            error = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
             return [answers.said(error, caller.request_id)]
         begun = await subscribe(self._engine, prepared, message.asked, caller)
         return answers.payload(begun, caller.request_id)["errors"] if isinstance(begun, ExecutionResult) else begun
@@ -187,7 +190,7 @@ class _Socket:
             operation.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
 
-    async def _receive(self) -> Init | Ping | Pong | Subscribe | Complete:
+    async def _receive(self) -> ClientMessage:
         frame = await self._websocket.receive()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame["code"], frame.get("reason"))
