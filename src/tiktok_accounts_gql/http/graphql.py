@@ -6,7 +6,7 @@ from graphql import ExecutionResult, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiktok_accounts_gql.errors import BadUserInput, RequestError
+from tiktok_accounts_gql.errors import BadUserInput, ErrorCode, RequestError
 from tiktok_accounts_gql.execution.engine import Engine, Prepared
 from tiktok_accounts_gql.http import answers, multipart
 from tiktok_accounts_gql.http.caller import Caller, identify
@@ -39,7 +39,7 @@ class GraphQLEndpoint:
         try:
             return await self._answer(request, media_type)
         except RequestError as error:
-            headers = CHALLENGE if error.code.value == "UNAUTHENTICATED" else None
+            headers = CHALLENGE if error.code is ErrorCode.UNAUTHENTICATED else None
             return answers.refusal(error, request_id(request), media_type=media_type or JSON, headers=headers)
 
     async def _answer(self, request: Request, media_type: str | None) -> Response:
