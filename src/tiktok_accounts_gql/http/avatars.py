@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.edge import request_id
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.bundle import Services
 
@@ -26,7 +27,7 @@ async def avatar(request: Request) -> Response:
     services: Services = request.state.services
     found = await services.avatars.find(account, content_hash) if account and _HASH.fullmatch(content_hash) else None
     if found is None:
-        return answers.not_found(request.scope["state"]["request_id"])
+        return answers.not_found(request_id(request))
     headers = {**_HEADERS, "ETag": f'"{content_hash}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

@@ -36,6 +36,10 @@ def request_id(connection: HTTPConnection) -> str:
     return found
 
 
+def client_address(connection: HTTPConnection) -> str | None:
+    return connection.client.host if connection.client else None
+
+
 def annotate(connection: HTTPConnection, **facts: str | None) -> None:
     """Adds to the request's line of log."""
     connection.scope["state"]["log"].update(facts)

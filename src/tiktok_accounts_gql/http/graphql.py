@@ -6,18 +6,16 @@ from graphql import ExecutionResult, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiktok_accounts_gql.db.models import AuditActor
-from tiktok_accounts_gql.errors import BadUserInput, RequestError
+from tiktok_accounts_gql.errors import BadUserInput, ErrorCode, RequestError
 from tiktok_accounts_gql.execution.engine import Engine, Prepared
 from tiktok_accounts_gql.http import answers, multipart
-from tiktok_accounts_gql.http.authentication import Authenticator
+from tiktok_accounts_gql.http.caller import Caller, identify
 from tiktok_accounts_gql.http.edge import annotate, request_id
 from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.list_cache import ListCache
-from tiktok_accounts_gql.http.live import Caller, subscribe
+from tiktok_accounts_gql.http.live import subscribe
 from tiktok_accounts_gql.http.media_types import JSON, negotiate, wants_page, wants_parts
 from tiktok_accounts_gql.http.requests import GraphQLRequest, read_request
-from tiktok_accounts_gql.services.viewer import Viewer
 
 METHODS = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]  # all of them are answered, in JSON
 ALLOW = {"Allow": "GET, POST"}
@@ -41,11 +39,11 @@ class GraphQLEndpoint:
         try:
             return await self._answer(request, media_type)
         except RequestError as error:
-            headers = CHALLENGE if error.code.value == "UNAUTHENTICATED" else None
+            headers = CHALLENGE if error.code is ErrorCode.UNAUTHENTICATED else None
             return answers.refusal(error, request_id(request), media_type=media_type or JSON, headers=headers)
 
     async def _answer(self, request: Request, media_type: str | None) -> Response:
-        caller = await self._identify(request)
+        caller = await identify(request, request.headers.get("authorization"))
         if media_type is None and not wants_parts(request.headers.get("accept")):
             return _not_acceptable(request)
         asked = await read_request(request)
@@ -74,15 +72,6 @@ class GraphQLEndpoint:
         if isinstance(payloads, ExecutionResult):
             return answers.answer(payloads, caller.request_id, JSON)
         return multipart.respond(payloads, caller, request.state.stopping)
-
-    async def _identify(self, request: Request) -> Caller:
-        authenticator: Authenticator = request.state.authenticator
-        identity = await authenticator.identify(request.headers.get("authorization"))
-        annotate(request, viewer=identity.viewer_id)
-        address = request.client.host if request.client else None
-        own = request_id(request)
-        viewer = Viewer(id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address)
-        return Caller(viewer=viewer, expires_at=identity.expires_at, request_id=own, services=request.state.services)
 
 
 def _method_not_allowed(request: Request, message: str, *, allow: dict[str, str] = ALLOW) -> Response:

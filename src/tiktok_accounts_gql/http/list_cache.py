@@ -19,9 +19,9 @@ from tiktok_accounts_gql.db.changes import Changes, Mark
 from tiktok_accounts_gql.execution.engine import Prepared
 from tiktok_accounts_gql.execution.roots import root_fields
 from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.edge import annotate
 from tiktok_accounts_gql.http.kept_answers import KeptAnswer, KeptAnswers, Key
-from tiktok_accounts_gql.http.live import Caller
 from tiktok_accounts_gql.http.requests import GraphQLRequest
 from tiktok_accounts_gql.services.viewer import Noted
 from tiktok_accounts_gql.settings import Settings

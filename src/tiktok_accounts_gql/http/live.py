@@ -3,42 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from graphql import ExecutionResult
 
 from tiktok_accounts_gql.execution.engine import Engine, Prepared
 from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.requests import GraphQLRequest
-from tiktok_accounts_gql.resolvers.context import Context
-from tiktok_accounts_gql.resolvers.loaders import Loaders
-from tiktok_accounts_gql.services.bundle import Services
-from tiktok_accounts_gql.services.viewer import Viewer
 
 Payload = dict[str, Any]
 Results = AsyncGenerator[ExecutionResult]
 
 EXPIRED = "The bearer token has expired."
 STOPPING = "The server is about to stop. Connect again."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks, and for how long."""
-
-    viewer: Viewer
-    expires_at: datetime
-    request_id: str
-    services: Services
-
-    def new_context(self) -> Context:
-        return Context(viewer=self.viewer, services=self.services, loaders=Loaders(self.viewer, self.services))
-
-    @property
-    def seconds_left(self) -> float:
-        return max(0.0, (self.expires_at - datetime.now(UTC)).total_seconds())
 
 
 async def subscribe(

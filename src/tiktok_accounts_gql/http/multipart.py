@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from tiktok_accounts_gql.errors import RequestError, ServiceUnavailable, TooManyStreams, Unauthenticated
 from tiktok_accounts_gql.http import answers
-from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Caller, Payload, happens
+from tiktok_accounts_gql.http.caller import Caller
+from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Payload, happens
 from tiktok_accounts_gql.http.media_types import PARTS
 
 CONTENT_TYPE = f'{PARTS};boundary="graphql";subscriptionSpec="1.0"'

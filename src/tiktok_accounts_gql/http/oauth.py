@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tiktok_accounts_gql.errors import InvalidInput, RequestError
 from tiktok_accounts_gql.http import answers
-from tiktok_accounts_gql.http.edge import request_id
+from tiktok_accounts_gql.http.edge import client_address, request_id
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.authorizations import Callback, Finished
 from tiktok_accounts_gql.services.bundle import Services
@@ -44,7 +44,7 @@ p { margin: 0; opacity: .8; }
 async def callback(request: Request) -> Response:
     """Back to `returnTo` with `accountId` or `error`; without one, a page that says what happened."""
     services: Services = request.state.services
-    address = request.client.host if request.client else None
+    address = client_address(request)
     asked = request.query_params
     told = Callback(state=asked.get("state", ""), code=asked.get("code"), error=asked.get("error"))
     try:

@@ -16,23 +16,24 @@ import structlog
 from graphql import ExecutionResult, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from tiktok_accounts_gql.db.models import AuditActor
-from tiktok_accounts_gql.errors import (
-    BadUserInput,
-    LimitExceeded,
-    RequestError,
-    ServiceUnavailable,
-    TooManyStreams,
-    Unauthenticated,
-)
+from tiktok_accounts_gql.errors import BadUserInput, LimitExceeded, ServiceUnavailable, TooManyStreams, Unauthenticated
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.http import answers
-from tiktok_accounts_gql.http.authentication import Authenticator
+from tiktok_accounts_gql.http.caller import Caller, identify
 from tiktok_accounts_gql.http.edge import annotate, request_id
-from tiktok_accounts_gql.http.live import EXPIRED, Caller, Payload, subscribe
-from tiktok_accounts_gql.http.messages import PROTOCOL, Closed, Complete, Init, Ping, Pong, Subscribe, read
+from tiktok_accounts_gql.http.live import EXPIRED, Payload, subscribe
+from tiktok_accounts_gql.http.messages import (
+    PROTOCOL,
+    ClientMessage,
+    Closed,
+    Complete,
+    Init,
+    Ping,
+    Pong,
+    Subscribe,
+    read,
+)
 from tiktok_accounts_gql.http.requests import ForeignOrigin
-from tiktok_accounts_gql.services.viewer import Viewer
 
 INIT_SECONDS = 10.0
 TRY_AGAIN_LATER = 1013
@@ -118,19 +119,12 @@ class _Socket:
             raise Closed(4408, "Connection initialisation timeout") from None
 
     async def _identify(self, init: Init) -> Caller:
-        websocket = self._websocket
-        authenticator: Authenticator = websocket.state.authenticator
         try:
-            identity = await authenticator.identify(init.authorization)
+            return await identify(self._websocket, init.authorization)
         except Unauthenticated as error:
             raise Closed(4403, error.message) from None
         except ServiceUnavailable as error:
             raise Closed(TRY_AGAIN_LATER, error.message) from None
-        annotate(websocket, viewer=identity.viewer_id)
-        address = websocket.client.host if websocket.client else None
-        own = request_id(websocket)
-        viewer = Viewer(id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address)
-        return Caller(viewer=viewer, expires_at=identity.expires_at, request_id=own, services=websocket.state.services)
 
     async def _obey(self, caller: Caller) -> None:
         match await self._receive():
@@ -179,7 +173,7 @@ class _Socket:
         prepared = self._engine.prepare(message.asked.query, message.asked.operation_name)
         log.info("subscription", operation=prepared.name)
         if prepared.kind not in (None, OperationType.SUBSCRIPTION):
-            error: RequestError = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
+            error = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
             return [answers.said(error, caller.request_id)]
         begun = await subscribe(self._engine, prepared, message.asked, caller)
         return answers.payload(begun, caller.request_id)["errors"] if isinstance(begun, ExecutionResult) else begun
@@ -196,7 +190,7 @@ class _Socket:
             operation.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
 
-    async def _receive(self) -> Init | Ping | Pong | Subscribe | Complete:
+    async def _receive(self) -> ClientMessage:
         frame = await self._websocket.receive()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame["code"], frame.get("reason"))

@@ -13,16 +13,9 @@ from tiktok_accounts_gql.execution.needs import needs_of
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
-from tiktok_accounts_gql.resolvers.inputs import (
-    AccountFilterInput,
-    AccountOrderInput,
-    After,
-    Before,
-    DisconnectAccountInput,
-    First,
-    Last,
-    SyncAccountInput,
-)
+from tiktok_accounts_gql.resolvers.filters import AccountFilterInput, AccountOrderInput
+from tiktok_accounts_gql.resolvers.inputs import DisconnectAccountInput, SyncAccountInput
+from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import Refused
 from tiktok_accounts_gql.services.accounts import AccountPage, Disconnected
 from tiktok_accounts_gql.services.history import AccountGrowth, StatsGranularity

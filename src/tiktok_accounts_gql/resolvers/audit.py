@@ -1,4 +1,4 @@
-"""The audit log."""
+"""Audit events."""
 
 from typing import Annotated
 
@@ -8,7 +8,8 @@ from tiktok_accounts_gql.db.models import Account, AuditEvent
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
-from tiktok_accounts_gql.resolvers.inputs import After, AuditEventFilterInput, Before, First, Last
+from tiktok_accounts_gql.resolvers.filters import AuditEventFilterInput
+from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.services.audit import StoredDetail
 
 

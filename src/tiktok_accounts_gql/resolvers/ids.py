@@ -8,7 +8,6 @@ from uuid import UUID
 
 from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
 
-_UUID_BYTES = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -24,9 +23,8 @@ class Kind(Enum):
 
 def encode(kind: Kind, key: UUID | str) -> str:
     raw = kind.value + (key.bytes if isinstance(key, UUID) else key.encode())
-    return (
-        binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
-    )  # urlsafe_b64encode takes twice the time
+    # urlsafe_b64encode takes twice the time
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def decode(global_id: str) -> tuple[Kind, UUID | str]:

@@ -10,17 +10,10 @@ from tiktok_accounts_gql.errors import UserErrorCode
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
-from tiktok_accounts_gql.resolvers.inputs import (
-    After,
-    Before,
-    CancelSyncJobInput,
-    First,
-    Last,
-    SyncAccountsInput,
-    SyncJobFilterInput,
-    SyncResultFilterInput,
-)
-from tiktok_accounts_gql.resolvers.payloads import Explained
+from tiktok_accounts_gql.resolvers.filters import SyncJobFilterInput, SyncResultFilterInput
+from tiktok_accounts_gql.resolvers.inputs import CancelSyncJobInput, SyncAccountsInput
+from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
+from tiktok_accounts_gql.resolvers.payloads import UserError
 from tiktok_accounts_gql.services.job_lists import JobPage, ResultPage
 from tiktok_accounts_gql.services.job_lists import progress as progress_of
 from tiktok_accounts_gql.services.jobs import JobAnswer
@@ -95,11 +88,11 @@ async def result_account(root: strawberry.Parent[SyncResult], info: Info) -> Acc
     return await info.context.loaders.accounts.load(root.account_id)
 
 
-def result_error(root: strawberry.Parent[SyncResult]) -> Explained | None:
+def result_error(root: strawberry.Parent[SyncResult]) -> UserError | None:
     if root.error_code is None:
         return None
     code, message = UserErrorCode(root.error_code), root.error_message or ""
-    return Explained(code=code, message=message, field=None, retry_after_seconds=None)
+    return UserError(code=code, message=message, field=None, retry_after_seconds=None)
 
 
 async def sync_accounts(

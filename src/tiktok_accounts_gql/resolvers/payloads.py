@@ -26,8 +26,8 @@ def success(root: strawberry.Parent[object]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """A mistake as data: graphql-core raises every exception that it meets as a value."""
+class UserError:
+    """A UserMistake as data: graphql-core raises every exception that it meets as a value."""
 
     code: UserErrorCode
     message: str
@@ -35,12 +35,12 @@ class Explained:
     retry_after_seconds: int | None
 
 
-def user_errors(root: strawberry.Parent[object]) -> list[Explained]:
+def user_errors(root: strawberry.Parent[object]) -> list[UserError]:
     error = _error(root)
     if error is None:
         return []
     seconds = error.retry_after_seconds
-    return [Explained(code=error.code, message=error.message, field=error.field, retry_after_seconds=seconds)]
+    return [UserError(code=error.code, message=error.message, field=error.field, retry_after_seconds=seconds)]
 
 
 def query(root: strawberry.Parent[object]) -> object:

@@ -1,17 +1,15 @@
 """Types about accounts: views over rows, with the contract's descriptions."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
-from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db.account_rows import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
 from tiktok_accounts_gql.execution.needs import SAME_ROW, needs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
-from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
+from tiktok_accounts_gql.schema.nodes import NODE_ID, TOTAL_COUNT, Connection, Edge, Node
 from tiktok_accounts_gql.schema.scalars import BigInt
 
 _UNREADABLE = "Null if it was not readable then."
@@ -61,6 +59,8 @@ class AccountHealth:
     description="A TikTok account that a user has connected. Disconnected and connected again, it keeps its id."
 )
 class TikTokAccount(Node):
+    view_of = (Account, AccountRow)
+
     id: strawberry.ID = strawberry.field(
         resolver=account_resolvers.account_id, metadata=needs("id"), description=NODE_ID
     )
@@ -131,22 +131,14 @@ class TikTokAccount(Node):
         description="Change of the counters over the last days; null while there is nothing to compare with.",
     )
 
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, (Account, AccountRow))
-
 
 @strawberry.type(description="Connected accounts, as a place in a list.")
-class AccountEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: TikTokAccount = strawberry.field(description=NODE)
+class AccountEdge(Edge[TikTokAccount]):
+    pass
 
 
 @strawberry.type(description="Connected accounts, page by page.")
-class AccountConnection:
-    edges: list[AccountEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class AccountConnection(Connection[AccountEdge]):
     total_count: int = strawberry.field(resolver=account_resolvers.total_count, description=TOTAL_COUNT)
 
 

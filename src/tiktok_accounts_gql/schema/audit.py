@@ -1,17 +1,15 @@
-"""Types about the audit log."""
+"""Types about audit events."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
-from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor
 from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import audit as audit_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, Node, PageInfo
+from tiktok_accounts_gql.schema.nodes import NODE_ID, Connection, Edge, Node
 
 
 @strawberry.type(description="One fact about an audit event.")
@@ -30,6 +28,8 @@ class AuditDetail:
 
 @strawberry.type(description="One thing that happened. It never changes.")
 class AuditEvent(Node):
+    view_of = models.AuditEvent
+
     id: strawberry.ID = strawberry.field(resolver=audit_resolvers.event_id, metadata=needs("id"), description=NODE_ID)
     action: AuditAction = strawberry.field(description="What happened.")
     created_at: datetime = strawberry.field(description="When it happened.")
@@ -51,19 +51,12 @@ class AuditEvent(Node):
         description="Further facts from a fixed list, never a secret, for people to read."
     )
 
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, models.AuditEvent)
-
 
 @strawberry.type(description="Audit events, as a place in a list.")
-class AuditEventEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: AuditEvent = strawberry.field(description=NODE)
+class AuditEventEdge(Edge[AuditEvent]):
+    pass
 
 
 @strawberry.type(description="Audit events, page by page.")
-class AuditEventConnection:
-    edges: list[AuditEventEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class AuditEventConnection(Connection[AuditEventEdge]):
+    pass

@@ -33,9 +33,8 @@ def create_schema() -> GraphQLSchema:
         schema.type_map[name].extensions[AS_IT_IS] = as_it_is
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLInputObjectType):
-            type_.is_one_of = _is_one_of(
-                type_
-            )  # Strawberry checks it in an extension of its own, which does not run here
+            # Strawberry checks it in an extension of its own, which does not run here
+            type_.is_one_of = _is_one_of(type_)
     return schema
 
 

@@ -1,22 +1,22 @@
 """Types about sync jobs."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
-from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
 from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.nodes import CURSOR, EDGES, NODE, NODE_ID, PAGE_INFO, TOTAL_COUNT, Node, PageInfo
+from tiktok_accounts_gql.schema.nodes import NODE_ID, TOTAL_COUNT, Connection, Edge, Node
 from tiktok_accounts_gql.schema.user_errors import UserError
 
 
 @strawberry.type(description="What became of one account in a sync job.")
 class SyncResult(Node):
+    view_of = models.SyncResult
+
     id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, metadata=needs("id"), description=NODE_ID)
     account_id: strawberry.ID = strawberry.field(
         resolver=job_resolvers.result_account_id,
@@ -38,27 +38,21 @@ class SyncResult(Node):
     )
     finished_at: datetime | None = strawberry.field(description="When its last attempt ended.")
 
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, models.SyncResult)
-
 
 @strawberry.type(description="Results of a sync job, as a place in a list.")
-class SyncResultEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: SyncResult = strawberry.field(description=NODE)
+class SyncResultEdge(Edge[SyncResult]):
+    pass
 
 
 @strawberry.type(description="Results of a sync job, page by page.")
-class SyncResultConnection:
-    edges: list[SyncResultEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class SyncResultConnection(Connection[SyncResultEdge]):
     total_count: int = strawberry.field(resolver=job_resolvers.result_count, description=TOTAL_COUNT)
 
 
 @strawberry.type(description="The sync of many accounts in the background. It survives a restart of the server.")
 class SyncJob(Node):
+    view_of = models.SyncJob
+
     id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, metadata=needs("id"), description=NODE_ID)
     state: JobState = strawberry.field(description="How far it is.")
     total_count: int = strawberry.field(description="Accounts to read.")
@@ -85,20 +79,12 @@ class SyncJob(Node):
         description="One result per account, in the order of the request.",
     )
 
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, models.SyncJob)
-
 
 @strawberry.type(description="Sync jobs, as a place in a list.")
-class SyncJobEdge:
-    cursor: str = strawberry.field(description=CURSOR)
-    node: SyncJob = strawberry.field(description=NODE)
+class SyncJobEdge(Edge[SyncJob]):
+    pass
 
 
 @strawberry.type(description="Sync jobs, page by page.")
-class SyncJobConnection:
-    edges: list[SyncJobEdge] = strawberry.field(description=EDGES)
-    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+class SyncJobConnection(Connection[SyncJobEdge]):
     total_count: int = strawberry.field(resolver=job_resolvers.job_count, description=TOTAL_COUNT)

@@ -1,5 +1,8 @@
 """Everything that can be changed."""
 
+from collections.abc import Callable
+from typing import Any
+
 import strawberry
 
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
@@ -16,54 +19,54 @@ from tiktok_accounts_gql.schema.payloads import (
 )
 
 
+def _mutation(resolver: Callable[..., Any], payload: type[Any], description: str) -> Any:
+    """Null after an unexpected failure, `userErrors` after every other."""
+    return strawberry.field(
+        resolver=resolver, graphql_type=payload | None, extensions=[UserErrors()], description=description
+    )
+
+
 @strawberry.type(
     description="Everything that can be changed. An unexpected failure of one mutation is null with a top-level error, "
     "and leaves the others' answers."
 )
 class Mutation:
-    start_account_authorization = strawberry.field(
-        resolver=authorization_resolvers.start,
-        graphql_type=StartAccountAuthorizationPayload | None,
-        extensions=[UserErrors()],
-        description="Step 1 of connecting or reconnecting an account: where to send the user's browser. Codes: "
+    start_account_authorization = _mutation(
+        authorization_resolvers.start,
+        StartAccountAuthorizationPayload,
+        "Step 1 of connecting or reconnecting an account: where to send the user's browser. Codes: "
         "INVALID_INPUT, NOT_FOUND.",
     )
-    connect_account = strawberry.field(
-        resolver=authorization_resolvers.connect,
-        graphql_type=ConnectAccountPayload | None,
-        extensions=[UserErrors()],
-        description="Step 2, for clients that receive TikTok's redirect themselves; the server's own callback does the "
+    connect_account = _mutation(
+        authorization_resolvers.connect,
+        ConnectAccountPayload,
+        "Step 2, for clients that receive TikTok's redirect themselves; the server's own callback does the "
         "same. The same call repeated answers as the first did. Codes: INVALID_INPUT, AUTHORIZATION_STATE_INVALID, "
         "AUTHORIZATION_STATE_EXPIRED, AUTHORIZATION_CODE_INVALID, AUTHORIZATION_DENIED, WRONG_TIKTOK_ACCOUNT, "
         "ACCOUNT_CONNECTED_ELSEWHERE, SCOPE_MISSING, TIKTOK_RATE_LIMITED, TIKTOK_UNAVAILABLE, SYNC_FAILED, "
         "APP_MISCONFIGURED.",
     )
-    disconnect_account = strawberry.field(
-        resolver=account_resolvers.disconnect_account,
-        graphql_type=DisconnectAccountPayload | None,
-        extensions=[UserErrors()],
-        description="Disconnects an account: revokes the authorization at TikTok, erases the tokens, keeps the history. "
+    disconnect_account = _mutation(
+        account_resolvers.disconnect_account,
+        DisconnectAccountPayload,
+        "Disconnects an account: revokes the authorization at TikTok, erases the tokens, keeps the history. "
         "Connecting it again brings the same account back. Codes: NOT_FOUND, INVALID_INPUT, IDEMPOTENCY_KEY_REUSED.",
     )
-    sync_account = strawberry.field(
-        resolver=account_resolvers.sync_account,
-        graphql_type=SyncAccountPayload | None,
-        extensions=[UserErrors()],
-        description="Reads one account from TikTok now, or joins a reading that is under way. Codes: NOT_FOUND, "
+    sync_account = _mutation(
+        account_resolvers.sync_account,
+        SyncAccountPayload,
+        "Reads one account from TikTok now, or joins a reading that is under way. Codes: NOT_FOUND, "
         "INVALID_INPUT, REAUTHORIZATION_REQUIRED, SCOPE_MISSING, SYNC_FAILED, TIKTOK_RATE_LIMITED, TIKTOK_UNAVAILABLE, "
         "APP_MISCONFIGURED.",
     )
-    sync_accounts = strawberry.field(
-        resolver=job_resolvers.sync_accounts,
-        graphql_type=SyncAccountsPayload | None,
-        extensions=[UserErrors()],
-        description="Reads many accounts from TikTok in the background. Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, "
+    sync_accounts = _mutation(
+        job_resolvers.sync_accounts,
+        SyncAccountsPayload,
+        "Reads many accounts from TikTok in the background. Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, "
         "IDEMPOTENCY_KEY_REUSED.",
     )
-    cancel_sync_job = strawberry.field(
-        resolver=job_resolvers.cancel_sync_job,
-        graphql_type=CancelSyncJobPayload | None,
-        extensions=[UserErrors()],
-        description="Stops a job; what is done stays done. Canceling it again changes nothing. Codes: NOT_FOUND, "
-        "JOB_FINISHED.",
+    cancel_sync_job = _mutation(
+        job_resolvers.cancel_sync_job,
+        CancelSyncJobPayload,
+        "Stops a job; what is done stays done. Canceling it again changes nothing. Codes: NOT_FOUND, JOB_FINISHED.",
     )

@@ -1,6 +1,6 @@
 """What Relay's specifications ask for."""
 
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 import strawberry
 from graphql import GraphQLResolveInfo
@@ -9,16 +9,23 @@ from tiktok_accounts_gql.resolvers import nodes as node_resolvers
 from tiktok_accounts_gql.services.viewer import Viewer as ViewerOfService
 
 NODE_ID = "Opaque and globally unique. It never changes and is never used again."
-EDGES = "One edge for each object on this page."
-PAGE_INFO = "Where this page stands in the whole."
 TOTAL_COUNT = "How many there are over all pages, with the filter. Counted only if asked for."
-CURSOR = "Opaque. It stays the same between requests, and belongs to the ordering that it came with."
-NODE = "The object itself."
+
+AnyNode = TypeVar("AnyNode", bound="Node")
+AnyEdge = TypeVar("AnyEdge", bound="Edge[Any]")
 
 
 @strawberry.interface(description="An object with a globally unique id.")
 class Node:
+    view_of: ClassVar[type | tuple[type, ...]]
+
     id: strawberry.ID = strawberry.field(description=NODE_ID)
+
+    @classmethod
+    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
+        """Resolvers return what a view is of: never an instance of the view."""
+        del info
+        return isinstance(obj, cls.view_of)
 
 
 @strawberry.type(description="Where a page stands in the whole, as in Relay's specification.")
@@ -29,14 +36,26 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The last edge's cursor; null on an empty page.")
 
 
+# In the contract each list has an edge and a connection of its own, which are subclasses: with one name they would merge.
+@strawberry.type
+class Edge(Generic[AnyNode]):
+    cursor: str = strawberry.field(
+        description="Opaque. It stays the same between requests, and belongs to the ordering that it came with."
+    )
+    node: AnyNode = strawberry.field(description="The object itself.")
+
+
+@strawberry.type
+class Connection(Generic[AnyEdge]):
+    edges: list[AnyEdge] = strawberry.field(description="One edge for each object on this page.")
+    page_info: PageInfo = strawberry.field(description="Where this page stands in the whole.")
+
+
 @strawberry.type(description="The signed-in user.")
 class Viewer(Node):
+    view_of = ViewerOfService
+
     id: strawberry.ID = strawberry.field(resolver=node_resolvers.viewer_id, description=NODE_ID)
     user_id: str = strawberry.field(
         resolver=node_resolvers.viewer_user_id, description="The subject of the access token."
     )
-
-    @classmethod
-    def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        del info
-        return isinstance(obj, ViewerOfService)

@@ -15,11 +15,6 @@ from tiktok_accounts_gql.schema.jobs import SyncJob
 from tiktok_accounts_gql.schema.query import Query
 from tiktok_accounts_gql.schema.user_errors import UserError
 
-_QUERY = (
-    "The state of everything after the mutation, so that a client can refresh totals and lists in the same request."
-)
-_USER_ERRORS = "What went wrong and who can mend it; empty if nothing did."
-
 
 class UserErrors(FieldExtension):
     """A UserMistake becomes `userErrors` of the payload, so that no mutation has a `try`."""
@@ -31,6 +26,24 @@ class UserErrors(FieldExtension):
             return payload_resolvers.Refused(error=mistake)
 
 
+# Not a base class: its fields would stand before a payload's own in the contract.
+def _user_errors() -> Any:
+    return strawberry.field(
+        resolver=payload_resolvers.user_errors,
+        graphql_type=list[UserError],
+        description="What went wrong and who can mend it; empty if nothing did.",
+    )
+
+
+def _query() -> Any:
+    return strawberry.field(
+        resolver=payload_resolvers.query,
+        graphql_type=Query,
+        description="The state of everything after the mutation, so that a client can refresh totals and lists in the "
+        "same request.",
+    )
+
+
 @strawberry.type(description="The account as it is now, also after a failure: then with its new `health`.")
 class SyncAccountPayload:
     account: TikTokAccount | None = strawberry.field(description="Null only if there is no such account.")
@@ -38,10 +51,8 @@ class SyncAccountPayload:
         resolver=payload_resolvers.success, description="Whether the account was read: the same as no `userErrors`."
     )
     synced_at: datetime | None = strawberry.field(description="When it was read; null if it was not.")
-    user_errors = strawberry.field(
-        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
-    )
-    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+    user_errors = _user_errors()
+    query = _query()
 
 
 @strawberry.type(description="The account that is gone.")
@@ -50,10 +61,8 @@ class DisconnectAccountPayload:
         resolver=account_resolvers.disconnected_account_id,
         description="For the client's cache to evict as a TikTokAccount; null if there are errors.",
     )
-    user_errors = strawberry.field(
-        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
-    )
-    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+    user_errors = _user_errors()
+    query = _query()
 
 
 @strawberry.type(description="Where to send the user's browser.")
@@ -62,10 +71,8 @@ class StartAccountAuthorizationPayload:
         description="TikTok's consent page. It works once and only for this user; null if there are errors."
     )
     expires_at: datetime | None = strawberry.field(description="When `authorizationUrl` stops working.")
-    user_errors = strawberry.field(
-        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
-    )
-    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+    user_errors = _user_errors()
+    query = _query()
 
 
 @strawberry.type(description="The account that is connected now.")
@@ -74,25 +81,19 @@ class ConnectAccountPayload:
     reconnected: bool | None = strawberry.field(
         description="Whether the account had been connected before; null if there are errors."
     )
-    user_errors = strawberry.field(
-        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
-    )
-    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+    user_errors = _user_errors()
+    query = _query()
 
 
 @strawberry.type(description="The job that was begun.")
 class SyncAccountsPayload:
     job: SyncJob | None = strawberry.field(description="Null if there are errors.")
-    user_errors = strawberry.field(
-        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
-    )
-    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+    user_errors = _user_errors()
+    query = _query()
 
 
 @strawberry.type(description="The job that was stopped.")
 class CancelSyncJobPayload:
     job: SyncJob | None = strawberry.field(description="Null only if there is no such job.")
-    user_errors = strawberry.field(
-        resolver=payload_resolvers.user_errors, graphql_type=list[UserError], description=_USER_ERRORS
-    )
-    query = strawberry.field(resolver=payload_resolvers.query, graphql_type=Query, description=_QUERY)
+    user_errors = _user_errors()
+    query = _query()

@@ -4,7 +4,7 @@ import strawberry
 
 from tiktok_accounts_gql.events import ChangeKind
 from tiktok_accounts_gql.resolvers import live as live_resolvers
-from tiktok_accounts_gql.resolvers.inputs import describe
+from tiktok_accounts_gql.resolvers.enums import describe
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.jobs import SyncJob
 

@@ -3,7 +3,7 @@
 import strawberry
 
 from tiktok_accounts_gql.errors import UserErrorCode
-from tiktok_accounts_gql.resolvers.inputs import describe
+from tiktok_accounts_gql.resolvers.enums import describe
 
 describe(
     UserErrorCode,
