@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.models import (
 from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.accounts import AccountOrder
-from tiktok_accounts_gql.services.authorizations import Callback
+from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.history import StatsGranularity
 from tiktok_accounts_gql.services.jobs import Target
 
