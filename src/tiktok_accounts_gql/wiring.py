@@ -28,6 +28,7 @@ from tiktok_accounts_gql.services.authorizations import AuthorizationService, Lo
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.job_lists import JobListService
@@ -63,6 +64,7 @@ class Running:
     notifications: Notifications
     changes: Changes
     services: Services
+    grants: Grants
     tokens: TokenService
     revocations: RevocationService
     schedule: ScheduleService
@@ -101,10 +103,11 @@ async def open_services(
     hub = Hub(clock=clock)
     changes = open_changes(settings.database_url)
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
+    grants = Grants(db=db, sealer=sealer, clock=clock)
     tokens = TokenService(
         db=db,
         tiktok=tiktok,
-        sealer=sealer,
+        grants=grants,
         audit=audit,
         notifications=notifications,
         clock=clock,
@@ -130,7 +133,7 @@ async def open_services(
         db=db,
         tiktok=tiktok,
         reader=reader,
-        tokens=tokens,
+        grants=grants,
         audit=audit,
         notifications=notifications,
         avatars=avatars,
@@ -196,6 +199,7 @@ async def open_services(
             notifications=notifications,
             changes=changes,
             services=services,
+            grants=grants,
             tokens=tokens,
             revocations=revocations,
             schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
