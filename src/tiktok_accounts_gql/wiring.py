@@ -32,6 +32,8 @@ from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.job_lists import JobListService
+from tiktok_accounts_gql.services.job_progress import JobProgress
+from tiktok_accounts_gql.services.job_work import JobWork
 from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
@@ -67,6 +69,7 @@ class Running:
     grants: Grants
     tokens: TokenService
     revocations: RevocationService
+    job_work: JobWork
     schedule: ScheduleService
     reader: AccountReader
 
@@ -141,6 +144,7 @@ async def open_services(
         clock=clock,
     )
     queue = JobQueue.open(settings.database_url)
+    progress = JobProgress(audit=audit, notifications=notifications, clock=clock)
     idempotency = IdempotencyService(clock=clock)
     authorizations = AuthorizationService(
         db=db,
@@ -168,15 +172,7 @@ async def open_services(
         avatars=avatars,
         connections=connections,
         history=HistoryService(db=db, clock=clock),
-        jobs=JobService(
-            db=db,
-            queue=queue,
-            syncing=syncing,
-            audit=audit,
-            notifications=notifications,
-            idempotency=idempotency,
-            clock=clock,
-        ),
+        jobs=JobService(db=db, queue=queue, progress=progress, idempotency=idempotency, clock=clock),
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         live=LiveService(db=db, hub=hub, audit=audit),
         removals=removals,
@@ -202,6 +198,7 @@ async def open_services(
             grants=grants,
             tokens=tokens,
             revocations=revocations,
+            job_work=JobWork(db=db, queue=queue, syncing=syncing, progress=progress, clock=clock),
             schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
             reader=reader,
         )
@@ -242,8 +239,8 @@ async def in_background(
     async with AsyncExitStack() as stack:
         if worker:
             works = Works(
-                fan_out=running.services.jobs.fan_out,
-                sync=running.services.jobs.perform,
+                fan_out=running.job_work.fan_out,
+                sync=running.job_work.perform,
                 scheduled=running.schedule.perform,
             )
             jobs = JobWorker(
