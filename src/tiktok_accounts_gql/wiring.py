@@ -44,6 +44,7 @@ from tiktok_accounts_gql.services.repeating import repeatedly
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.streams import Streams
+from tiktok_accounts_gql.services.sync_endings import SyncEndings
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -121,17 +122,17 @@ async def open_services(
     failures = settings.tiktok_failures_before_pause
     pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_every=probe_every)
     reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
-    syncing = SyncService(
+    leases = Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN)
+    endings = SyncEndings(
         db=db,
-        reader=reader,
-        tokens=tokens,
         audit=audit,
         notifications=notifications,
         avatars=avatars,
+        leases=leases,
         scopes=scopes,
         clock=clock,
-        leases=Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN),
     )
+    syncing = SyncService(db=db, reader=reader, tokens=tokens, leases=leases, endings=endings, clock=clock)
     connections = ConnectionService(
         db=db,
         tiktok=tiktok,

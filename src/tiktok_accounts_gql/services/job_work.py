@@ -20,7 +20,8 @@ from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable, SyncFailed,
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.job_progress import JobProgress
 from tiktok_accounts_gql.services.retries import MAX_ATTEMPTS, PASSING, retry_in, wait_for_tiktok
-from tiktok_accounts_gql.services.syncing import Background, Synced, SyncService
+from tiktok_accounts_gql.services.sync_endings import Background, Synced
+from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import NotAsked
 
