@@ -16,6 +16,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
+from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
@@ -31,7 +32,7 @@ from tiktok_accounts_gql.services.key_rotation import KeyRotation
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 from tiktok_accounts_gql.tiktok.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
 from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
-from tiktok_accounts_gql.wiring import in_background, migrate_everything, open_services
+from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 P = ParamSpec("P")
 T = TypeVar("T")

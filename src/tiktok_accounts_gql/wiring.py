@@ -1,12 +1,10 @@
 """Everything that runs, built from the settings and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
 from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
@@ -16,11 +14,6 @@ from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import Hub
 from tiktok_accounts_gql.jobs.queue import JobQueue, migrate_engine
-from tiktok_accounts_gql.jobs.worker import JobWorker, Pulse, Works
-from tiktok_accounts_gql.services import revocations as owed
-from tiktok_accounts_gql.services import scheduling
-from tiktok_accounts_gql.services import tokens as renewals
-from tiktok_accounts_gql.services import webhooks as told
 from tiktok_accounts_gql.services.accounts import AccountService
 from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.audit_writer import AuditWriter
@@ -40,7 +33,6 @@ from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pace_of
 from tiktok_accounts_gql.services.removals import RemovalService
-from tiktok_accounts_gql.services.repeating import repeatedly
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.streams import Streams
@@ -54,8 +46,6 @@ from tiktok_accounts_gql.tiktok.pictures import PictureClient
 
 LEASE_MARGIN = timedelta(seconds=2)
 READING_MARGIN = timedelta(seconds=5)
-PRUNE_EVERY = timedelta(hours=1)
-PULSE = Pulse()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,58 +209,3 @@ def _login_kit(settings: Settings) -> LoginKit:
         scopes=settings.tiktok_scopes,
         desktop=settings.tiktok_login_platform == "desktop",
     )
-
-
-@asynccontextmanager
-async def in_background(
-    running: Running, settings: Settings, *, worker: bool = True, watched: bool = False, pulse: Pulse = PULSE
-) -> AsyncGenerator[None]:
-    """The work that goes on beside the requests.
-
-    `worker`: sync jobs and the schedule as well. `watched`: somebody here wants to know what other processes do.
-    """
-    webhooks = running.services.webhooks
-    work: list[Callable[[], Coroutine[Any, Any, None]]] = [
-        partial(repeatedly, running.revocations.settle_due, every=owed.RETRY_EVERY),
-        partial(repeatedly, running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
-        partial(repeatedly, webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
-    ]
-    if watched:
-        work.append(running.notifications.listen)
-    async with AsyncExitStack() as stack:
-        if worker:
-            works = Works(
-                fan_out=running.job_work.fan_out,
-                sync=running.job_work.perform,
-                scheduled=running.schedule.perform,
-            )
-            jobs = JobWorker(
-                url=settings.database_url,
-                db=running.db,
-                works=works,
-                concurrency=settings.worker_concurrency,
-                dead_after=pulse.dead_after,
-            )
-            await stack.enter_async_context(jobs.running())
-            stack.callback(running.reader.stop)
-            work += [
-                partial(repeatedly, jobs.look_after, every=pulse.beat_every),
-                partial(repeatedly, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
-                partial(repeatedly, running.schedule.prune, every=PRUNE_EVERY),
-                partial(repeatedly, running.services.history.thin, every=PRUNE_EVERY),
-                partial(repeatedly, jobs.prune, every=PRUNE_EVERY),
-            ]
-        await stack.enter_async_context(_going_on(work))
-        yield
-
-
-@asynccontextmanager
-async def _going_on(work: list[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncGenerator[None]:
-    tasks = [asyncio.create_task(one()) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*tasks, return_exceptions=True)
