@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
+from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.migrate import check_migrated
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
@@ -31,7 +32,7 @@ from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings, load_settings
-from tiktok_accounts_gql.wiring import in_background, open_services
+from tiktok_accounts_gql.wiring import open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 CORS_HEADERS = ("Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", REQUEST_ID)

@@ -16,6 +16,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
+from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
@@ -25,21 +26,20 @@ from tiktok_accounts_gql.errors import AppError, ServiceUnavailable
 from tiktok_accounts_gql.following import run_sync
 from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.logs import configure_logs
-from tiktok_accounts_gql.reference import configuration_page, errors_page
-from tiktok_accounts_gql.schema.build import print_contract
+from tiktok_accounts_gql.printing import docs_app, schema_app
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.services.key_rotation import KeyRotation
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 from tiktok_accounts_gql.tiktok.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
 from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
-from tiktok_accounts_gql.wiring import in_background, migrate_everything, open_services
+from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
-schema_app = typer.Typer(no_args_is_help=True, help="The contract.")
 app.add_typer(schema_app, name="schema")
+app.add_typer(docs_app, name="docs")
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
@@ -241,36 +241,3 @@ def _lifetime(text: str) -> timedelta:
     if match is None:
         raise typer.BadParameter("A lifetime is a number and one of s, m, h, d, such as 1h.", param_hint="--expires")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-docs_app = typer.Typer(no_args_is_help=True, help="Reference pages, made from the code.")
-app.add_typer(docs_app, name="docs")
-
-
-@docs_app.command("configuration")
-def docs_configuration() -> None:
-    """Print the reference of all settings (Markdown)."""
-    typer.echo(configuration_page(), nl=False)
-
-
-@docs_app.command("errors")
-def docs_errors() -> None:
-    """Print the catalogue of all error codes (Markdown)."""
-    typer.echo(errors_page(), nl=False)
-
-
-@schema_app.command("print")
-def schema_print() -> None:
-    """Print the contract (SDL)."""
-    typer.echo(print_contract(), nl=False)
-
-
-@schema_app.command("check")
-def schema_check(
-    file: Annotated[Path, typer.Argument(help="The contract to compare with.", exists=True)] = Path("schema.graphql"),
-) -> None:
-    """Compare the contract in a file with the code; exit code 1 if they differ."""
-    if file.read_text() != print_contract():
-        errors.print(f"{file} differs from the code. Mend one of them; `schema print` prints the code's.", style="red")
-        raise typer.Exit(1)
-    typer.echo(f"{file} is what the code does.")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import AccountStatus, AuditActor, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import ResultFilter
@@ -17,7 +18,7 @@ from tiktok_accounts_gql.pagination import MAX_SIZE, PageRequest
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.wiring import Running, in_background, open_services
+from tiktok_accounts_gql.wiring import Running, open_services
 
 POLL_SECONDS = 0.25
 

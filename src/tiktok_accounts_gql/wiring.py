@@ -1,12 +1,10 @@
 """Everything that runs, built from the settings and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
 from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
@@ -16,11 +14,6 @@ from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import Hub
 from tiktok_accounts_gql.jobs.queue import JobQueue, migrate_engine
-from tiktok_accounts_gql.jobs.worker import JobWorker, Pulse, Works
-from tiktok_accounts_gql.services import revocations as owed
-from tiktok_accounts_gql.services import scheduling
-from tiktok_accounts_gql.services import tokens as renewals
-from tiktok_accounts_gql.services import webhooks as told
 from tiktok_accounts_gql.services.accounts import AccountService
 from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.audit_writer import AuditWriter
@@ -28,19 +21,22 @@ from tiktok_accounts_gql.services.authorizations import AuthorizationService, Lo
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.job_lists import JobListService
+from tiktok_accounts_gql.services.job_progress import JobProgress
+from tiktok_accounts_gql.services.job_work import JobWork
 from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pace_of
 from tiktok_accounts_gql.services.removals import RemovalService
-from tiktok_accounts_gql.services.repeating import repeatedly
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.streams import Streams
+from tiktok_accounts_gql.services.sync_endings import SyncEndings
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -50,8 +46,6 @@ from tiktok_accounts_gql.tiktok.pictures import PictureClient
 
 LEASE_MARGIN = timedelta(seconds=2)
 READING_MARGIN = timedelta(seconds=5)
-PRUNE_EVERY = timedelta(hours=1)
-PULSE = Pulse()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +57,10 @@ class Running:
     notifications: Notifications
     changes: Changes
     services: Services
+    grants: Grants
     tokens: TokenService
     revocations: RevocationService
+    job_work: JobWork
     schedule: ScheduleService
     reader: AccountReader
 
@@ -101,10 +97,11 @@ async def open_services(
     hub = Hub(clock=clock)
     changes = open_changes(settings.database_url)
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
+    grants = Grants(db=db, sealer=sealer, clock=clock)
     tokens = TokenService(
         db=db,
         tiktok=tiktok,
-        sealer=sealer,
+        grants=grants,
         audit=audit,
         notifications=notifications,
         clock=clock,
@@ -115,22 +112,22 @@ async def open_services(
     failures = settings.tiktok_failures_before_pause
     pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_every=probe_every)
     reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
-    syncing = SyncService(
+    leases = Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN)
+    endings = SyncEndings(
         db=db,
-        reader=reader,
-        tokens=tokens,
         audit=audit,
         notifications=notifications,
         avatars=avatars,
+        leases=leases,
         scopes=scopes,
         clock=clock,
-        leases=Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN),
     )
+    syncing = SyncService(db=db, reader=reader, tokens=tokens, leases=leases, endings=endings, clock=clock)
     connections = ConnectionService(
         db=db,
         tiktok=tiktok,
         reader=reader,
-        tokens=tokens,
+        grants=grants,
         audit=audit,
         notifications=notifications,
         avatars=avatars,
@@ -138,6 +135,7 @@ async def open_services(
         clock=clock,
     )
     queue = JobQueue.open(settings.database_url)
+    progress = JobProgress(audit=audit, notifications=notifications, clock=clock)
     idempotency = IdempotencyService(clock=clock)
     authorizations = AuthorizationService(
         db=db,
@@ -165,15 +163,7 @@ async def open_services(
         avatars=avatars,
         connections=connections,
         history=HistoryService(db=db, clock=clock),
-        jobs=JobService(
-            db=db,
-            queue=queue,
-            syncing=syncing,
-            audit=audit,
-            notifications=notifications,
-            idempotency=idempotency,
-            clock=clock,
-        ),
+        jobs=JobService(db=db, queue=queue, progress=progress, idempotency=idempotency, clock=clock),
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         live=LiveService(db=db, hub=hub, audit=audit),
         removals=removals,
@@ -196,8 +186,10 @@ async def open_services(
             notifications=notifications,
             changes=changes,
             services=services,
+            grants=grants,
             tokens=tokens,
             revocations=revocations,
+            job_work=JobWork(db=db, queue=queue, syncing=syncing, progress=progress, clock=clock),
             schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
             reader=reader,
         )
@@ -217,58 +209,3 @@ def _login_kit(settings: Settings) -> LoginKit:
         scopes=settings.tiktok_scopes,
         desktop=settings.tiktok_login_platform == "desktop",
     )
-
-
-@asynccontextmanager
-async def in_background(
-    running: Running, settings: Settings, *, worker: bool = True, watched: bool = False, pulse: Pulse = PULSE
-) -> AsyncGenerator[None]:
-    """The work that goes on beside the requests.
-
-    `worker`: sync jobs and the schedule as well. `watched`: somebody here wants to know what other processes do.
-    """
-    webhooks = running.services.webhooks
-    work: list[Callable[[], Coroutine[Any, Any, None]]] = [
-        partial(repeatedly, running.revocations.settle_due, every=owed.RETRY_EVERY),
-        partial(repeatedly, running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
-        partial(repeatedly, webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
-    ]
-    if watched:
-        work.append(running.notifications.listen)
-    async with AsyncExitStack() as stack:
-        if worker:
-            works = Works(
-                fan_out=running.services.jobs.fan_out,
-                sync=running.services.jobs.perform,
-                scheduled=running.schedule.perform,
-            )
-            jobs = JobWorker(
-                url=settings.database_url,
-                db=running.db,
-                works=works,
-                concurrency=settings.worker_concurrency,
-                dead_after=pulse.dead_after,
-            )
-            await stack.enter_async_context(jobs.running())
-            stack.callback(running.reader.stop)
-            work += [
-                partial(repeatedly, jobs.look_after, every=pulse.beat_every),
-                partial(repeatedly, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
-                partial(repeatedly, running.schedule.prune, every=PRUNE_EVERY),
-                partial(repeatedly, running.services.history.thin, every=PRUNE_EVERY),
-                partial(repeatedly, jobs.prune, every=PRUNE_EVERY),
-            ]
-        await stack.enter_async_context(_going_on(work))
-        yield
-
-
-@asynccontextmanager
-async def _going_on(work: list[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncGenerator[None]:
-    tasks = [asyncio.create_task(one()) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*tasks, return_exceptions=True)

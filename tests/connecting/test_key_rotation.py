@@ -24,7 +24,7 @@ from tiktok_accounts_gql.db import sealed, token_pairs
 from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import Account, TokenPair
 from tiktok_accounts_gql.db.sealed import SealedTable
-from tiktok_accounts_gql.services.authorizations import Callback
+from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.key_rotation import BATCH, BEFORE_ALL, KeyRotation
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import PREFIX, Settings

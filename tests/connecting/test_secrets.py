@@ -135,7 +135,7 @@ async def lived(api: Api, tiktok: TikTok, running: Running) -> Life:
     await life.sync(account)
     account = await life.connect(account.open_id)
     job = await running.services.jobs.start(Viewer(id=api.viewer), Target(ids=(account.id,)), None)
-    await running.services.jobs.fan_out(api.viewer, str(job.job.id))
+    await running.job_work.fan_out(api.viewer, str(job.job.id))
     await life.ask(EVERYTHING)
     await exchange_seals(running, account, await life.connect(f"other-of-{api.viewer}"))
     await life.sync(account)  # fails: no sealed value opens in another row

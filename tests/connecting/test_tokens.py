@@ -15,7 +15,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.syncing import Synced
+from tiktok_accounts_gql.services.sync_endings import Synced
 from tiktok_accounts_gql.services.tokens import RENEW_BEFORE
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings

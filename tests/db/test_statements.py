@@ -16,7 +16,7 @@ from tiktok_accounts_gql.db.audit import AuditEventFilter
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, TokenPair
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.accounts import AccountOrder
-from tiktok_accounts_gql.services.authorizations import Callback
+from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.history import StatsGranularity
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH

@@ -18,10 +18,10 @@ from tests.cli.serving import served
 from tests.http.test_edge import on_postgresql
 from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
+from tiktok_accounts_gql.background import PULSE
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
-from tiktok_accounts_gql.wiring import PULSE
 
 pytestmark = pytest.mark.proof
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
 from tests.support.batches import Scene
+from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditActor, AuditEvent, SyncJob, SyncResult
 from tiktok_accounts_gql.services.scheduling import BATCH, JOBS_KEPT
@@ -17,7 +18,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
-from tiktok_accounts_gql.wiring import Running, in_background, open_services
+from tiktok_accounts_gql.wiring import Running, open_services
 
 DAY = timedelta(hours=24)
 

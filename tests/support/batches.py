@@ -47,7 +47,7 @@ class Scene:
             async with self.running.db.transaction() as session:
                 for account in stored:
                     grant = self._grant(account, scopes)
-                    await self.running.tokens.store(session, account, grant, replaces=None)
+                    await self.running.grants.store(session, account, grant, replaces=None)
         return new
 
     def _grant(self, account: Account, scopes: Sequence[str]) -> TokenGrant:
@@ -82,7 +82,7 @@ class Scene:
         async with self.running.db.read() as session:
             results = await sync_jobs.list_pending(session, job.viewer_id, job.id)
         for result in results:
-            await self.running.services.jobs.perform(job.viewer_id, str(result.id))
+            await self.running.job_work.perform(job.viewer_id, str(result.id))
 
     async def started(self, job: SyncJob) -> None:
         while (await self.job(job)).started_at is None:  # noqa: ASYNC110 - it happens in another process

@@ -15,11 +15,12 @@ import structlog
 
 from tests.cli.processes import COMMAND, Started, started
 from tests.cli.serving import variables
+from tiktok_accounts_gql.background import PULSE, in_background
 from tiktok_accounts_gql.jobs.worker import Pulse
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.services.reading import PROBE_EVERY
 from tiktok_accounts_gql.settings import Settings, load_settings
-from tiktok_accounts_gql.wiring import PULSE, in_background, open_services
+from tiktok_accounts_gql.wiring import open_services
 
 ROOT = Path(__file__).parents[2]
 STARTED = "worker started"

@@ -11,8 +11,8 @@ from tiktok_accounts_gql.errors import InvalidInput, RequestError
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.edge import client_address, request_id
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.authorizations import Callback, Finished
 from tiktok_accounts_gql.services.bundle import Services
+from tiktok_accounts_gql.services.callbacks import Callback, Finished
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Content-Security-Policy": _POLICY}

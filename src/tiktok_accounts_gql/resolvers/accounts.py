@@ -19,7 +19,7 @@ from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import Refused
 from tiktok_accounts_gql.services.accounts import AccountPage, Disconnected
 from tiktok_accounts_gql.services.history import AccountGrowth, StatsGranularity
-from tiktok_accounts_gql.services.syncing import Synced
+from tiktok_accounts_gql.services.sync_endings import Synced
 
 INPUT_ID = ("input", "id")
 

@@ -4,7 +4,7 @@ import strawberry
 
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.filters import AccountFilterInput
-from tiktok_accounts_gql.services.authorizations import Callback
+from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.jobs import Target
 
 _ACCOUNT_ID = "The account's id."

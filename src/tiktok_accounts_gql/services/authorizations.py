@@ -21,22 +21,9 @@ from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import accounts, connection_attempts
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, ConnectionAttempt
-from tiktok_accounts_gql.errors import (
-    AppMisconfigured,
-    AuthorizationCodeInvalid,
-    AuthorizationDenied,
-    AuthorizationStateExpired,
-    AuthorizationStateInvalid,
-    ConnectedElsewhere,
-    InvalidInput,
-    ScopeMissing,
-    SyncFailed,
-    TikTokRateLimited,
-    TikTokUnavailable,
-    UserMistake,
-    WrongTikTokAccount,
-)
+from tiktok_accounts_gql.errors import AuthorizationStateExpired, AuthorizationStateInvalid, InvalidInput, UserMistake
 from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.callbacks import Callback, Finished
 from tiktok_accounts_gql.services.connections import Connected, ConnectionService, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
@@ -46,29 +33,8 @@ LIFETIME = timedelta(minutes=10)
 KEPT = timedelta(days=1)
 STATE_BYTES = 32
 LONGEST_URL = 2000
-LONGEST_ANSWER = 4096
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.1
-
-_MISTAKES: dict[str, type[UserMistake]] = {
-    kind.code.value: kind
-    for kind in (
-        AppMisconfigured,
-        AuthorizationCodeInvalid,
-        AuthorizationDenied,
-        ConnectedElsewhere,
-        ScopeMissing,
-        SyncFailed,
-        TikTokRateLimited,
-        TikTokUnavailable,
-        WrongTikTokAccount,
-    )
-}
-_TIKTOK_SAYS: dict[str, type[UserMistake]] = {
-    "access_denied": AuthorizationDenied,
-    "server_error": TikTokUnavailable,
-    "temporarily_unavailable": TikTokUnavailable,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,42 +52,6 @@ class LoginKit:
 class Started:
     authorization_url: str = field(repr=False)
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
-    """What TikTok's redirect brought: a code, or an error in its place."""
-
-    state: str = field(repr=False)
-    code: str | None = field(default=None, repr=False)
-    error: str | None = None
-
-    @property
-    def fingerprint(self) -> bytes:
-        return sha256(f"{self.code or ''}\0{self.error or ''}".encode("utf-8", "replace")).digest()
-
-    def check(self) -> None:
-        """Raises InvalidInput."""
-        if (self.code is None) == (self.error is None):
-            raise InvalidInput("Give either `code` or `error`, as TikTok sent it.", field=("input", "code"))
-        for name, value in (("state", self.state), ("code", self.code), ("error", self.error)):
-            if value is not None and not 0 < len(value) <= LONGEST_ANSWER:
-                raise InvalidInput(f"`{name}` has 1 to {LONGEST_ANSWER} characters.", field=("input", name))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """How a redirect ended: with an account, or with a mistake. `return_to` is None if nothing is known of the attempt."""
-
-    return_to: str | None
-    connected: Connected | None = None
-    mistake: UserMistake | None = None
-
-    def outcome(self) -> Connected:
-        """Raises the mistake."""
-        if self.connected is None:
-            raise self.mistake or AuthorizationStateInvalid()
-        return self.connected
 
 
 class AuthorizationService:
@@ -246,7 +176,7 @@ class AuthorizationService:
 
     async def _connect(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Connected:
         if callback.code is None:
-            raise _TIKTOK_SAYS.get(callback.error or "", AppMisconfigured)
+            raise callback.refusal()
         verifier = attempt.code_verifier
         place = connection_attempts.verifier_place(attempt.id)
         consent = Consent(
@@ -267,7 +197,7 @@ class AuthorizationService:
             if current is None or current.fingerprint != callback.fingerprint:
                 break
             if current.error is not None:
-                return Finished(return_to=attempt.return_to, mistake=_MISTAKES[current.error]())
+                return Finished.as_before(attempt.return_to, current.error)
             if current.connected_account_id is not None:
                 return await self._found(viewer, current, current.connected_account_id)
             await asyncio.sleep(POLL_SECONDS)

@@ -25,9 +25,9 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
+from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
-from tiktok_accounts_gql.services.tokens import Overtaken, TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, TikTokError
@@ -80,7 +80,7 @@ class ConnectionService:
         db: Database,
         tiktok: TikTokClient,
         reader: AccountReader,
-        tokens: TokenService,
+        grants: Grants,
         audit: AuditService,
         notifications: Notifications,
         avatars: AvatarService,
@@ -91,7 +91,7 @@ class ConnectionService:
         self._db = db
         self._tiktok = tiktok
         self._reader = reader
-        self._tokens = tokens
+        self._grants = grants
         self._audit = audit
         self._notifications = notifications
         self._avatars = avatars
@@ -160,17 +160,17 @@ class ConnectionService:
 
     async def _hand_over(self, account: Account, grant: TokenGrant) -> None:
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
-        replaces = await self._tokens.grant_id(account)
+        replaces = await self._grants.grant_id(account)
         while await self._works(grant):
             with suppress(Overtaken):
                 async with self._db.transaction() as session:
                     current = await accounts.get(session, account.viewer_id, account.id, lock=True)
-                    await self._tokens.store(session, current, grant, replaces=replaces)
-                    await accounts.change(session, account.viewer_id, account.id, **self._tokens.lifetimes(grant))
+                    await self._grants.store(session, current, grant, replaces=replaces)
+                    await accounts.change(session, account.viewer_id, account.id, **self._grants.lifetimes(grant))
                     await self._publish(session, account, ChangeKind.UPDATED)
                     await self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
                 return
-            replaces = await self._tokens.grant_id(account)
+            replaces = await self._grants.grant_id(account)
 
     async def _works(self, grant: TokenGrant) -> bool:
         """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
@@ -185,7 +185,7 @@ class ConnectionService:
     async def _read(self, viewer: Viewer, grant: TokenGrant) -> _Reading:
         async with self._db.read() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
-        replaces = None if earlier is None else await self._tokens.grant_id(earlier)
+        replaces = None if earlier is None else await self._grants.grant_id(earlier)
         try:
             user = await self._reader.read(grant.access_token, self._granted(grant))
         except TikTokError as error:
@@ -219,7 +219,7 @@ class ConnectionService:
             account = await accounts.add(session, viewer.id, open_id=reading.grant.open_id, **values)
         else:
             account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
-        await self._tokens.store(session, account, reading.grant, replaces=reading.replaces)
+        await self._grants.store(session, account, reading.grant, replaces=reading.replaces)
         if pictured := await self._avatars.store(session, account, reading.picture):
             account = await accounts.change(session, viewer.id, account.id, **pictured)
         if reading.user is not None:
@@ -238,7 +238,7 @@ class ConnectionService:
         granted = self._granted(grant)
         well = health.worked(None, now, scopes_missing=bool(self._scopes - granted))
         scopes = {"granted_scopes": sorted(granted), "last_error": None, "connected_at": now}
-        return {**read, **self._tokens.lifetimes(grant), **well, **scopes}
+        return {**read, **self._grants.lifetimes(grant), **well, **scopes}
 
     async def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
         action = AuditAction.ACCOUNT_RECONNECTED if reconnected else AuditAction.ACCOUNT_CONNECTED

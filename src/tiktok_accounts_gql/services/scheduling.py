@@ -17,8 +17,9 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditActor
 from tiktok_accounts_gql.errors import NotFound
 from tiktok_accounts_gql.jobs.queue import JobQueue
-from tiktok_accounts_gql.services.jobs import wait_for_tiktok
-from tiktok_accounts_gql.services.syncing import Background, Synced, SyncService
+from tiktok_accounts_gql.services.retries import wait_for_tiktok
+from tiktok_accounts_gql.services.sync_endings import Background, Synced
+from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import NotAsked
 

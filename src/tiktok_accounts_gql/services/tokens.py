@@ -21,7 +21,6 @@ from uuid import UUID, uuid4
 import structlog
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import accounts, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor, HealthReason, TokenPair
@@ -30,6 +29,7 @@ from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.health import Outcome
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
@@ -48,10 +48,6 @@ ENDING_BATCH = 50
 log = structlog.get_logger()
 
 
-class Overtaken(Exception):
-    """Another grant was stored meanwhile, and only TikTok knows which of the two is the later."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
     """Of an attempt that brought no grant. `attempted_at`: when it was made, if nobody knows whether TikTok did it."""
@@ -62,14 +58,14 @@ class _Outcome:
 
 
 class TokenService:
-    """Keeps accounts' tokens sealed, and renews them."""
+    """Hands out accounts' access tokens, and renews them first where they are worn."""
 
     def __init__(
         self,
         *,
         db: Database,
         tiktok: TikTokClient,
-        sealer: Sealer,
+        grants: Grants,
         audit: AuditService,
         notifications: Notifications,
         clock: Clock,
@@ -78,7 +74,7 @@ class TokenService:
         """`lease`: longer than a call to TikTok may take."""
         self._db = db
         self._tiktok = tiktok
-        self._sealer = sealer
+        self._grants = grants
         self._audit = audit
         self._notifications = notifications
         self._clock = clock
@@ -87,53 +83,16 @@ class TokenService:
 
     async def access_token(self, viewer: Viewer, account_id: UUID) -> str:
         """Raises ReauthorizationRequired, and TikTokError if a renewal is due and fails for now."""
-        pair = await self._stored(viewer, account_id)
+        pair = await self._grants.get(viewer, account_id)
         if self._is_worn(pair):
             return await self._renewed(viewer, pair)
-        return self._open(pair, "access_token")
+        return self._grants.open(pair, "access_token")
 
     async def renewed(self, viewer: Viewer, account_id: UUID, *, refused: str) -> str:
         """An access token other than the one that TikTok refused. Raises as `access_token` does."""
-        pair = await self._stored(viewer, account_id)
-        current = self._open(pair, "access_token")
+        pair = await self._grants.get(viewer, account_id)
+        current = self._grants.open(pair, "access_token")
         return current if current != refused else await self._renewed(viewer, pair)
-
-    async def grant_id(self, account: Account) -> UUID | None:
-        """Which grant is stored for the account, if any."""
-        async with self._db.read() as session:
-            pair = await token_pairs.find(session, account.viewer_id, account.id)
-        return None if pair is None else pair.grant_id
-
-    async def store(self, session: Session, account: Account, grant: TokenGrant, *, replaces: UUID | None) -> None:
-        """Seals the grant of a new connection, in the caller's transaction, which has locked the account.
-
-        `replaces`: the `grant_id` that was stored when the grant was last seen to work. Raises Overtaken.
-        """
-        stored = await token_pairs.find(session, account.viewer_id, account.id)
-        if stored is not None and stored.grant_id != replaces:
-            raise Overtaken
-        refresh = grant.refresh_token
-        await token_pairs.replace(
-            session,
-            TokenPair(
-                account_id=account.id,
-                viewer_id=account.viewer_id,
-                access_token=self._sealed(account.id, "access_token", grant.access_token),
-                refresh_token=None if refresh is None else self._sealed(account.id, "refresh_token", refresh),
-                issued_at=self._clock(),
-                expires_at=self._clock() + timedelta(seconds=grant.expires_in),
-            ),
-        )
-
-    def lifetimes(self, grant: TokenGrant) -> dict[str, object]:
-        """The account's columns that a grant changes; what the reply lacks keeps its stored value."""
-        now = self._clock()
-        values: dict[str, object] = {"token_expires_at": now + timedelta(seconds=grant.expires_in), "updated_at": now}
-        if grant.refresh_expires_in is not None:
-            values["reauthorize_by"] = now + timedelta(seconds=grant.refresh_expires_in)
-        if grant.scopes is not None:
-            values["granted_scopes"] = sorted(grant.scopes)
-        return values
 
     async def settle(self) -> None:
         """Waits for renewals under way: a new pair must not be lost on the way to the store."""
@@ -149,7 +108,7 @@ class TokenService:
         for account in ending:
             system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
             try:
-                await self._renewed(system, await self._stored(system, account.id))
+                await self._renewed(system, await self._grants.get(system, account.id))
             except (ReauthorizationRequired, TikTokError, NotFound) as error:
                 log.warning("authorization not renewed", account_id=str(account.id), reason=str(error))
         return len(ending)
@@ -173,8 +132,8 @@ class TokenService:
                 return await self._renew(viewer, current, lease_id)
             waited = waited or current.lease_id is not None
             await asyncio.sleep(POLL_SECONDS)
-            current = await self._stored(viewer, worn.account_id)
-        return self._open(current, "access_token")
+            current = await self._grants.get(viewer, worn.account_id)
+        return self._grants.open(current, "access_token")
 
     async def _take_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> bool:
         async with self._db.transaction() as session:
@@ -186,7 +145,7 @@ class TokenService:
         if pair.refresh_token is None:
             return await self._expire(viewer, pair, lease_id, InvalidGrant())
         try:
-            grant = await self._tiktok.refresh(self._open(pair, "refresh_token"))
+            grant = await self._tiktok.refresh(self._grants.open(pair, "refresh_token"))
         except InvalidGrant as error:
             return await self._refused(viewer, pair, lease_id, error)
         except TikTokError as error:
@@ -202,24 +161,13 @@ class TokenService:
         with suppress(NotFound):
             async with self._db.transaction() as session:
                 account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
-                if kept := await self._rotate(session, viewer, pair, grant):
+                if kept := await self._grants.rotate(session, viewer, pair, grant):
                     revived = self._revived(account)
-                    await accounts.change(session, viewer.id, account.id, **self.lifetimes(grant), **revived)
+                    await accounts.change(session, viewer.id, account.id, **self._grants.lifetimes(grant), **revived)
                     if revived:
                         await self._publish(session, account)
                     await self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
         return grant.access_token if kept else await self._superseded(viewer, pair, grant)
-
-    async def _rotate(self, session: Session, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> bool:
-        refresh = grant.refresh_token
-        values = {"access_token": self._sealed(pair.account_id, "access_token", grant.access_token)}
-        if refresh is not None:
-            old = self._open(pair, "refresh_token")
-            values["refresh_token"] = self._sealed(pair.account_id, "refresh_token", refresh)
-            values["previous_refresh_token"] = self._sealed(pair.account_id, "previous_refresh_token", old)
-        now = self._clock()
-        lives = {"issued_at": now, "expires_at": now + timedelta(seconds=grant.expires_in)}
-        return await token_pairs.rotate(session, viewer.id, pair.account_id, grant_id=pair.grant_id, **values, **lives)
 
     def _revived(self, account: Account) -> dict[str, object]:
         """An account that another process took for expired is not: here is its new pair."""
@@ -231,7 +179,7 @@ class TokenService:
         async with self._db.read() as session:
             current = await token_pairs.find(session, viewer.id, pair.account_id)
         if current is not None:
-            return self._open(current, "access_token")
+            return self._grants.open(current, "access_token")
         try:
             await self._tiktok.revoke(grant.access_token)
         except TikTokError as error:
@@ -240,9 +188,9 @@ class TokenService:
 
     async def _refused(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
         """The refresh token is worthless, unless somebody else rotated it meanwhile: then theirs is the valid pair."""
-        current = await self._stored(viewer, pair.account_id)
+        current = await self._grants.get(viewer, pair.account_id)
         if current.grant_id != pair.grant_id:
-            return self._open(current, "access_token")
+            return self._grants.open(current, "access_token")
         if pair.previous_refresh_token is not None and pair.attempted_at is not None:
             grant = await self._with_previous(pair)
             if grant is not None:
@@ -251,7 +199,7 @@ class TokenService:
 
     async def _with_previous(self, pair: TokenPair) -> TokenGrant | None:
         try:
-            return await self._tiktok.refresh(self._open(pair, "previous_refresh_token"))
+            return await self._tiktok.refresh(self._grants.open(pair, "previous_refresh_token"))
         except TikTokError:
             return None
 
@@ -283,16 +231,3 @@ class TokenService:
     async def _publish(self, session: Session, account: Account) -> None:
         event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
         await self._notifications.publish(session, account.viewer_id, event)
-
-    async def _stored(self, viewer: Viewer, account_id: UUID) -> TokenPair:
-        async with self._db.read() as session:
-            pair = await token_pairs.find(session, viewer.id, account_id)
-        if pair is None:
-            raise ReauthorizationRequired
-        return pair
-
-    def _open(self, pair: TokenPair, column: str) -> str:
-        return self._sealer.open(getattr(pair, column), token_pairs.place(pair.account_id, column))
-
-    def _sealed(self, account_id: UUID, column: str, token: str) -> bytes:
-        return self._sealer.seal(token, token_pairs.place(account_id, column))

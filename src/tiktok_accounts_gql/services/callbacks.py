@@ -1,0 +1,87 @@
+"""Callbacks: what TikTok's redirect brings, and how it ends."""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from tiktok_accounts_gql.errors import (
+    AppMisconfigured,
+    AuthorizationCodeInvalid,
+    AuthorizationDenied,
+    AuthorizationStateInvalid,
+    ConnectedElsewhere,
+    InvalidInput,
+    ScopeMissing,
+    SyncFailed,
+    TikTokRateLimited,
+    TikTokUnavailable,
+    UserMistake,
+    WrongTikTokAccount,
+)
+from tiktok_accounts_gql.services.connections import Connected
+
+LONGEST_ANSWER = 4096
+
+_MISTAKES: dict[str, type[UserMistake]] = {
+    kind.code.value: kind
+    for kind in (
+        AppMisconfigured,
+        AuthorizationCodeInvalid,
+        AuthorizationDenied,
+        ConnectedElsewhere,
+        ScopeMissing,
+        SyncFailed,
+        TikTokRateLimited,
+        TikTokUnavailable,
+        WrongTikTokAccount,
+    )
+}
+_TIKTOK_SAYS: dict[str, type[UserMistake]] = {
+    "access_denied": AuthorizationDenied,
+    "server_error": TikTokUnavailable,
+    "temporarily_unavailable": TikTokUnavailable,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """What TikTok's redirect brought: a code, or an error in its place."""
+
+    state: str = field(repr=False)
+    code: str | None = field(default=None, repr=False)
+    error: str | None = None
+
+    @property
+    def fingerprint(self) -> bytes:
+        return sha256(f"{self.code or ''}\0{self.error or ''}".encode("utf-8", "replace")).digest()
+
+    def check(self) -> None:
+        """Raises InvalidInput."""
+        if (self.code is None) == (self.error is None):
+            raise InvalidInput("Give either `code` or `error`, as TikTok sent it.", field=("input", "code"))
+        for name, value in (("state", self.state), ("code", self.code), ("error", self.error)):
+            if value is not None and not 0 < len(value) <= LONGEST_ANSWER:
+                raise InvalidInput(f"`{name}` has 1 to {LONGEST_ANSWER} characters.", field=("input", name))
+
+    def refusal(self) -> UserMistake:
+        """Why there is no code."""
+        return _TIKTOK_SAYS.get(self.error or "", AppMisconfigured)()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a redirect ended: with an account, or with a mistake. `return_to` is None if nothing is known of the attempt."""
+
+    return_to: str | None
+    connected: Connected | None = None
+    mistake: UserMistake | None = None
+
+    def outcome(self) -> Connected:
+        """Raises the mistake."""
+        if self.connected is None:
+            raise self.mistake or AuthorizationStateInvalid()
+        return self.connected
+
+    @classmethod
+    def as_before(cls, return_to: str | None, code: str) -> "Finished":
+        """With the mistake that was stored as the outcome of an attempt."""
+        return cls(return_to=return_to, mistake=_MISTAKES[code]())

@@ -1,0 +1,90 @@
+"""Grants at rest: sealed pairs of tokens, and which of them is the account's."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.crypto import Sealer
+from tiktok_accounts_gql.db import token_pairs
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import Account, TokenPair
+from tiktok_accounts_gql.errors import ReauthorizationRequired
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.tiktok.values import TokenGrant
+
+
+class Overtaken(Exception):
+    """Another grant was stored meanwhile, and only TikTok knows which of the two is the later."""
+
+
+class Grants:
+    """Stores, rotates and opens them."""
+
+    def __init__(self, *, db: Database, sealer: Sealer, clock: Clock) -> None:
+        self._db = db
+        self._sealer = sealer
+        self._clock = clock
+
+    async def get(self, viewer: Viewer, account_id: UUID) -> TokenPair:
+        """Raises ReauthorizationRequired: an account without a grant has to be connected again."""
+        async with self._db.read() as session:
+            pair = await token_pairs.find(session, viewer.id, account_id)
+        if pair is None:
+            raise ReauthorizationRequired
+        return pair
+
+    async def grant_id(self, account: Account) -> UUID | None:
+        """Which grant is stored for the account, if any."""
+        async with self._db.read() as session:
+            pair = await token_pairs.find(session, account.viewer_id, account.id)
+        return None if pair is None else pair.grant_id
+
+    async def store(self, session: Session, account: Account, grant: TokenGrant, *, replaces: UUID | None) -> None:
+        """Seals the grant of a new connection, in the caller's transaction, which has locked the account.
+
+        `replaces`: the `grant_id` that was stored when the grant was last seen to work. Raises Overtaken.
+        """
+        stored = await token_pairs.find(session, account.viewer_id, account.id)
+        if stored is not None and stored.grant_id != replaces:
+            raise Overtaken
+        refresh = grant.refresh_token
+        await token_pairs.replace(
+            session,
+            TokenPair(
+                account_id=account.id,
+                viewer_id=account.viewer_id,
+                access_token=self._sealed(account.id, "access_token", grant.access_token),
+                refresh_token=None if refresh is None else self._sealed(account.id, "refresh_token", refresh),
+                issued_at=self._clock(),
+                expires_at=self._clock() + timedelta(seconds=grant.expires_in),
+            ),
+        )
+
+    async def rotate(self, session: Session, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> bool:
+        """Stores the grant that a renewal of this pair brought; False if the pair is not the stored one any more."""
+        refresh = grant.refresh_token
+        values = {"access_token": self._sealed(pair.account_id, "access_token", grant.access_token)}
+        if refresh is not None:
+            old = self.open(pair, "refresh_token")
+            values["refresh_token"] = self._sealed(pair.account_id, "refresh_token", refresh)
+            values["previous_refresh_token"] = self._sealed(pair.account_id, "previous_refresh_token", old)
+        now = self._clock()
+        lives = {"issued_at": now, "expires_at": now + timedelta(seconds=grant.expires_in)}
+        return await token_pairs.rotate(session, viewer.id, pair.account_id, grant_id=pair.grant_id, **values, **lives)
+
+    def lifetimes(self, grant: TokenGrant) -> dict[str, object]:
+        """The account's columns that a grant changes; what the reply lacks keeps its stored value."""
+        now = self._clock()
+        values: dict[str, object] = {"token_expires_at": now + timedelta(seconds=grant.expires_in), "updated_at": now}
+        if grant.refresh_expires_in is not None:
+            values["reauthorize_by"] = now + timedelta(seconds=grant.refresh_expires_in)
+        if grant.scopes is not None:
+            values["granted_scopes"] = sorted(grant.scopes)
+        return values
+
+    def open(self, pair: TokenPair, column: str) -> str:
+        """One of the pair's tokens, in clear."""
+        return self._sealer.open(getattr(pair, column), token_pairs.place(pair.account_id, column))
+
+    def _sealed(self, account_id: UUID, column: str, token: str) -> bytes:
+        return self._sealer.seal(token, token_pairs.place(account_id, column))

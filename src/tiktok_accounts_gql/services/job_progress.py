@@ -1,0 +1,55 @@
+"""How far a job is: its counters, its state that follows from them, and who is told of it."""
+
+from uuid import UUID
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db import sync_jobs
+from tiktok_accounts_gql.db.database import Session
+from tiktok_accounts_gql.db.models import AuditAction, AuditActor, JobState, SyncJob, SyncOutcome
+from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.events import JobChanged
+from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.viewer import Viewer
+
+
+class JobProgress:
+    """Counts, ends and tells, always in the transaction of what happened."""
+
+    def __init__(self, *, audit: AuditService, notifications: Notifications, clock: Clock) -> None:
+        self._audit = audit
+        self._notifications = notifications
+        self._clock = clock
+
+    async def count(self, session: Session, viewer: Viewer, job_id: UUID, outcome: SyncOutcome) -> None:
+        """One more of the job's accounts has come to its end."""
+        job = await sync_jobs.get(session, viewer.id, job_id, lock=True)
+        column = f"{outcome.value.lower()}_count"
+        job = await sync_jobs.change(session, viewer.id, job.id, **{column: getattr(job, column) + 1})
+        await self.publish(session, job)
+        await self.finished_if_done(session, viewer, job)
+
+    async def finished_if_done(self, session: Session, viewer: Viewer, job: SyncJob) -> SyncJob:
+        """The job as it is then."""
+        if job.succeeded_count + job.failed_count + job.canceled_count < job.total_count:
+            return job
+        system = Viewer(id=viewer.id, actor=AuditActor.SYSTEM)
+        finished = {"state": state_of_finished(job), "finished_at": self._clock()}
+        job = await sync_jobs.change(session, viewer.id, job.id, **finished)
+        await self.record(session, system, AuditAction.SYNC_JOB_FINISHED, job)
+        return job
+
+    async def publish(self, session: Session, job: SyncJob) -> None:
+        await self._notifications.publish(session, job.viewer_id, JobChanged(job_id=job.id))
+
+    async def record(self, session: Session, viewer: Viewer, action: AuditAction, job: SyncJob) -> None:
+        counts = {"total": job.total_count, "succeeded": job.succeeded_count, "failed": job.failed_count}
+        details = [Detail(name="syncJobId", value=job.id), *(Detail(name=name, value=n) for name, n in counts.items())]
+        await self._audit.record(session, viewer, action, details=details)
+
+
+def state_of_finished(job: SyncJob) -> JobState:
+    if job.canceled_count and job.state is JobState.CANCELING:
+        return JobState.CANCELED
+    if not job.failed_count:
+        return JobState.SUCCEEDED
+    return JobState.PARTIALLY_FAILED if job.succeeded_count else JobState.FAILED

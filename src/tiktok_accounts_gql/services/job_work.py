@@ -1,0 +1,162 @@
+"""The work of sync jobs: each account once, whatever dies in between.
+
+An account's reading, its result and the job's counters are one transaction, which a result that has ended refuses: work
+that runs a second time finds that it is done. Failures that pass are tried again, five times at most; what the user must
+mend is not.
+"""
+
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db import accounts, sync_jobs
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable, SyncFailed, UserMistake
+from tiktok_accounts_gql.jobs.queue import JobQueue
+from tiktok_accounts_gql.services.job_progress import JobProgress
+from tiktok_accounts_gql.services.retries import MAX_ATTEMPTS, PASSING, retry_in, wait_for_tiktok
+from tiktok_accounts_gql.services.sync_endings import Background, Synced
+from tiktok_accounts_gql.services.syncing import SyncService
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.tiktok.errors import NotAsked
+
+ENQUEUED_AT_ONCE = 200
+
+log = structlog.get_logger()
+
+
+class AlreadyEnded(Exception):
+    """Somebody else has ended this result: what was done beside it is undone."""
+
+
+class JobWork:
+    """What a worker does for a job."""
+
+    def __init__(
+        self, *, db: Database, queue: JobQueue, syncing: SyncService, progress: JobProgress, clock: Clock
+    ) -> None:
+        self._db = db
+        self._queue = queue
+        self._syncing = syncing
+        self._progress = progress
+        self._clock = clock
+
+    async def fan_out(self, viewer_id: str, job_id: str) -> None:
+        """Enqueues the accounts of a job; those that are enqueued already stay as they are."""
+        async with self._db.read() as session:
+            pending = await sync_jobs.list_pending(session, viewer_id, UUID(job_id))
+        for start in range(0, len(pending), ENQUEUED_AT_ONCE):
+            async with self._db.transaction() as session:
+                for result in pending[start : start + ENQUEUED_AT_ONCE]:
+                    await self._queue.enqueue_sync(session, viewer_id, result.id, turn=result.turn)
+
+    async def perform(self, viewer_id: str, result_id: str) -> None:
+        """One attempt for one account of a job. Work that is done already does nothing."""
+        viewer = Viewer(id=viewer_id)
+        async with self._db.transaction() as session:
+            result = await sync_jobs.begin(session, viewer.id, UUID(result_id))
+        if result is None:
+            return
+        job = await self._started(viewer, result.job_id)
+        if job.state is JobState.CANCELING:
+            await self._end_alone(viewer, result, SyncOutcome.CANCELED)
+            return
+        await self._attempt(viewer, job, result)
+
+    async def _started(self, viewer: Viewer, job_id: UUID) -> SyncJob:
+        """Apart from the result: whoever locks both locks the job first, such as a cancellation."""
+        async with self._db.read() as session:
+            job = await sync_jobs.get(session, viewer.id, job_id)
+        if job.started_at is None:
+            async with self._db.transaction() as session:
+                started = await sync_jobs.mark_started(session, viewer.id, job_id, self._clock())
+                job = await sync_jobs.get(session, viewer.id, job_id)
+                if started:
+                    await self._progress.publish(session, job)
+        return job
+
+    async def _attempt(self, viewer: Viewer, job: SyncJob, result: SyncResult) -> None:
+        async def also(session: Session, synced: Synced) -> None:
+            await self._conclude(session, viewer, result, synced.error)
+
+        background = Background(asked_at=job.created_at, also=also)
+        try:
+            await self._syncing.sync(viewer, result.account_id, background)
+        except AlreadyEnded:
+            return
+        except NotAsked as error:
+            await self._wait_for_tiktok(viewer, result, error)
+        except NotFound as mistake:
+            await self._end_alone(viewer, result, await self._outcome_of_missing(viewer, result), mistake)
+        except ServiceUnavailable:
+            raise  # the worker tries again
+        except Exception:
+            log.exception("unexpected error", result_id=str(result.id))
+            await self._end_alone(viewer, result, SyncOutcome.FAILED, SyncFailed())
+
+    async def _conclude(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake | None) -> None:
+        if error is None:
+            await self._end(session, viewer, result, SyncOutcome.SUCCEEDED)
+        elif error.code in PASSING and result.attempts < MAX_ATTEMPTS:
+            await self._again(session, viewer, result, error)
+        else:
+            await self._end(session, viewer, result, SyncOutcome.FAILED, error)
+
+    async def _again(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake) -> None:
+        """Later, unless the job was canceled meanwhile."""
+        job = await sync_jobs.get(session, viewer.id, result.job_id, lock=True)
+        if job.state is JobState.CANCELING:
+            await self._end(session, viewer, result, SyncOutcome.CANCELED)
+            return
+        values = {"error_code": error.code.value, "error_message": error.message, "finished_at": self._clock()}
+        if not await sync_jobs.pause(session, viewer.id, result.id, **values):
+            raise AlreadyEnded
+        await self._enqueue_again(session, viewer, result, retry_in(result.attempts, error))
+
+    async def _enqueue_again(self, session: Session, viewer: Viewer, result: SyncResult, delay: timedelta) -> None:
+        await self._queue.enqueue_sync(
+            session, viewer.id, result.id, turn=result.turn, delay=delay, occasion=uuid7().hex
+        )
+
+    async def _wait_for_tiktok(self, viewer: Viewer, result: SyncResult, error: NotAsked) -> None:
+        """TikTok is down and was not asked: that is no attempt."""
+        async with self._db.transaction() as session:
+            if await sync_jobs.pause(session, viewer.id, result.id, attempts=result.attempts - 1):
+                await self._enqueue_again(session, viewer, result, wait_for_tiktok(error))
+
+    async def _outcome_of_missing(self, viewer: Viewer, result: SyncResult) -> SyncOutcome:
+        """Disconnected since the job was asked for, or never the viewer's."""
+        async with self._db.read() as session:
+            was = await accounts.was_connected(session, viewer.id, result.account_id)
+        return SyncOutcome.CANCELED if was else SyncOutcome.FAILED
+
+    async def _end_alone(
+        self, viewer: Viewer, result: SyncResult, outcome: SyncOutcome, error: UserMistake | None = None
+    ) -> None:
+        with suppress(AlreadyEnded):
+            async with self._db.transaction() as session:
+                await self._end(session, viewer, result, outcome, error)
+
+    async def _end(
+        self,
+        session: Session,
+        viewer: Viewer,
+        result: SyncResult,
+        outcome: SyncOutcome,
+        error: UserMistake | None = None,
+    ) -> None:
+        """Raises AlreadyEnded, so that nothing of the transaction happens twice."""
+        said = error if outcome is SyncOutcome.FAILED else None
+        values = {
+            "error_code": said.code.value if said else None,
+            "error_message": said.message if said else None,
+            "finished_at": self._clock(),
+        }
+        if not await sync_jobs.end(session, viewer.id, result.id, outcome, **values):
+            raise AlreadyEnded
+        await self._progress.count(session, viewer, result.job_id, outcome)

@@ -1,0 +1,146 @@
+"""How a sync of one account ends.
+
+What came of it, the audit event, what subscribers are told and the end of the lease commit together, and with them whatever
+somebody in the background has to say about it.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.db import accounts, snapshots
+from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
+from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind
+from tiktok_accounts_gql.services import health, readings
+from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.avatars import AvatarService
+from tiktok_accounts_gql.services.leases import Lease, Leases
+from tiktok_accounts_gql.services.reading import Turn
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.tiktok.values import TikTokUser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """The account as it is now; `error` says why it was not read."""
+
+    account: Account
+    synced_at: datetime | None = None
+    error: UserMistake | None = None
+
+
+Also = Callable[[Session, Synced], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """A sync that nobody waits for. `asked_at`: a reading since then will do. `also` commits with the outcome."""
+
+    asked_at: datetime
+    also: Also
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One account's, from its beginning to its end."""
+
+    viewer: Viewer
+    account: Account
+    background: Background | None
+    turn: Turn | None
+    lease: Lease
+
+
+class SyncEndings:
+    """Writes down what came of a reading."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        audit: AuditService,
+        notifications: Notifications,
+        avatars: AvatarService,
+        leases: Leases,
+        scopes: Collection[str],
+        clock: Clock,
+    ) -> None:
+        """`scopes`: those that this server asks for."""
+        self._db = db
+        self._audit = audit
+        self._notifications = notifications
+        self._avatars = avatars
+        self._leases = leases
+        self._scopes = frozenset(scopes)
+        self._clock = clock
+
+    async def succeeded(self, reading: Reading, user: TikTokUser) -> Synced:
+        """The picture is fetched first: nothing is asked for within a transaction."""
+        viewer, before, now = reading.viewer, reading.account, self._clock()
+        picture = await self._avatars.fetch(before, user)
+        async with self._db.transaction() as session:
+            current = await accounts.get(session, viewer.id, before.id, lock=True)
+            values = {**readings.columns(user, current, now), **await self._avatars.store(session, current, picture)}
+            values |= self._well(current, now)
+            account = await accounts.change(session, viewer.id, before.id, **values)
+            await snapshots.add_many(session, [snapshots.of_account(account, now)])
+            details = readings.changed_counters(before, account)
+            await self._audit.record(
+                session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details
+            )
+            await self._publish(session, account)
+            synced = Synced(account=account, synced_at=now)
+            await self._end(session, reading, synced)
+        return synced
+
+    async def failed(self, reading: Reading, error: UserMistake, details: Iterable[Detail] = ()) -> Synced:
+        """Only a refused authorization changes the status: every other failure passes."""
+        viewer, before, now = reading.viewer, reading.account, self._clock()
+        async with self._db.transaction() as session:
+            current = await accounts.get(session, viewer.id, before.id, lock=True)
+            values = {**health.failed(current, error, now), "last_error": error.message, "updated_at": now}
+            if current.connected_at != before.connected_at:
+                values = {}  # the failure is of an earlier connection
+            failed = await accounts.change(session, viewer.id, before.id, **values) if values else current
+            if values:
+                await self._publish(session, failed)
+            reason = Detail(name="reason", value=error.code)
+            await self._audit.record(
+                session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=failed.id, details=[reason, *details]
+            )
+            synced = Synced(account=failed, error=error)
+            await self._end(session, reading, synced)
+        return synced
+
+    async def unread(self, reading: Reading) -> Synced:
+        """Somebody else's reading will do."""
+        synced = Synced(account=reading.account, synced_at=reading.account.last_synced_at)
+        async with self._db.transaction() as session:
+            await self._end(session, reading, synced)
+        return synced
+
+    async def given_up(self, reading: Reading) -> None:
+        """Nothing was tried."""
+        async with self._db.transaction() as session:
+            await self._leases.end(session, reading.lease)
+
+    def _well(self, account: Account, now: datetime) -> dict[str, Any]:
+        """Nothing, if TikTok ended the authorization after the reading: then its tokens are erased."""
+        if account.status is AccountStatus.INACTIVE:
+            return {}
+        missing = bool(self._scopes.difference(account.granted_scopes))
+        return {**health.worked(account, now, scopes_missing=missing), "last_error": None}
+
+    async def _publish(self, session: Session, account: Account) -> None:
+        event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
+        await self._notifications.publish(session, account.viewer_id, event)
+
+    async def _end(self, session: Session, reading: Reading, synced: Synced) -> None:
+        await self._leases.end(session, reading.lease)
+        if reading.background is not None:
+            await reading.background.also(session, synced)
