@@ -1,4 +1,4 @@
-"""The audit log: every operation leaves an event."""
+"""Audit events: every operation leaves one."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
