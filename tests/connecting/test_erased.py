@@ -1,13 +1,12 @@
 """What is erased is gone, from the file too."""
 
-import asyncio
 import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.connecting.traces import stored_bytes
+from tests.connecting.traces import on_disk, stored_bytes
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.models import TokenPair
@@ -35,7 +34,7 @@ async def test_sealed_tokens_leave_the_file_with_the_account(
     with sqlite3.connect(file) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    assert pair.access_token not in await asyncio.to_thread(file.read_bytes)
+    assert pair.access_token not in await on_disk(file)
 
 
 async def test_nothing_of_a_disconnected_accounts_tokens_is_left(running: Running, tiktok: TikTok, viewer: str) -> None:

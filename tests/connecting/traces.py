@@ -1,5 +1,6 @@
 """Where a secret could have left a trace, and in which shapes."""
 
+import asyncio
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
@@ -37,7 +38,15 @@ async def stored_bytes(running: Running, settings: Settings) -> bytes:
     if url.get_backend_name() != "sqlite":
         return values
     file = Path(str(url.database))
-    return values + b"".join(path.read_bytes() for path in sorted(file.parent.glob(f"{file.name}*")))
+    return values + await on_disk(*sorted(file.parent.glob(f"{file.name}*")))
+
+
+async def on_disk(*files: Path) -> bytes:
+    """By another process: closing a file drops all locks that this process has on it, which SQLite relies on."""
+    reader = await asyncio.create_subprocess_exec("cat", *files, stdout=asyncio.subprocess.PIPE)
+    content, _ = await reader.communicate()
+    assert reader.returncode == 0
+    return content
 
 
 async def _values(running: Running) -> AsyncGenerator[bytes]:
