@@ -60,7 +60,7 @@ def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
             *(explorer.routes() if explorer else ()),
         ],
         middleware=_middleware(settings, metrics),
-        lifespan=_lifespan(settings, worker=worker),
+        lifespan=_lifespan(settings, metrics, worker=worker),
         exception_handlers={404: _not_found},
     )
 
@@ -96,7 +96,7 @@ def create_engine(*, development: bool, compiled: bool, metrics: Metrics) -> Eng
 
 
 def _lifespan(
-    settings: Settings, *, worker: bool
+    settings: Settings, metrics: Metrics, *, worker: bool
 ) -> Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[Mapping[str, Any]]:
@@ -109,7 +109,7 @@ def _lifespan(
                     "authenticator": authenticator,
                     "services": running.services,
                     "db": running.db,
-                    "lists": ListCache.open(settings, running.changes),
+                    "lists": ListCache.open(settings, running.changes, metrics.count_lookup),
                     "stopping": asyncio.Event(),  # set by the server
                 }
                 await authenticator.aclose()

@@ -13,6 +13,7 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
 
 OPERATIONS = re.compile(r'^accounts_operations_total\{path="([a-z-]+)",reason="([a-z_]+)"\} ([0-9.]+)$', re.MULTILINE)
+LOOKUPS = re.compile(r'^accounts_list_cache_lookups_total\{outcome="([a-z]+)"\} ([0-9.]+)$', re.MULTILINE)
 RAISES_BESIDE_A_LIST = '{ node(id: "no id") { id } accounts { edges { node { username growth { since } } } } }'
 
 
@@ -60,6 +61,17 @@ async def test_every_saved_query_is_answered_by_a_plan(api: Api, tiktok: TikTok,
         variables = (example.variables or "{}").replace(ACCOUNT_ID, ids.encode(ids.Kind.ACCOUNT, account.id))
         await api.data(example.query, **json.loads(variables))
         assert await counted(api) - before == {way: 1}, example.name
+
+
+async def test_a_kept_answer_is_counted(api: Api) -> None:
+    async def lookups() -> Counter[str]:
+        page = (await api.http.get("/metrics")).text
+        return Counter({outcome: int(float(count)) for outcome, count in LOOKUPS.findall(page)})
+
+    before = await lookups()
+    for query in ("{ accountsSummary { totalAccounts } }", "{ accountsSummary { totalAccounts } }", "{ viewer { id } }"):
+        await api.data(query)
+    assert await lookups() - before == {"hit": 1, "miss": 1, "bypass": 1}
 
 
 async def test_a_list_beside_a_failure_is_read_and_audited_once(api: Api, tiktok: TikTok) -> None:

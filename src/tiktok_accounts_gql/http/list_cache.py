@@ -7,6 +7,7 @@ expires. What the audit recorded of the reading is recorded again, before the an
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from hashlib import sha256
 from math import ceil
 
@@ -35,6 +36,17 @@ _MIB = 1024 * 1024
 Execute = Callable[[Caller], Awaitable[Response]]
 
 
+class Lookup(StrEnum):
+    """What became of a request; `bypass`: what it asks for is never kept, or nobody knows what changes."""
+
+    HIT = "hit"
+    MISS = "miss"
+    BYPASS = "bypass"
+
+
+Count = Callable[[Lookup], None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A request for lists. `mark` is of when it came."""
@@ -47,17 +59,18 @@ class Asked:
 class ListCache:
     """One per process."""
 
-    def __init__(self, *, changes: Changes, kept: KeptAnswers, seconds: int) -> None:
+    def __init__(self, *, changes: Changes, kept: KeptAnswers, seconds: int, count: Count) -> None:
         self._changes = changes
         self._kept = kept
         self._seconds = seconds
+        self._count = count
 
     @classmethod
-    def open(cls, settings: Settings, changes: Changes) -> "ListCache | None":
-        """None if nothing is to be kept."""
+    def open(cls, settings: Settings, changes: Changes, count: Count) -> "ListCache | None":
+        """None if nothing is to be kept. `count` is told what became of every request."""
         kept = KeptAnswers(memory=settings.list_cache_megabytes * _MIB)
         seconds = settings.list_cache_seconds
-        return cls(changes=changes, kept=kept, seconds=seconds) if seconds else None
+        return cls(changes=changes, kept=kept, seconds=seconds, count=count) if seconds else None
 
     def asked(self, prepared: Prepared, request: GraphQLRequest, caller: Caller, media_type: str) -> Asked | None:
         """None for what is not kept, and while it is not known what changes."""
@@ -69,14 +82,14 @@ class ListCache:
     async def answer(self, request: Request, asked: Asked | None, caller: Caller, execute: Execute) -> Response:
         """The kept one or a new one, and in its headers which of them. Raises what `execute` and the audit raise."""
         if asked is None:
-            return _said(request, await execute(caller), "bypass", "fwd=bypass")
+            return self._said(request, await execute(caller), Lookup.BYPASS, "fwd=bypass")
         kept = self._kept.find(asked.key, asked.mark)
         if kept is None:
             return await self._read(request, asked, caller, execute)
         await caller.services.audit.record_again(caller.viewer, kept.noted)
         response = Response(kept.body, media_type=f"{asked.media_type}; charset=utf-8")
         left = max(0, ceil(kept.expires_at - self._kept.now()))
-        return _said(request, response, "hit", f"hit; ttl={left}")
+        return self._said(request, response, Lookup.HIT, f"hit; ttl={left}")
 
     async def _read(self, request: Request, asked: Asked, caller: Caller, execute: Execute) -> Response:
         noted: list[Noted] = []
@@ -86,7 +99,13 @@ class ListCache:
             asked.key,
             KeptAnswer(body=bytes(response.body), mark=asked.mark, noted=tuple(noted), expires_at=expires_at),
         )
-        return _said(request, response, "miss", "fwd=miss; stored" if stored else "fwd=miss")
+        return self._said(request, response, Lookup.MISS, "fwd=miss; stored" if stored else "fwd=miss")
+
+    def _said(self, request: Request, response: Response, outcome: Lookup, status: str) -> Response:
+        self._count(outcome)
+        annotate(request, cache=outcome)
+        response.headers[CACHE_STATUS] = f"{_CACHE}; {status}"
+        return response
 
 
 def _is_of_lists(prepared: Prepared) -> bool:
@@ -103,9 +122,3 @@ def _digest(request: GraphQLRequest) -> bytes | None:
         return sha256(orjson.dumps(words, option=orjson.OPT_SORT_KEYS)).digest()
     except orjson.JSONEncodeError:
         return None
-
-
-def _said(request: Request, response: Response, outcome: str, status: str) -> Response:
-    annotate(request, cache=outcome)
-    response.headers[CACHE_STATUS] = f"{_CACHE}; {status}"
-    return response

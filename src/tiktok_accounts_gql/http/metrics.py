@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tiktok_accounts_gql.execution.engine import Reason
+from tiktok_accounts_gql.http.list_cache import Lookup
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -29,6 +30,13 @@ class Metrics:
             registry=self._registry,
         )
         self._operations = {reason: operations.labels(reason.path, reason.value) for reason in Reason}
+        lookups = Counter(
+            "accounts_list_cache_lookups",
+            "GraphQL requests, by whether their answer was kept.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._lookups = {outcome: lookups.labels(outcome.value) for outcome in Lookup}
         self._durations = Histogram(
             "accounts_request_duration_seconds",
             "From an HTTP request to the beginning of its answer.",
@@ -38,6 +46,9 @@ class Metrics:
 
     def count_operation(self, reason: Reason) -> None:
         self._operations[reason].inc()
+
+    def count_lookup(self, outcome: Lookup) -> None:
+        self._lookups[outcome].inc()
 
     def observe_request(self, seconds: float) -> None:
         self._durations.observe(seconds)
