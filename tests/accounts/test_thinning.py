@@ -38,7 +38,7 @@ async def test_the_last_snapshot_of_each_old_day_is_kept(running: Running, viewe
     hours = [midnight + timedelta(hours=hour) for hour in range(48)]
     taken = [snapshot(account, time, number) for account in (one, other) for number, time in enumerate(hours)]
     async with running.db.transaction() as session:
-        await snapshots.add_many(session, taken)
+        snapshots.add_many(session, taken)
     await running.services.history.thin()
     assert await followers(running, one.id) == await followers(running, other.id) == [23, 47]
     await running.services.history.thin()
@@ -50,6 +50,6 @@ async def test_what_is_newer_keeps_every_hour(running: Running, viewer: str) -> 
     today = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     taken = [snapshot(account, today - timedelta(days=88, hours=hour), hour) for hour in range(24)]
     async with running.db.transaction() as session:
-        await snapshots.add_many(session, taken)
+        snapshots.add_many(session, taken)
     await running.services.history.thin()
     assert len(await followers(running, account.id)) == 24

@@ -182,6 +182,6 @@ async def test_an_event_of_an_account_is_not_needed(running: Running, changes: C
     event = AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED)
     before = changes.mark(viewer)
     async with running.db.transaction() as session:
-        await running.notifications.publish(session, viewer, event)
+        running.notifications.publish(session, viewer, event)
     await asyncio.sleep(0.1)
     assert changes.mark(viewer) == before

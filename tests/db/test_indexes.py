@@ -81,7 +81,7 @@ async def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         others = [numbered(f"viewer {viewer}", number) for viewer in range(20) for number in range(50)]
         await store(db, *[numbered(VIEWER, number) for number in range(3000)], *others)
         async with db.transaction() as session:
-            await audit.add_many(session, [read_event(number).model_dump() for number in range(2000)])
+            audit.add_many(session, [read_event(number).model_dump() for number in range(2000)])
         if not without:
             async with db.read() as session:
                 await session.execute(text("ANALYZE" if kind == "sqlite" else "VACUUM ANALYZE"))

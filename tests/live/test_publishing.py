@@ -112,7 +112,7 @@ async def publish(running: Running, viewer: str, *, commit: bool) -> AccountChan
     event = AccountChanged(account_id=uuid4(), kind=UPDATED)
     with suppress(ZeroDivisionError):
         async with running.db.transaction() as session:
-            await running.notifications.publish(session, viewer, event)
+            running.notifications.publish(session, viewer, event)
             if not commit:
                 raise ZeroDivisionError
     return event

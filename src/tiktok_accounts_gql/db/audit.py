@@ -10,6 +10,7 @@ from sqlalchemy import Select, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import AuditAction, AuditEvent
@@ -56,8 +57,12 @@ async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUI
     return (await session.scalars(statement)).all()
 
 
-async def add_many(session: AsyncSession, events: Sequence[Values]) -> None:
-    """In the session's transaction."""
+def add_many(session: AsyncSession, events: Sequence[Values]) -> None:
+    """At the end of the session's transaction."""
+    at_end(session, _insert, events)
+
+
+async def _insert(session: AsyncSession, events: Sequence[Values]) -> None:
     await session.execute(insert(AuditEvent), events)
 
 

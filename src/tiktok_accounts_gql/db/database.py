@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from tiktok_accounts_gql.db.closing import close
 from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
 from tiktok_accounts_gql.db.prepared import Prepared, Row
 from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, open_sqlite
@@ -35,7 +36,12 @@ _MAX_PREPARED = 500
 
 # The SQLSTATEs of a PostgreSQL that is away, busy or full: connection, read-only standby, login, no such database,
 # deadlock, resources, lock, shutdown. Its driver names no OperationalError.
+_DEADLOCK = "40P01"
 _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
+
+
+class Deadlocked(ServiceUnavailable):
+    """PostgreSQL has undone the whole transaction, so that another one can go on."""
 
 
 class Database:
@@ -92,6 +98,7 @@ class Database:
         with _unavailable_is_said():
             async with self._taken(), AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
                 yield session
+                await close(session)
 
     def _taken(self) -> AbstractAsyncContextManager[None]:
         return self._turn.taken() if self._turn else nullcontext()
@@ -139,7 +146,7 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if _is_away(error):
-            raise ServiceUnavailable from error
+            raise (Deadlocked if _is_deadlock(error) else ServiceUnavailable) from error
 
 
 def _is_away(error: BaseException | None) -> bool:
@@ -149,6 +156,10 @@ def _is_away(error: BaseException | None) -> bool:
     if isinstance(error, (PoolTimeout, OSError)):  # of the socket: a refusal, an unknown host, silence
         return True
     return _driver_is_away(error, operational=isinstance(error, sqlite3.OperationalError))
+
+
+def _is_deadlock(error: BaseException | None) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _DEADLOCK
 
 
 def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:

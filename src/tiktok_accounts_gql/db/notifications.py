@@ -9,6 +9,7 @@ Changes of accounts are counted as well (`changes.py`), those of this process as
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -16,14 +17,15 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 import structlog
+from sqlalchemy import ARRAY, Text, func, literal, select
 from sqlalchemy import event as hooks
-from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db.changes import Changes, HeardChanges
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.events import MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, address_of
 
 CHANNEL = "accounts_events"
@@ -56,15 +58,24 @@ class Notifications:
         engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
         return cls(engine=engine, hub=hub, changes=changes, clock=clock)
 
-    async def publish(self, session: AsyncSession, viewer_id: str, event: Event) -> None:
-        """Tells whoever watches, if and when the session's transaction commits."""
-        address = address_of(viewer_id)
-        if self._engine is None:
-            hooks.listen(session.sync_session, "after_commit", lambda _: self._hub.deliver(address, event), once=True)
-            return
-        await session.execute(select(func.pg_notify(CHANNEL, _written(address, event))))
-        # The message comes back to this process too, but maybe after the answer to whoever changed something has left.
-        hooks.listen(session.sync_session, "after_commit", lambda _: self._changes.changed(address), once=True)
+    def publish(self, session: AsyncSession, viewer_id: str, event: Event) -> None:
+        """Tells whoever watches, if and when the session's transaction commits; the same event once."""
+        at_end(session, self._publish, [(address_of(viewer_id), event)])
+
+    async def _publish(self, session: AsyncSession, addressed: Sequence[tuple[str, Event]]) -> None:
+        told = dict.fromkeys(addressed)
+        if self._engine is not None:
+            messages = literal([_written(address, event) for address, event in told], ARRAY(Text))
+            await session.execute(select(func.pg_notify(CHANNEL, func.unnest(messages).column_valued())))
+
+        def committed(_: object) -> None:
+            for address, event in told:
+                if self._engine is None:
+                    self._hub.deliver(address, event)
+                else:  # it comes back to this process too, but maybe after the answer to whoever changed something
+                    self._changes.changed(address)
+
+        hooks.listen(session.sync_session, "after_commit", committed, once=True)
 
     async def listen(self) -> None:
         """Until cancelled. After a time without a connection, everybody is told to read again."""

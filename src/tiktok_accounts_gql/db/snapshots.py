@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.models import Account, Snapshot
 
 SECONDS_PER_HOUR = 3600
@@ -45,7 +46,12 @@ def of_account(account: Account, recorded_at: datetime) -> Snapshot:
     )
 
 
-async def add_many(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:
+def add_many(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:
+    """At the end of the session's transaction."""
+    at_end(session, _insert, snapshots)
+
+
+async def _insert(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:
     await session.execute(insert(Snapshot), [snapshot.model_dump() for snapshot in snapshots])
 
 

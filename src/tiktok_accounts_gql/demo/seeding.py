@@ -73,7 +73,7 @@ class Seeder:
         async with self._running.db.transaction() as session:
             await accounts.change(session, account.viewer_id, account.id, created_at=began, connected_at=began)
             if account.follower_count is not None:
-                await snapshots.add_many(session, [_snapshot(account, time) for time in times])
+                snapshots.add_many(session, [_snapshot(account, time) for time in times])
 
     async def _break(self, account: Account, planned: Planned) -> None:
         """Some authorizations end at TikTok; the next sync, or TikTok itself, tells us."""

@@ -125,7 +125,7 @@ class AccountService:
         async with self._db.transaction() as session:
             if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
                 owed = await self._give_up(session, viewer, account_id)
-                await self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id)
+                self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id)
         if owed is not None:
             await self._revocations.settle(owed)
         return Disconnected(disconnected_account_id=account_id)
@@ -145,5 +145,5 @@ class AccountService:
         await token_pairs.erase(session, viewer.id, account_id)
         await avatars.erase(session, viewer.id, account_id)
         event = AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
-        await self._notifications.publish(session, viewer.id, event)
+        self._notifications.publish(session, viewer.id, event)
         return owed

@@ -56,7 +56,7 @@ class AuditService:
         self._pager = pager
         self._clock = clock
 
-    async def record(
+    def record(
         self,
         session: Session,
         viewer: Viewer,
@@ -66,7 +66,7 @@ class AuditService:
         details: Iterable[Detail] = (),
     ) -> None:
         """A change's event: commits with the change, in its session."""
-        await audit.add_many(session, [self._event(viewer, action, account_id, details)])
+        audit.add_many(session, [self._event(viewer, action, account_id, details)])
 
     async def record_read(self, viewer: Viewer, action: AuditAction, *details: Detail) -> None:
         """A read's event: durable when this returns."""

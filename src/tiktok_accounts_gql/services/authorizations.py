@@ -87,7 +87,7 @@ class AuthorizationService:
                 await accounts.get(session, viewer.id, account_id)
             await connection_attempts.forget_before(session, viewer.id, self._clock() - KEPT)
             await connection_attempts.add(session, attempt)
-            await self._audit.record(session, viewer, AuditAction.AUTHORIZATION_STARTED, account_id=account_id)
+            self._audit.record(session, viewer, AuditAction.AUTHORIZATION_STARTED, account_id=account_id)
         return Started(authorization_url=self._url(state, verifier), expires_at=attempt.expires_at)
 
     async def finish(
@@ -151,7 +151,7 @@ class AuthorizationService:
         mistake = AuthorizationStateInvalid()
         if viewer is not None:
             async with self._db.transaction() as session:
-                await self._record(viewer, mistake, session)
+                self._record(viewer, mistake, session)
         return Finished(return_to=None, mistake=mistake)
 
     async def _end_once(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
@@ -170,7 +170,7 @@ class AuthorizationService:
         except UserMistake as mistake:
             async with self._db.transaction() as session:
                 await connection_attempts.end(session, viewer.id, attempt.id, error=mistake.code.value)
-                await self._record(viewer, mistake, session, attempt.account_id)
+                self._record(viewer, mistake, session, attempt.account_id)
             return Finished(return_to=attempt.return_to, mistake=mistake)
         return Finished(return_to=attempt.return_to, connected=connected)
 
@@ -213,14 +213,12 @@ class AuthorizationService:
 
     async def _refuse(self, viewer: Viewer, attempt: ConnectionAttempt, mistake: UserMistake) -> Finished:
         async with self._db.transaction() as session:
-            await self._record(viewer, mistake, session, attempt.account_id)
+            self._record(viewer, mistake, session, attempt.account_id)
         return Finished(return_to=attempt.return_to, mistake=mistake)
 
-    async def _record(
-        self, viewer: Viewer, mistake: UserMistake, session: Session, account_id: UUID | None = None
-    ) -> None:
+    def _record(self, viewer: Viewer, mistake: UserMistake, session: Session, account_id: UUID | None = None) -> None:
         action, details = AuditAction.AUTHORIZATION_FAILED, [Detail(name="reason", value=mistake.code)]
-        await self._audit.record(session, viewer, action, account_id=account_id, details=details)
+        self._audit.record(session, viewer, action, account_id=account_id, details=details)
 
 
 def _origin(url: str) -> str | None:

@@ -167,8 +167,8 @@ class ConnectionService:
                     current = await accounts.get(session, account.viewer_id, account.id, lock=True)
                     await self._grants.store(session, current, grant, replaces=replaces)
                     await accounts.change(session, account.viewer_id, account.id, **self._grants.lifetimes(grant))
-                    await self._publish(session, account, ChangeKind.UPDATED)
-                    await self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
+                    self._publish(session, account, ChangeKind.UPDATED)
+                    self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
                 return
             replaces = await self._grants.grant_id(account)
 
@@ -206,8 +206,8 @@ class ConnectionService:
             listed = earlier if earlier and earlier.disconnected_at is None else None
             keeps = listed if not reading.works else None
             account = keeps or await self._write(session, viewer, reading, earlier)
-            await self._record(session, viewer, account, reconnected=earlier is not None)
-            await self._publish(session, account, ChangeKind.UPDATED if listed else ChangeKind.CONNECTED)
+            self._record(session, viewer, account, reconnected=earlier is not None)
+            self._publish(session, account, ChangeKind.UPDATED if listed else ChangeKind.CONNECTED)
             if consent.attempt_id is not None:
                 outcome = {"connected_account_id": account.id, "reconnected": earlier is not None}
                 await connection_attempts.end(session, viewer.id, consent.attempt_id, **outcome)
@@ -223,12 +223,12 @@ class ConnectionService:
         if pictured := await self._avatars.store(session, account, reading.picture):
             account = await accounts.change(session, viewer.id, account.id, **pictured)
         if reading.user is not None:
-            await snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])
+            snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])
         return account
 
-    async def _publish(self, session: Session, account: Account, kind: ChangeKind) -> None:
+    def _publish(self, session: Session, account: Account, kind: ChangeKind) -> None:
         event = AccountChanged(account_id=account.id, kind=kind)
-        await self._notifications.publish(session, account.viewer_id, event)
+        self._notifications.publish(session, account.viewer_id, event)
 
     def _columns(self, reading: _Reading, earlier: Account | None) -> dict[str, Any]:
         now = self._clock()
@@ -240,7 +240,7 @@ class ConnectionService:
         scopes = {"granted_scopes": sorted(granted), "last_error": None, "connected_at": now}
         return {**read, **self._grants.lifetimes(grant), **well, **scopes}
 
-    async def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
+    def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
         action = AuditAction.ACCOUNT_RECONNECTED if reconnected else AuditAction.ACCOUNT_CONNECTED
         scopes = Detail(name="grantedScopes", value=",".join(account.granted_scopes))
-        await self._audit.record(session, viewer, action, account_id=account.id, details=[scopes])
+        self._audit.record(session, viewer, action, account_id=account.id, details=[scopes])

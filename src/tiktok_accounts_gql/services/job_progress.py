@@ -1,9 +1,12 @@
 """How far a job is: its counters, its state that follows from them, and who is told of it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import sync_jobs
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor, JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -20,31 +23,42 @@ class JobProgress:
         self._notifications = notifications
         self._clock = clock
 
-    async def count(self, session: Session, viewer: Viewer, job_id: UUID, outcome: SyncOutcome) -> None:
-        """One more of the job's accounts has come to its end."""
-        job = await sync_jobs.get(session, viewer.id, job_id, lock=True)
-        column = f"{outcome.value.lower()}_count"
-        job = await sync_jobs.change(session, viewer.id, job.id, **{column: getattr(job, column) + 1})
-        await self.publish(session, job)
-        await self.finished_if_done(session, viewer, job)
+    def count(self, session: Session, viewer: Viewer, job_id: UUID, outcome: SyncOutcome) -> None:
+        """One more of the job's accounts has come to its end: all that the transaction ends are counted at once."""
+        at_end(session, self._count_all, [(job_id, viewer.id, outcome)])
 
-    async def finished_if_done(self, session: Session, viewer: Viewer, job: SyncJob) -> SyncJob:
+    async def _count_all(self, session: Session, ended: Sequence[tuple[UUID, str, SyncOutcome]]) -> None:
+        jobs: dict[tuple[UUID, str], list[SyncOutcome]] = {}
+        for job_id, viewer_id, outcome in sorted(ended):  # as everybody locks them
+            jobs.setdefault((job_id, viewer_id), []).append(outcome)
+        for (job_id, viewer_id), outcomes in jobs.items():
+            await self._count(session, viewer_id, job_id, outcomes)
+
+    async def _count(self, session: Session, viewer_id: str, job_id: UUID, ended: Sequence[SyncOutcome]) -> None:
+        job = await sync_jobs.get(session, viewer_id, job_id, lock=True)
+        more = Counter(f"{outcome.value.lower()}_count" for outcome in ended)
+        counts = {column: getattr(job, column) + number for column, number in more.items()}
+        job = await sync_jobs.change(session, viewer_id, job.id, **counts)
+        self.publish(session, job)
+        await self.finished_if_done(session, job)
+
+    async def finished_if_done(self, session: Session, job: SyncJob) -> SyncJob:
         """The job as it is then."""
         if job.succeeded_count + job.failed_count + job.canceled_count < job.total_count:
             return job
-        system = Viewer(id=viewer.id, actor=AuditActor.SYSTEM)
+        system = Viewer(id=job.viewer_id, actor=AuditActor.SYSTEM)
         finished = {"state": state_of_finished(job), "finished_at": self._clock()}
-        job = await sync_jobs.change(session, viewer.id, job.id, **finished)
-        await self.record(session, system, AuditAction.SYNC_JOB_FINISHED, job)
+        job = await sync_jobs.change(session, job.viewer_id, job.id, **finished)
+        self.record(session, system, AuditAction.SYNC_JOB_FINISHED, job)
         return job
 
-    async def publish(self, session: Session, job: SyncJob) -> None:
-        await self._notifications.publish(session, job.viewer_id, JobChanged(job_id=job.id))
+    def publish(self, session: Session, job: SyncJob) -> None:
+        self._notifications.publish(session, job.viewer_id, JobChanged(job_id=job.id))
 
-    async def record(self, session: Session, viewer: Viewer, action: AuditAction, job: SyncJob) -> None:
+    def record(self, session: Session, viewer: Viewer, action: AuditAction, job: SyncJob) -> None:
         counts = {"total": job.total_count, "succeeded": job.succeeded_count, "failed": job.failed_count}
         details = [Detail(name="syncJobId", value=job.id), *(Detail(name=name, value=n) for name, n in counts.items())]
-        await self._audit.record(session, viewer, action, details=details)
+        self._audit.record(session, viewer, action, details=details)
 
 
 def state_of_finished(job: SyncJob) -> JobState:

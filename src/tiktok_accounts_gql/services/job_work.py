@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, sync_jobs
 from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable, SyncFailed, UserMistake
 from tiktok_accounts_gql.jobs.queue import JobQueue
@@ -26,6 +27,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import NotAsked
 
 ENQUEUED_AT_ONCE = 200
+BEGUN_TOGETHER = timedelta(milliseconds=20)
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ class JobWork:
         self, *, db: Database, queue: JobQueue, syncing: SyncService, progress: JobProgress, clock: Clock
     ) -> None:
         self._db = db
+        self._beginnings = Grouped(db, moment=BEGUN_TOGETHER)
         self._queue = queue
         self._syncing = syncing
         self._progress = progress
@@ -58,8 +61,7 @@ class JobWork:
     async def perform(self, viewer_id: str, result_id: str) -> None:
         """One attempt for one account of a job. Work that is done already does nothing."""
         viewer = Viewer(id=viewer_id)
-        async with self._db.transaction() as session:
-            result = await sync_jobs.begin(session, viewer.id, UUID(result_id))
+        result = await self._begun(viewer, UUID(result_id))
         if result is None:
             return
         job = await self._started(viewer, result.job_id)
@@ -67,6 +69,12 @@ class JobWork:
             await self._end_alone(viewer, result, SyncOutcome.CANCELED)
             return
         await self._attempt(viewer, job, result)
+
+    async def _begun(self, viewer: Viewer, result_id: UUID) -> SyncResult | None:
+        async def begin(session: Session) -> SyncResult | None:
+            return await sync_jobs.begin(session, viewer.id, result_id)
+
+        return await self._beginnings.run(result_id, begin)
 
     async def _started(self, viewer: Viewer, job_id: UUID) -> SyncJob:
         """Apart from the result: whoever locks both locks the job first, such as a cancellation."""
@@ -77,7 +85,7 @@ class JobWork:
                 started = await sync_jobs.mark_started(session, viewer.id, job_id, self._clock())
                 job = await sync_jobs.get(session, viewer.id, job_id)
                 if started:
-                    await self._progress.publish(session, job)
+                    self._progress.publish(session, job)
         return job
 
     async def _attempt(self, viewer: Viewer, job: SyncJob, result: SyncResult) -> None:
@@ -159,4 +167,4 @@ class JobWork:
         }
         if not await sync_jobs.end(session, viewer.id, result.id, outcome, **values):
             raise AlreadyEnded
-        await self._progress.count(session, viewer, result.job_id, outcome)
+        self._progress.count(session, viewer, result.job_id, outcome)

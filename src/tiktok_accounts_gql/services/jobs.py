@@ -86,9 +86,9 @@ class JobService:
             canceled = await sync_jobs.cancel_waiting(session, viewer.id, job_id, now)
             counts = {"state": JobState.CANCELING, "canceled_count": job.canceled_count + canceled}
             job = await sync_jobs.change(session, viewer.id, job_id, **counts)
-            await self._progress.publish(session, job)
-            await self._progress.record(session, viewer, AuditAction.SYNC_JOB_CANCELED, job)
-            return JobAnswer(job=await self._progress.finished_if_done(session, viewer, job))
+            self._progress.publish(session, job)
+            self._progress.record(session, viewer, AuditAction.SYNC_JOB_CANCELED, job)
+            return JobAnswer(job=await self._progress.finished_if_done(session, job))
 
     async def _targets(self, session: Session, viewer: Viewer, target: Target) -> Sequence[UUID]:
         if target.ids is not None:
@@ -101,9 +101,9 @@ class JobService:
     async def _add(self, session: Session, viewer: Viewer, job_id: UUID, targets: Sequence[UUID]) -> SyncJob:
         job = SyncJob(id=job_id, viewer_id=viewer.id, total_count=len(targets), created_at=self._clock())
         await sync_jobs.add(session, job, targets)
-        await self._progress.record(session, viewer, AuditAction.SYNC_JOB_STARTED, job)
+        self._progress.record(session, viewer, AuditAction.SYNC_JOB_STARTED, job)
         if not targets:
-            return await self._progress.finished_if_done(session, viewer, job)
+            return await self._progress.finished_if_done(session, job)
         await self._queue.enqueue_fan_out(session, viewer.id, job_id)
         return job
 

@@ -61,12 +61,16 @@ async def nothing(turn: Turn) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReader:
-    """Reads one account at a time. Raises TikTokError."""
+    """Reads one account at a time. Raises TikTokError.
+
+    `line`: of what waits for its turn in the background, so that only one asks the database for it.
+    """
 
     db: Database
     tiktok: TikTokClient
     pace: Pace
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    line: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def stop(self) -> None:
         """What waits for its turn in the background gives up; what is under way is not touched."""
@@ -74,13 +78,14 @@ class AccountReader:
 
     async def background_turn(self) -> Turn:
         """Waits for it as long as it takes: hold nothing meanwhile that others wait for. Raises NotAsked."""
-        while True:
-            slot = await self._take(IN_BACKGROUND)
-            if slot.granted:
-                return _turn(slot)
-            if slot.is_down:
-                raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
-            await self._wait(slot.wait)
+        async with self.line:
+            while True:
+                slot = await self._take(IN_BACKGROUND)
+                if slot.granted:
+                    return _turn(slot)
+                if slot.is_down:
+                    raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
+                await self._wait(slot.wait)
 
     async def read(
         self,

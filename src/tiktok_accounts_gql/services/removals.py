@@ -68,7 +68,7 @@ class RemovalService:
             await accounts.change(session, account.viewer_id, account.id, updated_at=now, **changes)
             await token_pairs.erase(session, account.viewer_id, account.id)
             event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
-            await self._notifications.publish(session, account.viewer_id, event)
+            self._notifications.publish(session, account.viewer_id, event)
             details = [Detail(name="reason", value=says)]
             action = AuditAction.AUTHORIZATION_REMOVED
-            await self._audit.record(session, tiktok, action, account_id=account.id, details=details)
+            self._audit.record(session, tiktok, action, account_id=account.id, details=details)

@@ -6,12 +6,13 @@ somebody in the background has to say about it.
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, snapshots
 from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import UserMistake
@@ -23,6 +24,8 @@ from tiktok_accounts_gql.services.leases import Lease, Leases
 from tiktok_accounts_gql.services.reading import Turn
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.values import TikTokUser
+
+TOGETHER = timedelta(milliseconds=250)  # as often as a subscription tells of a job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ class SyncEndings:
     ) -> None:
         """`scopes`: those that this server asks for."""
         self._db = db
+        self._together = Grouped(db, moment=TOGETHER)
         self._audit = audit
         self._notifications = notifications
         self._avatars = avatars
@@ -83,51 +87,66 @@ class SyncEndings:
         """The picture is fetched first: nothing is asked for within a transaction."""
         viewer, before, now = reading.viewer, reading.account, self._clock()
         picture = await self._avatars.fetch(before, user)
-        async with self._db.transaction() as session:
+
+        async def write(session: Session) -> Synced:
             current = await accounts.get(session, viewer.id, before.id, lock=True)
             values = {**readings.columns(user, current, now), **await self._avatars.store(session, current, picture)}
             values |= self._well(current, now)
             account = await accounts.change(session, viewer.id, before.id, **values)
-            await snapshots.add_many(session, [snapshots.of_account(account, now)])
+            snapshots.add_many(session, [snapshots.of_account(account, now)])
             details = readings.changed_counters(before, account)
-            await self._audit.record(
-                session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details
-            )
-            await self._publish(session, account)
-            synced = Synced(account=account, synced_at=now)
-            await self._end(session, reading, synced)
-        return synced
+            self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details)
+            self._publish(session, account)
+            return Synced(account=account, synced_at=now)
+
+        return await self._end(reading, write)
 
     async def failed(self, reading: Reading, error: UserMistake, details: Iterable[Detail] = ()) -> Synced:
         """Only a refused authorization changes the status: every other failure passes."""
         viewer, before, now = reading.viewer, reading.account, self._clock()
-        async with self._db.transaction() as session:
+        why = [Detail(name="reason", value=error.code), *details]
+
+        async def write(session: Session) -> Synced:
             current = await accounts.get(session, viewer.id, before.id, lock=True)
             values = {**health.failed(current, error, now), "last_error": error.message, "updated_at": now}
             if current.connected_at != before.connected_at:
                 values = {}  # the failure is of an earlier connection
             failed = await accounts.change(session, viewer.id, before.id, **values) if values else current
             if values:
-                await self._publish(session, failed)
-            reason = Detail(name="reason", value=error.code)
-            await self._audit.record(
-                session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=failed.id, details=[reason, *details]
-            )
-            synced = Synced(account=failed, error=error)
-            await self._end(session, reading, synced)
-        return synced
+                self._publish(session, failed)
+            self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=failed.id, details=why)
+            return Synced(account=failed, error=error)
+
+        return await self._end(reading, write)
 
     async def unread(self, reading: Reading) -> Synced:
         """Somebody else's reading will do."""
-        synced = Synced(account=reading.account, synced_at=reading.account.last_synced_at)
-        async with self._db.transaction() as session:
-            await self._end(session, reading, synced)
-        return synced
+
+        async def write(session: Session) -> Synced:
+            del session
+            return Synced(account=reading.account, synced_at=reading.account.last_synced_at)
+
+        return await self._end(reading, write)
 
     async def given_up(self, reading: Reading) -> None:
         """Nothing was tried."""
         async with self._db.transaction() as session:
             await self._leases.end(session, reading.lease)
+
+    async def _end(self, reading: Reading, write: Callable[[Session], Awaitable[Synced]]) -> Synced:
+        """In the background together with others, for nobody waits."""
+
+        async def end(session: Session) -> Synced:
+            synced = await write(session)
+            await self._leases.end(session, reading.lease)
+            if reading.background is not None:
+                await reading.background.also(session, synced)
+            return synced
+
+        if reading.background is not None:
+            return await self._together.run(reading.account.id, end)
+        async with self._db.transaction() as session:
+            return await end(session)
 
     def _well(self, account: Account, now: datetime) -> dict[str, Any]:
         """Nothing, if TikTok ended the authorization after the reading: then its tokens are erased."""
@@ -136,11 +155,6 @@ class SyncEndings:
         missing = bool(self._scopes.difference(account.granted_scopes))
         return {**health.worked(account, now, scopes_missing=missing), "last_error": None}
 
-    async def _publish(self, session: Session, account: Account) -> None:
+    def _publish(self, session: Session, account: Account) -> None:
         event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
-        await self._notifications.publish(session, account.viewer_id, event)
-
-    async def _end(self, session: Session, reading: Reading, synced: Synced) -> None:
-        await self._leases.end(session, reading.lease)
-        if reading.background is not None:
-            await reading.background.also(session, synced)
+        self._notifications.publish(session, account.viewer_id, event)

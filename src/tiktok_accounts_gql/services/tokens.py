@@ -165,8 +165,8 @@ class TokenService:
                     revived = self._revived(account)
                     await accounts.change(session, viewer.id, account.id, **self._grants.lifetimes(grant), **revived)
                     if revived:
-                        await self._publish(session, account)
-                    await self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
+                        self._publish(session, account)
+                    self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
         return grant.access_token if kept else await self._superseded(viewer, pair, grant)
 
     def _revived(self, account: Account) -> dict[str, object]:
@@ -217,7 +217,7 @@ class TokenService:
             if outcome.expired:
                 changes = health.happened(account, Outcome.TOKEN_EXPIRED, now, counted=False)
                 await accounts.change(session, viewer.id, account.id, updated_at=now, **changes)
-                await self._publish(session, account)
+                self._publish(session, account)
             await token_pairs.release(
                 session,
                 viewer.id,
@@ -226,8 +226,8 @@ class TokenService:
                 attempted_at=outcome.attempted_at,
             )
             action = AuditAction.TOKEN_REFRESH_FAILED
-            await self._audit.record(session, viewer, action, account_id=account.id, details=details)
+            self._audit.record(session, viewer, action, account_id=account.id, details=details)
 
-    async def _publish(self, session: Session, account: Account) -> None:
+    def _publish(self, session: Session, account: Account) -> None:
         event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
-        await self._notifications.publish(session, account.viewer_id, event)
+        self._notifications.publish(session, account.viewer_id, event)
