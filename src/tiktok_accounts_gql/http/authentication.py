@@ -5,6 +5,7 @@ Refusals say in general terms what is wrong, and never repeat any part of the to
 """
 
 import base64
+import hashlib
 import re
 import time
 import unicodedata
@@ -24,6 +25,7 @@ LARGEST_TOKEN = 8 * 1024
 LONGEST_LEEWAY = timedelta(seconds=30)
 LONGEST_SUBJECT = 255
 SECRET_BYTES = 32
+MOST_KNOWN = 10_000
 
 _MISSING = "A bearer token is required."
 _MALFORMED = "The Authorization header must be `Bearer` and a signed JSON Web Token."
@@ -71,6 +73,17 @@ class Identity:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verified:
+    """A token whose signature and claims were found good: with this key, and as long as it has not expired."""
+
+    key: jwt.PyJWK
+    key_id: str | None
+    algorithm: str
+    identity: Identity
+    good_until: float
+
+
 class Authenticator:
     """Checks tokens, either with a shared secret (HS256) or with the public keys at a URL."""
 
@@ -91,6 +104,8 @@ class Authenticator:
         if not timedelta(0) <= leeway <= LONGEST_LEEWAY:
             raise ValueError(f"The leeway must be from 0 to {LONGEST_LEEWAY.total_seconds():.0f} seconds.")
         self._expected: dict[str, Any] = {"issuer": issuer, "audience": audience, "leeway": leeway}
+        self._leeway = leeway.total_seconds()
+        self._verified: dict[bytes, _Verified] = {}
         self._keys: _Keys
         match secret, jwks_url:
             case SecretStr(), None:
@@ -105,13 +120,36 @@ class Authenticator:
         return (await self.identify(authorization)).viewer_id
 
     async def identify(self, authorization: str | None) -> Identity:
-        """As `authenticate`, for connections that outlive one request."""
+        """As `authenticate`, for connections that outlive one request.
+
+        A token that was verified is known again, by its hash, until it expires or its key is no longer the same.
+        """
         token = _bearer_token(authorization)
-        kid, algorithm = _key_named_by(token, self._keys.algorithms)
-        key = await self._keys.find(kid, algorithm)
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._verified.get(digest)
+        if known is not None and await self._is_still_good(known):
+            return known.identity
+        verified = await self._verify(token)
+        self._remember(digest, verified)
+        return verified.identity
+
+    async def _is_still_good(self, known: _Verified) -> bool:
+        return time.time() < known.good_until and await self._keys.find(known.key_id, known.algorithm) is known.key
+
+    async def _verify(self, token: str) -> _Verified:
+        key_id, algorithm = _key_named_by(token, self._keys.algorithms)
+        key = await self._keys.find(key_id, algorithm)
         if key is None:
             raise Unauthenticated(_NOT_ACCEPTED)
-        return _identity(self._verified_claims(token, key))
+        identity = _identity(self._verified_claims(token, key))
+        good_until = identity.expires_at.timestamp() + self._leeway
+        return _Verified(key=key, key_id=key_id, algorithm=algorithm, identity=identity, good_until=good_until)
+
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        self._verified.pop(digest, None)
+        if len(self._verified) >= MOST_KNOWN:
+            del self._verified[next(iter(self._verified))]  # the oldest one
+        self._verified[digest] = verified
 
     async def aclose(self) -> None:
         await self._keys.aclose()
