@@ -1,14 +1,17 @@
 """Logs by structlog: JSON in production, for people in development. Never a token: nothing logs headers or bodies."""
 
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import orjson
 import structlog
 from sqlalchemy.exc import DBAPIError
+from structlog.typing import EventDict
 
 from tiktok_accounts_gql.settings import Environment
 
@@ -16,23 +19,26 @@ SOCKETS = "websockets"
 JOB_ENGINE = "dbos"
 QUIET = (JOB_ENGINE, "httpx", "httpcore", "aiosqlite", "asyncio", "alembic", SOCKETS)
 
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)  # every line of a request has it
+
 
 def configure_logs(environment: Environment, *, level: int = logging.INFO) -> None:
     """Once per process; the standard library's loggers go the same way."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    renderers = _renderers(environment)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, *renderers, _encoded],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(environment)],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
@@ -68,6 +74,17 @@ class Brief(logging.Filter):
         if left_out := self._left_out.pop(place, 0):
             record.msg += f" ({left_out} more since the last one)"
         return True
+
+
+def _add_request_id(_logger: object, _method: str, event: EventDict) -> EventDict:
+    if (own := request_id.get()) is not None:
+        event["request_id"] = own
+    return event
+
+
+def _encoded(_logger: object, _method: str, line: Any) -> bytes:
+    encoded: bytes = line.encode(errors="backslashreplace")
+    return encoded
 
 
 def _tame(logger: logging.Logger) -> None:

@@ -5,27 +5,31 @@ import time
 from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
+from tiktok_accounts_gql import logs
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.http import answers
 
 REQUEST_ID = "X-Request-ID"
-_FIT_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+REQUEST_ID_BYTES = REQUEST_ID.lower().encode()
+_FIT_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 UNEXPECTED = 4500
 _STARTS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-site",
-}
+_HEADERS = [  # unless the answer has its own; names in the small letters of ASGI
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"cache-control", b"no-store"),
+    (b"vary", b"Origin"),
+]
 
 log = structlog.get_logger()
 
@@ -46,7 +50,7 @@ def annotate(connection: HTTPConnection, **facts: str | None) -> None:
 
 
 class Edge:
-    """The outermost middleware. `observe` is told how long requests by HTTP waited for their answers, in seconds."""
+    """The outermost layer. `observe` is told how long requests by HTTP waited for their answers, in seconds."""
 
     def __init__(
         self, app: ASGIApp, *, hosts: Iterable[str], observe: Callable[[float], None] = lambda _: None
@@ -54,18 +58,21 @@ class Edge:
         self._app = app
         self._hosts = tuple(hosts)
         self._observe = observe
+        self._is_own = lru_cache(maxsize=64)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        await _Exchange(scope, send, self._observe).run(self._app_for(scope), receive)
+        headers = dict(scope["headers"])
+        app = self._app if self._is_own(headers.get(b"host", b"")) else _foreign_host
+        await _Exchange(scope, send, self._observe, headers.get(REQUEST_ID_BYTES, b"")).run(app, receive)
 
-    def _app_for(self, scope: Scope) -> ASGIApp:
+    def _matches(self, host: bytes) -> bool:
         """A page of a foreign name that resolves to this server (DNS rebinding) gets nothing."""
-        host = Headers(scope=scope).get("host", "").rpartition("@")[2].lower()
-        name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
-        return self._app if any(fnmatchcase(name, allowed) for allowed in self._hosts) else _foreign_host
+        sent = host.decode("latin-1").rpartition("@")[2].lower()
+        name = sent.rpartition(":")[0] if re.search(r":\d*$", sent) else sent
+        return any(fnmatchcase(name, allowed) for allowed in self._hosts)
 
 
 async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,9 +83,8 @@ async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:
 class _Exchange:
     """One request and its answer; or a WebSocket from its handshake to its end."""
 
-    def __init__(self, scope: Scope, send: Send, observe: Callable[[float], None]) -> None:
-        sent = Headers(scope=scope).get(REQUEST_ID, "")
-        self._id = sent if _FIT_REQUEST_ID.fullmatch(sent) else uuid7().hex
+    def __init__(self, scope: Scope, send: Send, observe: Callable[[float], None], sent_id: bytes) -> None:
+        self._id = sent_id.decode() if _FIT_REQUEST_ID.fullmatch(sent_id) else uuid7().hex
         self._facts: dict[str, Any] = {"method": scope.get("method", "WEBSOCKET"), "path": scope["path"]}
         self._status = 0
         self._began = time.perf_counter()
@@ -89,14 +95,15 @@ class _Exchange:
         state["request_id"], state["log"] = self._id, self._facts
 
     async def run(self, app: ASGIApp, receive: Receive) -> None:
-        with structlog.contextvars.bound_contextvars(request_id=self._id):
-            try:
-                await app(self._scope, receive, self._dressed)
-            except Exception as error:  # noqa: BLE001 - the last place where it can become an answer
-                await self._fail(error, receive)
-            finally:
-                duration = round((time.perf_counter() - self._began) * 1000, 1)
-                log.info("request", status=self._status, duration_ms=duration, **self._facts)
+        outer = logs.request_id.set(self._id)
+        try:
+            await app(self._scope, receive, self._dressed)
+        except Exception as error:  # noqa: BLE001 - the last place where it can become an answer
+            await self._fail(error, receive)
+        finally:
+            duration = round((time.perf_counter() - self._began) * 1000, 1)
+            log.info("request", status=self._status, duration_ms=duration, **self._facts)
+            logs.request_id.reset(outer)
 
     async def _fail(self, error: Exception, receive: Receive) -> None:
         response = answers.unexpected(error, self._id)
@@ -111,9 +118,9 @@ class _Exchange:
             self._observe(time.perf_counter() - self._began)
         if message["type"] in _STARTS:
             self._status = message.get("status", 101)
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID] = self._id
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-            headers.setdefault("Cache-Control", "no-store")
+            headers = list(message.get("headers", ()))
+            names = {name for name, _ in headers}
+            headers += [header for header in _HEADERS if header[0] not in names]
+            headers.append((REQUEST_ID_BYTES, self._id.encode()))
+            message["headers"] = headers
         await self._send(message)
