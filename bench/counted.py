@@ -4,11 +4,12 @@ import asyncio
 import gc
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from bench.callgrind import Counter
 from bench.documents import CASES, SUMMARY
@@ -26,7 +27,7 @@ Asks = list[Ask]
 class InProcess:
     """A client of the application itself."""
 
-    def __init__(self, app: Starlette, state: dict[str, Any]) -> None:
+    def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
         self._app = app
         self._state = state
 
@@ -112,8 +113,23 @@ async def _ask(client: InProcess, asks: Asks, times: int) -> None:
 
 async def main(database_url: str) -> None:
     app = create_app(bench_settings(database_url), worker=False)
-    async with app.router.lifespan_context(app) as state:
-        await count(InProcess(app, dict(state or {})), Counter())
+    async with _started(app) as state:
+        await count(InProcess(app, state), Counter())
+
+
+@asynccontextmanager
+async def _started(app: ASGIApp) -> AsyncGenerator[dict[str, Any]]:
+    """The state of an application between its start and its end, which a server would tell it of."""
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    done: asyncio.Queue[Any] = asyncio.Queue()
+    state: dict[str, Any] = {}
+    living = asyncio.ensure_future(app({"type": "lifespan", "state": state}, told.get, done.put))
+    told.put_nowait({"type": "lifespan.startup"})
+    if (began := await done.get())["type"] != "lifespan.startup.complete":
+        raise RuntimeError(began)
+    yield state
+    told.put_nowait({"type": "lifespan.shutdown"})
+    await living
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.migrate import check_migrated
@@ -23,7 +23,7 @@ from tiktok_accounts_gql.http.authentication import Authenticator
 from tiktok_accounts_gql.http.edge import REQUEST_ID, Edge
 from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.http.graphiql.page import Explorer
-from tiktok_accounts_gql.http.graphql import METHODS, GraphQLEndpoint
+from tiktok_accounts_gql.http.graphql import PATH, GraphQLEndpoint
 from tiktok_accounts_gql.http.health import livez, readyz
 from tiktok_accounts_gql.http.list_cache import CACHE_STATUS, ListCache
 from tiktok_accounts_gql.http.metrics import Metrics
@@ -38,7 +38,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 CORS_HEADERS = ("Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", REQUEST_ID)
 
 
-def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
+def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
     """The same application everywhere. It opens its database and its client when it starts, not before.
 
     `worker`: sync jobs run in this process as well.
@@ -47,10 +47,9 @@ def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
     explorer = Explorer(load_examples()) if development else None
     metrics = Metrics()
     engine = create_engine(development=development, compiled=settings.compiled_operations, metrics=metrics)
-    return Starlette(
+    everything_else = Starlette(
         routes=[
-            Route("/graphql", GraphQLEndpoint(engine=engine, explorer=explorer).handle, methods=METHODS),
-            WebSocketRoute("/graphql", SocketEndpoint(engine=engine, origins=settings.origins).handle),
+            WebSocketRoute(PATH, SocketEndpoint(engine=engine, origins=settings.origins).handle),
             Route(CALLBACK_PATH, callback),
             Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
             Route(avatars.PATH, avatars.avatar),
@@ -59,20 +58,27 @@ def create_app(settings: Settings, *, worker: bool = True) -> Starlette:
             Route("/metrics", metrics.page),
             *(explorer.routes() if explorer else ()),
         ],
-        middleware=_middleware(settings, metrics),
         lifespan=_lifespan(settings, metrics, worker=worker),
         exception_handlers={404: _not_found},
     )
+    graphql = GraphQLEndpoint(engine=engine, explorer=explorer)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """What is asked for most goes past the router."""
+        asked = graphql if scope["type"] == "http" and scope["path"] == PATH else everything_else
+        await asked(scope, receive, send)
+
+    return _at_the_edge(app, settings, metrics)
 
 
-def app_from_environment() -> Starlette:
+def app_from_environment() -> ASGIApp:
     """For uvicorn, which calls this in every process that it starts."""
     settings = load_settings()
     configure_logs(settings.environment)
     return create_app(settings)
 
 
-def app_without_worker() -> Starlette:
+def app_without_worker() -> ASGIApp:
     """As `app_from_environment`; sync jobs run in other processes."""
     settings = load_settings()
     configure_logs(settings.environment)
@@ -117,18 +123,24 @@ def _lifespan(
     return lifespan
 
 
-def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+def _at_the_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> Edge:
     public = urlsplit(settings.public_url).hostname or ""
-    cors = Middleware(
-        CORSMiddleware,
+    shared = CORSMiddleware(
+        app,
         allow_origins=settings.allowed_origins,
         allow_methods=("GET", "POST"),
         allow_headers=CORS_HEADERS,
         expose_headers=(REQUEST_ID, "Retry-After", CACHE_STATUS),
         max_age=3600,
     )
+
+    async def entered(scope: Scope, receive: Receive, send: Send) -> None:
+        """Pages of other origins say so; nobody else has anything to do with CORS."""
+        asked = shared if any(name == b"origin" for name, _ in scope.get("headers", ())) else app
+        await asked(scope, receive, send)
+
     hosts = (public, *LOOPBACK, *settings.allowed_hosts)
-    return [Middleware(Edge, hosts=hosts, observe=metrics.observe_request), cors]
+    return Edge(entered, hosts=hosts, observe=metrics.observe_request)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -144,7 +144,7 @@ async def test_of_two_groups_that_wait_for_each_other_both_come_to_their_end(
         there.run(1, first(other.id, "there")),
         there.run(2, renaming.of(one.id, "there")),
     )
-    assert answers == ["here", "here", "there", "there"]
+    assert list(answers) == ["here", "here", "there", "there"]
     assert set(await names(db, viewer)) <= {"here", "there"}
     if backend == "postgresql":
         assert len(renaming.sessions) > 4  # some were undone, and done again

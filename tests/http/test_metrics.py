@@ -69,7 +69,11 @@ async def test_a_kept_answer_is_counted(api: Api) -> None:
         return Counter({outcome: int(float(count)) for outcome, count in LOOKUPS.findall(page)})
 
     before = await lookups()
-    for query in ("{ accountsSummary { totalAccounts } }", "{ accountsSummary { totalAccounts } }", "{ viewer { id } }"):
+    for query in (
+        "{ accountsSummary { totalAccounts } }",
+        "{ accountsSummary { totalAccounts } }",
+        "{ viewer { id } }",
+    ):
         await api.data(query)
     assert await lookups() - before == {"hit": 1, "miss": 1, "bypass": 1}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
+import orjson
 from sqlalchemy import Insert, Select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -24,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from tiktok_accounts_gql.db.closing import close
 from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
 from tiktok_accounts_gql.db.prepared import Prepared, Row
-from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, open_sqlite
+from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, json_text, open_sqlite
 from tiktok_accounts_gql.db.turn import Turn
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
@@ -69,6 +70,8 @@ class Database:
             max_overflow=0,
             pool_timeout=busy_timeout,
             hide_parameters=True,  # of a failed statement: they may hold what no log should
+            json_serializer=json_text,
+            json_deserializer=orjson.loads,
             connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
         )
         readers = engine.execution_options(isolation_level="AUTOCOMMIT")

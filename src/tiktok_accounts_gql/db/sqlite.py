@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -17,6 +18,10 @@ from tiktok_accounts_gql.db.threaded import ThreadedConnection
 
 SQLITE_READERS = 4
 _STEP = "busy_timeout=8"  # milliseconds; SQLite sleeps for 1, 2 and 5 of them, and longer from then on
+
+
+def json_text(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def open_sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
@@ -28,6 +33,8 @@ def open_sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=busy_timeout,
         hide_parameters=True,
+        json_serializer=json_text,
+        json_deserializer=orjson.loads,
         connect_args={"timeout": busy_timeout, **writer},
         **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
     )

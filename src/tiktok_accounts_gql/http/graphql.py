@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from graphql import ExecutionResult, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from tiktok_accounts_gql.errors import BadUserInput, ErrorCode, RequestError
 from tiktok_accounts_gql.execution.engine import Engine, Prepared
@@ -17,7 +18,7 @@ from tiktok_accounts_gql.http.live import subscribe
 from tiktok_accounts_gql.http.media_types import JSON, negotiate, wants_page, wants_parts
 from tiktok_accounts_gql.http.requests import GraphQLRequest, read_request
 
-METHODS = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]  # all of them are answered, in JSON
+PATH = "/graphql"
 ALLOW = {"Allow": "GET, POST"}
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tiktok-accounts"'}
 
@@ -29,7 +30,11 @@ class GraphQLEndpoint:
     engine: Engine
     explorer: Explorer | None
 
-    async def handle(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._handle(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _handle(self, request: Request) -> Response:
         if request.method not in ("GET", "POST"):
             return _method_not_allowed(request, "GraphQL is asked by GET or POST.")
         accept = request.headers.get("accept")

@@ -7,6 +7,7 @@ cannot set without being asked about it.
 
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -65,10 +66,15 @@ def _refuse_other_types(request: Request) -> None:
 
 
 def _content_type(request: Request) -> tuple[str, str]:
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    if not header["content-type"]:
+    return _parsed(request.headers.get("content-type", ""))
+
+
+@lru_cache(maxsize=64)
+def _parsed(content_type: str) -> tuple[str, str]:
+    if not content_type:
         return "", ""
+    header = Message()
+    header["content-type"] = content_type
     return header.get_content_type(), (header.get_content_charset() or "utf-8")
 
 
