@@ -1,6 +1,7 @@
 """The application: routes, middleware, lifespan."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -73,16 +74,22 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
 
 def app_from_environment() -> ASGIApp:
     """For uvicorn, which calls this in every process that it starts."""
-    settings = load_settings()
-    configure_logs(settings.environment)
-    return create_app(settings)
+    return _from_environment(worker=True)
 
 
 def app_without_worker() -> ASGIApp:
     """As `app_from_environment`; sync jobs run in other processes."""
+    return _from_environment(worker=False)
+
+
+def _from_environment(*, worker: bool) -> ASGIApp:
     settings = load_settings()
     configure_logs(settings.environment)
-    return create_app(settings, worker=False)
+    app = create_app(settings, worker=worker)
+    gc.collect()
+    gc.set_threshold(20_000, 20, 50)  # a page has thousands of objects, and next to none in circles
+    gc.freeze()  # modules and the schema live as long as the process: looking at all of them again stops every request
+    return app
 
 
 def create_authenticator(settings: Settings) -> Authenticator:
