@@ -26,13 +26,13 @@ POSITIONS = st.builds(
 @given(POSITIONS)
 def test_a_cursor_leads_back_to_its_place(position: Position) -> None:
     cursors = Cursors(KEY, "ann", "accounts")
-    assert cursors.decode(cursors.encode(position)) == position
+    assert cursors.decode(cursors.encode(position.key, position.id)) == position
 
 
 @given(POSITIONS, st.integers(0), st.integers(0, 63))
 def test_a_changed_cursor_is_refused(position: Position, place: int, other: int) -> None:
     cursors = Cursors(KEY, "ann", "accounts")
-    cursor = cursors.encode(position)
+    cursor = cursors.encode(position.key, position.id)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     at = place % len(cursor)
     changed = cursor[:at] + alphabet[other] + cursor[at + 1 :]
@@ -49,7 +49,7 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 
 def test_a_cursor_of_another_version_says_so() -> None:
     cursors = Cursors(KEY, "ann", "accounts")
-    raw = base64.urlsafe_b64decode(cursors.encode(Position(1, uuid4())) + "==")
+    raw = base64.urlsafe_b64decode(cursors.encode(1, uuid4()) + "==")
     newer = base64.urlsafe_b64encode(b"\x02" + raw[1:]).rstrip(b"=").decode()
     with pytest.raises(BadUserInput, match="another version"):
         cursors.decode(newer)
@@ -57,7 +57,7 @@ def test_a_cursor_of_another_version_says_so() -> None:
 
 def test_a_cursor_belongs_to_viewer_ordering_and_key() -> None:
     position = Position(datetime(2026, 1, 1, tzinfo=UTC), uuid4())
-    cursor = Cursors(KEY, "ann", "accounts").encode(position)
+    cursor = Cursors(KEY, "ann", "accounts").encode(position.key, position.id)
     for foreign in (
         Cursors(KEY, "bob", "accounts"),
         Cursors(KEY, "ann", "audit"),

@@ -8,7 +8,7 @@ from sqlmodel import SQLModel
 
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Ordering, Range, Slice, Statement, read_slice
-from tiktok_accounts_gql.pagination import Cursors, Edge, Page, PageRequest, Position
+from tiktok_accounts_gql.pagination import Cursors, Edge, Page, PageRequest
 
 Model = TypeVar("Model", bound=SQLModel)
 
@@ -44,7 +44,7 @@ class Pager:
         key_and_id = attrgetter(ordering.column.key, ordering.id.key)
 
         def cursor(row: Any) -> str:
-            return cursors.encode(Position(*key_and_id(row)))
+            return cursors.encode(*key_and_id(row))
 
         edges = [Edge(row, cursor) for row in found.rows]
         return Page.of(edges, has_next=found.has_next, has_previous=found.has_previous, total=found.total)
