@@ -73,7 +73,7 @@ def calls(running: Running) -> dict[str, Callable[[], Awaitable[Any]]]:
         return PageRequest.of(size, None, None, None)
 
     async def planned(size: int, *, total: bool) -> None:
-        await accounts.list(FEW, page(size), AccountFilter(), order, Ahead(attributes=NAMES, total=total))
+        await accounts.list(FEW, page(size), AccountFilter(), order, Ahead(attributes=frozenset(NAMES), total=total))
 
     async def counted(viewer: Viewer, where: AccountFilter) -> None:
         await accounts.list(viewer, page(20), where, order)

@@ -101,9 +101,9 @@ async def test_a_row_is_what_the_object_would_be(alone: Database, viewer: str) -
 
 async def test_only_what_is_asked_for_is_read_and_all_of_it_if_that_is_no_column(alone: Database, viewer: str) -> None:
     [stored] = await store(alone, account(viewer))
-    [row] = await account_rows.list_by_ids(alone, viewer, [stored.id], {"username"})
+    [row] = await account_rows.list_by_ids(alone, viewer, [stored.id], frozenset({"username"}))
     assert row._fields == ("id", "username")
-    assert columns_of({"username", "a property"}) == columns_of(None)
+    assert columns_of(frozenset({"username", "a property"})) == columns_of(None)
 
 
 async def test_the_statements_that_are_kept_are_bounded(alone: Database) -> None:

@@ -1,17 +1,17 @@
 """Every order, filter and search reads its index, in the order of the index, for a viewer with many accounts."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from tests.db.conftest import empty_database
 from tests.support.rows import NOON, account, store
+from tests.support.statements import sent
 from tiktok_accounts_gql.db import account_rows, account_totals, accounts, audit
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
@@ -89,29 +89,11 @@ async def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         await db.close()
 
 
-@contextmanager
-def sent(db: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Statements that go to this database, with their parameters."""
-    statements: list[tuple[str, Any]] = []
-
-    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
-    engines = {engine.sync_engine.pool: engine.sync_engine for engine in db.engines}.values()  # the writers' last
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", remember)
-    try:
-        yield statements
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", remember)
-
-
 async def plans(db: Database, act: Callable[[Session], Awaitable[Any]]) -> list[str]:
     """How the database runs each statement that `act` sends."""
     explain = "EXPLAIN QUERY PLAN" if db.engines[0].dialect.name == "sqlite" else "EXPLAIN"
     async with db.read() as session:
-        with sent(db) as statements:
+        with sent() as statements:
             await act(session)
         connection = await session.connection()
         answers = [await connection.exec_driver_sql(f"{explain} {one}", given) for one, given in statements]
@@ -128,7 +110,7 @@ async def page_plan(
     total: bool = False,
 ) -> str:
     page = PageRequest(size=20, backward=backward, after=None, before=None)
-    ahead = Ahead(attributes={"username"}, total=total)
+    ahead = Ahead(attributes=frozenset({"username"}), total=total)
     first, *_ = await plans(db, lambda _: account_rows.read_page(db, VIEWER, where, ordering, page, within, ahead))
     return first
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -30,14 +31,15 @@ class AccountRow(Row):
 class Ahead:
     """What of a list is loaded with it: the columns that are known to be read, and its total."""
 
-    attributes: Collection[str] | None = None
+    attributes: frozenset[str] | None = None
     total: bool = False
 
 
 NOTHING_KNOWN = Ahead()
 
 
-def columns_of(attributes: Collection[str] | None, *always: str) -> tuple[str, ...]:
+@lru_cache(maxsize=500)
+def columns_of(attributes: frozenset[str] | None, *always: str) -> tuple[str, ...]:
     """In the table's order. All that is shown, if it is not known what is asked for, or something else than columns is."""
     wanted = _SHOWN if attributes is None or not _ALL.issuperset(attributes) else {*attributes, *always}
     return tuple(name for name in _TABLE.columns.keys() if name in wanted)  # noqa: SIM118 - in their order
@@ -73,7 +75,7 @@ async def count(db: Database, viewer_id: str, where: AccountFilter) -> int:
 
 
 async def list_by_ids(
-    db: Database, viewer_id: str, ids: Collection[UUID], attributes: Collection[str] | None = None
+    db: Database, viewer_id: str, ids: Collection[UUID], attributes: frozenset[str] | None = None
 ) -> Sequence[Any]:
     if not ids:
         return []

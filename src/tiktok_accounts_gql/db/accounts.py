@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -88,6 +89,7 @@ def names(username: str | None, display_name: str) -> dict[str, Any]:
     }
 
 
+@cache
 def ordering(field: AccountOrderField, *, descending: bool) -> Ordering:
     name = f"accounts {field} {'DESC' if descending else 'ASC'}"
     return Ordering(name=name, column=_SORT_COLUMNS[field], id=col(Account.id), descending=descending)

@@ -118,7 +118,6 @@ class Database:
     async def fetch(self, prepared: Prepared, values: Mapping[str, Any]) -> list[Any]:
         """Its rows, outside of any transaction. Raises ServiceUnavailable as `read` does."""
         parameters = prepared.parameters(values)
-        self._tell(prepared.text, parameters)
         with _unavailable_is_said():
             records = await self._direct.fetch(prepared.text, parameters)
         return prepared.rows(records)
@@ -126,14 +125,8 @@ class Database:
     async def append(self, prepared: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inserts all of them or none, in a transaction of their own. Raises ServiceUnavailable as `read` does."""
         parameters = [prepared.parameters(row) for row in rows]
-        self._tell(prepared.text, parameters)
         with _unavailable_is_said():
             await self._direct.append(prepared.text, parameters)
-
-    def _tell(self, text: str, parameters: object) -> None:
-        """Those who listen to the engine, as it tells its own statements."""
-        for listener in self._readers.sync_engine.dispatch.before_cursor_execute:
-            listener(None, None, text, parameters, None, isinstance(parameters, list))
 
     async def ping(self) -> None:
         """One round trip. Raises ServiceUnavailable."""

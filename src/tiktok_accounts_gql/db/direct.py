@@ -6,9 +6,8 @@ read is one hop there and back, where aiosqlite makes one for each of its steps.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from threading import local
 from typing import Any, Protocol
 
@@ -42,21 +41,19 @@ class DirectPostgres:
         self._idle: list[Any] = []
 
     async def fetch(self, text: str, parameters: Parameters) -> Records:
-        async with self._connection() as connection:
-            return await connection.fetch(text, *parameters)  # type: ignore[no-any-return]
+        records: Records = await self._use(lambda connection: connection.fetch(text, *parameters))
+        return records
 
     async def append(self, text: str, rows: Sequence[Parameters]) -> None:
         """One round trip, and one transaction of the server's own."""
-        async with self._connection() as connection:
-            await connection.executemany(text, rows)
+        await self._use(lambda connection: connection.executemany(text, rows))
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[Any]:
+    async def _use(self, ask: Callable[[Any], Awaitable[Any]]) -> Any:
         await self._wait()
         connection = None
         try:
             connection = self._idle_one() or await self._connected()
-            yield connection
+            answer = await ask(connection)
         except BaseException:
             if connection is not None:
                 connection.terminate()  # cancelled perhaps, in the middle of an answer: nobody else may read its rest
@@ -65,6 +62,7 @@ class DirectPostgres:
             self._idle.append(connection)
         finally:
             self._free.release()
+        return answer
 
     async def close(self) -> None:
         while self._idle:

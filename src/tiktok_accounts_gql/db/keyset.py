@@ -6,6 +6,7 @@ the rows with a key and then those without; each of them is one run through the 
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import ge, gt, le, lt
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ Statement = Select
 _COMPARE = {(True, False): gt, (True, True): ge, (False, False): lt, (False, True): le}  # (larger ones, inclusive)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Ordering:
     """By which column, which way; ties are broken by id, the same way."""
 
@@ -32,7 +33,7 @@ class Ordering:
     id: Any
     descending: bool
 
-    @property
+    @cached_property
     def nullable(self) -> bool:
         return bool(self.column.property.columns[0].nullable)
 

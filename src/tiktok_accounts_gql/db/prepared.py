@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Insert, Select
+from sqlalchemy import Enum, Insert, Select
 from sqlalchemy.engine import Dialect
 
 Process = Callable[[Any], Any]
@@ -61,6 +61,9 @@ class Prepared:
 def _processor(of: Any, dialect: Dialect, way: str) -> Process | None:
     known = of.dialect_impl(dialect)
     process: Process | None = known.bind_processor(dialect) if way == "bind" else known.result_processor(dialect, None)
+    if process and way == "result" and isinstance(of, Enum):
+        members: dict[Any, Any] = {None: None, **{word: process(word) for word in of.enums}}
+        return members.__getitem__
     return process
 
 
