@@ -6,12 +6,13 @@ viewer's data. What a test needs alone (settings, a clock, a process) it builds 
 
 import base64
 import os
+import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import coverage
 import httpx
 import pytest
 import pytest_asyncio
@@ -50,16 +51,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     Nor where a test is marked `unnoted`: it takes long, and covers nothing that others do not.
     """
     callspec = getattr(item, "callspec", None)
-    noted = coverage.Coverage.current()
     on_postgresql = callspec is not None and callspec.params.get("backend") == "postgresql"
-    if noted is None or not (on_postgresql or item.get_closest_marker("unnoted")):
+    if not (on_postgresql or item.get_closest_marker("unnoted")):
         return (yield)
     in_processes = os.environ.pop(NOTED_IN_PROCESSES, None)
-    noted.stop()
+    here, in_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)  # `Coverage.stop` would only go on with the one that this process was started with
+    threading.settrace(None)
     try:
         return (yield)
     finally:
-        noted.start()
+        sys.settrace(here)
+        threading.settrace(in_threads)
         if in_processes is not None:
             os.environ[NOTED_IN_PROCESSES] = in_processes
 
