@@ -31,9 +31,9 @@ def configure_logs(environment: Environment, *, level: int = logging.INFO) -> No
     ]
     renderers = _renderers(environment)
     structlog.configure(
-        processors=[*shared, *renderers, _encoded],
+        processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -80,11 +80,6 @@ def _add_request_id(_logger: object, _method: str, event: EventDict) -> EventDic
     if (own := request_id.get()) is not None:
         event["request_id"] = own
     return event
-
-
-def _encoded(_logger: object, _method: str, line: Any) -> bytes:
-    encoded: bytes = line.encode(errors="backslashreplace")
-    return encoded
 
 
 def _tame(logger: logging.Logger) -> None:

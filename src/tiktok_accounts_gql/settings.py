@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         "the present that `statsHistory` and `growth` end with may be that much older.",
     )
     list_cache_megabytes: int = Field(
-        64, ge=1, le=65_536, description="How much memory of each process such answers may take, in MiB."
+        24, ge=1, le=65_536, description="How much memory of each process such answers may take, in MiB."
     )
     public_url: BaseUrl = Field(description="Where browsers reach this server, such as `https://accounts.example.com`.")
     environment: Environment = Field(
