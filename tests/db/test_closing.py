@@ -70,3 +70,9 @@ async def test_a_transaction_that_is_undone_writes_nothing(
     async with db.transaction():
         pass
     assert written == []
+
+
+async def test_outside_of_a_transaction_nothing_is_lost_in_silence(db: Database) -> None:
+    async with db.read() as session:
+        with pytest.raises(KeyError):
+            at_end(session, Written().odd, [1])

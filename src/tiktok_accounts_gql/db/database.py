@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from tiktok_accounts_gql.db.closing import close
+from tiktok_accounts_gql.db.closing import closing
 from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
 from tiktok_accounts_gql.db.prepared import Prepared, Row
 from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, json_text, open_sqlite
@@ -99,9 +99,13 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """Commits at the end, rolls back on any exception. Raises ServiceUnavailable as `read` does."""
         with _unavailable_is_said():
-            async with self._taken(), AsyncSession(self._writers, expire_on_commit=False) as session, session.begin():
+            async with (
+                self._taken(),
+                AsyncSession(self._writers, expire_on_commit=False) as session,
+                session.begin(),
+                closing(session),
+            ):
                 yield session
-                await close(session)
 
     def _taken(self) -> AbstractAsyncContextManager[None]:
         return self._turn.taken() if self._turn else nullcontext()
