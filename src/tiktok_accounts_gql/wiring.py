@@ -10,6 +10,7 @@ from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
 from tiktok_accounts_gql.db.changes import Changes, open_changes
 from tiktok_accounts_gql.db.database import Database, check_folder
+from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import Hub
@@ -36,7 +37,7 @@ from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.streams import Streams
-from tiktok_accounts_gql.services.sync_endings import SyncEndings
+from tiktok_accounts_gql.services.sync_endings import TOGETHER, SyncEndings
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -114,7 +115,7 @@ async def open_services(
     reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
     leases = Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN)
     endings = SyncEndings(
-        db=db,
+        writes=Grouped(db, moment=TOGETHER, most=settings.worker_concurrency),
         audit=audit,
         notifications=notifications,
         avatars=avatars,
@@ -189,7 +190,14 @@ async def open_services(
             grants=grants,
             tokens=tokens,
             revocations=revocations,
-            job_work=JobWork(db=db, queue=queue, syncing=syncing, progress=progress, clock=clock),
+            job_work=JobWork(
+                db=db,
+                queue=queue,
+                syncing=syncing,
+                progress=progress,
+                clock=clock,
+                at_once=settings.worker_concurrency,
+            ),
             schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
             reader=reader,
         )

@@ -18,6 +18,7 @@ from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.wiring import Running
 
 MOMENT = timedelta(milliseconds=50)
+MOST = 50
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def db(running: Running) -> Database:
 
 @pytest.fixture
 def grouped(db: Database) -> Grouped:
-    return Grouped(db, moment=MOMENT)
+    return Grouped(db, moment=MOMENT, most=MOST)
 
 
 class Renaming:
@@ -137,7 +138,7 @@ async def test_of_two_groups_that_wait_for_each_other_both_come_to_their_end(
 
         return work
 
-    here, there = Grouped(db, moment=MOMENT), Grouped(db, moment=MOMENT)
+    here, there = Grouped(db, moment=MOMENT, most=MOST), Grouped(db, moment=MOMENT, most=MOST)
     answers = await asyncio.gather(
         here.run(1, first(one.id, "here")),
         here.run(2, renaming.of(other.id, "here")),
@@ -160,3 +161,12 @@ async def test_a_caller_who_leaves_takes_nobody_along(db: Database, grouped: Gro
     assert await staying == "stayed"
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_a_group_that_is_full_waits_no_longer(db: Database, viewer: str) -> None:
+    stored = await store(db, *(account(viewer, number) for number in range(3)))
+    renaming = Renaming(viewer)
+    patient = Grouped(db, moment=timedelta(minutes=10), most=3)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(patient.run(one.id, renaming.of(one.id, "new")) for one in stored))
+    assert await names(db, viewer) == ["new"] * 3

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -23,9 +24,12 @@ class _Member:
 class Grouped:
     """Collects work for a moment, and does it together: one commit instead of many."""
 
-    def __init__(self, db: Database, *, moment: timedelta) -> None:
+    def __init__(self, db: Database, *, moment: timedelta, most: int) -> None:
+        """`most`: with so many the moment is over."""
         self._db = db
         self._moment = moment.total_seconds()
+        self._most = most
+        self._full = asyncio.Event()
         self._waiting: list[_Member] = []
         self._collecting: asyncio.Task[None] | None = None
 
@@ -36,14 +40,23 @@ class Grouped:
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Member(order=order, work=work, done=done))
+        if len(self._waiting) >= self._most:
+            self._full.set()
         if self._collecting is None:
             self._collecting = asyncio.create_task(self._collect())
         return await done
 
+    async def alone(self, work: Work[T]) -> T:
+        """At once, for somebody who waits. Raises ServiceUnavailable, and what `work` raises."""
+        async with self._db.transaction() as session:
+            return await work(session)
+
     async def _collect(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(self._moment)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._full.wait(), self._moment)
+                self._full.clear()
                 group, self._waiting = self._waiting, []
                 await self._write(sorted(group, key=lambda member: member.order))
         finally:

@@ -40,10 +40,11 @@ class JobWork:
     """What a worker does for a job."""
 
     def __init__(
-        self, *, db: Database, queue: JobQueue, syncing: SyncService, progress: JobProgress, clock: Clock
+        self, *, db: Database, queue: JobQueue, syncing: SyncService, progress: JobProgress, clock: Clock, at_once: int
     ) -> None:
+        """`at_once`: how many accounts a worker reads at the same time."""
         self._db = db
-        self._beginnings = Grouped(db, moment=BEGUN_TOGETHER)
+        self._beginnings = Grouped(db, moment=BEGUN_TOGETHER, most=at_once)
         self._queue = queue
         self._syncing = syncing
         self._progress = progress

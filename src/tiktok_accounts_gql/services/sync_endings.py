@@ -11,7 +11,7 @@ from typing import Any
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, snapshots
-from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -65,7 +65,7 @@ class SyncEndings:
     def __init__(
         self,
         *,
-        db: Database,
+        writes: Grouped,
         audit: AuditService,
         notifications: Notifications,
         avatars: AvatarService,
@@ -74,8 +74,7 @@ class SyncEndings:
         clock: Clock,
     ) -> None:
         """`scopes`: those that this server asks for."""
-        self._db = db
-        self._together = Grouped(db, moment=TOGETHER)
+        self._writes = writes
         self._audit = audit
         self._notifications = notifications
         self._avatars = avatars
@@ -130,8 +129,11 @@ class SyncEndings:
 
     async def given_up(self, reading: Reading) -> None:
         """Nothing was tried."""
-        async with self._db.transaction() as session:
+
+        async def end(session: Session) -> None:
             await self._leases.end(session, reading.lease)
+
+        await self._writes.alone(end)
 
     async def _end(self, reading: Reading, write: Callable[[Session], Awaitable[Synced]]) -> Synced:
         """In the background together with others, for nobody waits."""
@@ -143,10 +145,9 @@ class SyncEndings:
                 await reading.background.also(session, synced)
             return synced
 
-        if reading.background is not None:
-            return await self._together.run(reading.account.id, end)
-        async with self._db.transaction() as session:
-            return await end(session)
+        if reading.background is None:
+            return await self._writes.alone(end)
+        return await self._writes.run(reading.account.id, end)
 
     def _well(self, account: Account, now: datetime) -> dict[str, Any]:
         """Nothing, if TikTok ended the authorization after the reading: then its tokens are erased."""
