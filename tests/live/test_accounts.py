@@ -15,13 +15,15 @@ from tests.support.sockets import Socket, connected
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 
-SETTLED = 0.3  # a subscription is not acknowledged: so long it takes at most
+SETTLED = 0.3  # so long it takes at most until an event of another process is heard, and a subscription runs
 
 
 @asynccontextmanager
-async def watching(api: Api) -> AsyncGenerator[Socket]:
+async def watching(api: Api, query: str = WATCH_ACCOUNTS) -> AsyncGenerator[Socket]:
+    """What happened before is not told: accounts are connected by services beside the server's."""
+    await asyncio.sleep(SETTLED)
     async with connected(api) as socket:
-        await socket.subscribe(WATCH_ACCOUNTS)
+        await socket.subscribe(query)
         await asyncio.sleep(SETTLED)
         yield socket
 
@@ -68,9 +70,7 @@ async def test_each_change_shows_the_account_as_it_is_then(api: Api, tiktok: Tik
     account = await tiktok.connect(api.viewer)
     query = "subscription { accountChanged { account { followerCount statsHistory { followerCount } } } }"
     counts = []
-    async with connected(api) as socket:
-        await socket.subscribe(query)
-        await asyncio.sleep(SETTLED)
+    async with watching(api, query) as socket:
         for followers in (1001, 1002):
             user = {"open_id": account.open_id, "display_name": "A", "follower_count": followers}
             body = json.dumps({"data": {"user": user}, "error": {"code": "ok"}}).encode()
@@ -85,9 +85,7 @@ async def test_failures_and_their_end_are_told(api: Api, tiktok: TikTok) -> None
     account = await tiktok.connect(api.viewer)
     tiktok.fail(USER_INFO_PATH, account, status=503)
     query = "subscription { accountChanged { kind account { health { state reason } } } }"
-    async with connected(api) as socket:
-        await socket.subscribe(query)
-        await asyncio.sleep(SETTLED)
+    async with watching(api, query) as socket:
         for expected in ("DEGRADED", "HEALTHY"):
             await api.data(SYNC, id=global_id(account.id))
             told = await change(socket)
