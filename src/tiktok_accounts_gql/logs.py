@@ -90,7 +90,8 @@ def _tame(logger: logging.Logger) -> None:
 
 def _renderers(environment: Environment) -> list[Any]:
     if environment == "development":
-        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        colors = sys.stderr.isatty()
+        return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # a local may be a token
     return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(serializer=_json)]
 

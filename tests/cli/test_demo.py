@@ -209,6 +209,11 @@ def test_ctrl_c_ends_it_without_a_traceback(past: Past) -> None:
     assert "Traceback" not in past.stderr
 
 
+def test_what_it_logs_has_no_colors_where_nobody_would_see_them(past: Past) -> None:
+    assert "/graphql" in past.stderr
+    assert "\x1b" not in past.stderr
+
+
 def test_a_second_start_finds_what_the_first_left(past: Past, again: Demo) -> None:
     assert again.accounts("bob", token=past.tokens["bob"]) == past.accounts
     assert len(again.accounts("alice", token=past.tokens["alice"])) == 60
