@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -245,3 +247,36 @@ async def test_what_a_failed_statement_held_is_not_in_its_error(alone: Database,
     with pytest.raises(DBAPIError) as failed:
         await store(alone, row, row)
     assert "a secret" not in str(failed.value)
+
+
+CANCELED_IN_THE_MIDDLE = """
+import asyncio, sys
+from contextlib import suppress
+from sqlalchemy import text
+from tiktok_accounts_gql.db.database import Database
+
+LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"  # it never ends
+
+async def read(db):
+    async with db.read() as session:
+        await session.execute(text(LONG))
+
+async def main():
+    db = Database.open(sys.argv[1], busy_timeout=2)
+    reading = asyncio.create_task(read(db))
+    await asyncio.sleep(0.3)
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+    async with db.read() as session:
+        assert (await session.execute(text("SELECT 1"))).scalar_one() == 1
+    await db.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_though_a_read_was_cancelled_in_its_middle(path: Path) -> None:
+    command = [sys.executable, "-c", CANCELED_IN_THE_MIDDLE, f"sqlite+aiosqlite:///{path}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -104,7 +104,8 @@ class DirectSqlite:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._own = local()
-        self._opened: list[sqlite3.Connection] = []
+        self._reading: list[sqlite3.Connection] = []
+        self._writing: list[sqlite3.Connection] = []
 
     async def fetch(self, text: str, parameters: Parameters) -> Records:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._fetch, text, parameters)
@@ -114,10 +115,14 @@ class DirectSqlite:
             await asyncio.get_running_loop().run_in_executor(self._writer, self._append, text, rows)
 
     async def close(self) -> None:
+        """Nobody waits for what is still read."""
+        for connection in self._reading:
+            connection.interrupt()
         for threads in (self._readers, self._writer):
             threads.shutdown()
-        while self._opened:
-            self._opened.pop().close()
+        for opened in (self._reading, self._writing):
+            while opened:
+                opened.pop().close()
 
     def _fetch(self, text: str, parameters: Parameters) -> Records:
         return self._connection(writes=False).execute(text, parameters).fetchall()
@@ -132,5 +137,5 @@ class DirectSqlite:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = self._connect(self._patience, writes=writes)
-            self._opened.append(connection)
+            (self._writing if writes else self._reading).append(connection)
         return connection

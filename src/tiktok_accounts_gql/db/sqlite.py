@@ -25,8 +25,6 @@ def json_text(value: Any) -> str:
 
 
 def open_sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
-    """The readers' connections are aiosqlite's; the writer's is ours."""
-    writer = {"isolation_level": None, "async_creator_fn": ThreadedConnection.open} if writes else {}
     engine = create_async_engine(
         url,
         pool_size=1 if writes else SQLITE_READERS,
@@ -35,8 +33,11 @@ def open_sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
         hide_parameters=True,
         json_serializer=json_text,
         json_deserializer=orjson.loads,
-        connect_args={"timeout": busy_timeout, **writer},
-        **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
+        connect_args={
+            "timeout": busy_timeout,
+            "isolation_level": None,  # the driver begins nothing by itself
+            "async_creator_fn": partial(ThreadedConnection.open, reads=not writes),
+        },
     )
     event.listen(engine.sync_engine, "connect", prepare_writer if writes else prepare_reader)
     if writes:
@@ -54,7 +55,6 @@ def connect_sqlite(engine: AsyncEngine, busy_timeout: float, *, writes: bool) ->
 
 
 def prepare_reader(connection: Any, record: object) -> None:
-    """The driver begins nothing by itself: `isolation_level` is None already."""
     del record
     _set(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 

@@ -2,7 +2,8 @@
 
 It stands in for aiosqlite's connection where SQLAlchemy's dialect of that name expects one. aiosqlite hops four times for
 a statement (cursor, execute, fetch, close), each of them a wait for the thread and for the interpreter's lock: a writer's
-transaction of eight statements kept all other writers waiting several times as long as SQLite worked for it.
+transaction of eight statements kept all other writers waiting several times as long as SQLite worked for it. And a process
+in which a read was cancelled in its middle never ended.
 """
 
 import asyncio
@@ -16,23 +17,29 @@ Answer = TypeVar("Answer")
 
 
 class ThreadedConnection:
-    """What is asked of it is done in the order asked, even if who asked was cancelled."""
+    """What is asked of it is done in the order asked, even if who asked was cancelled; but a read ends there."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, *, reads: bool) -> None:
         self._connection: sqlite3.Connection | None = connection  # None once it is closed, which the dialect looks at
         self._thread = thread
+        self._reads = reads
 
     @classmethod
-    async def open(cls, *names: str, **options: Any) -> Self:
-        """Raises what sqlite3 raises."""
-        thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+    async def open(cls, *names: str, reads: bool, **options: Any) -> Self:
+        """`reads`: and writes nothing. Raises what sqlite3 raises."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-session")
         connect = partial(sqlite3.connect, *names, **options)
-        return cls(await asyncio.get_running_loop().run_in_executor(thread, connect), thread)
+        return cls(await asyncio.get_running_loop().run_in_executor(thread, connect), thread, reads=reads)
 
     async def run(self, act: Callable[[sqlite3.Connection], Answer]) -> Answer:
         if self._connection is None:
             raise ValueError("Connection closed")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, act, self._connection)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, act, self._connection)
+        except asyncio.CancelledError:
+            if self._reads:
+                self._connection.interrupt()
+            raise
 
     def cursor(self) -> "ThreadedCursor":
         return ThreadedCursor(self)
