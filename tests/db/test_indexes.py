@@ -12,7 +12,7 @@ from sqlalchemy import text
 from tests.db.conftest import empty_database
 from tests.support.rows import NOON, account, store
 from tests.support.statements import sent
-from tiktok_accounts_gql.db import account_rows, account_totals, accounts, audit
+from tiktok_accounts_gql.db import account_rows, account_totals, accounts, audit, token_pairs
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
@@ -203,6 +203,14 @@ async def test_what_the_schedule_looks_for_has_an_index(filled: Database) -> Non
     never, lately = await plans(filled, lambda session: accounts.list_unsynced(session, since=NOON, limit=200))
     assert "accounts_of_the_schedule" in never, never
     assert_runs_through("accounts_of_the_schedule", lately)
+
+
+async def test_authorizations_that_end_soon_have_an_index(filled: Database) -> None:
+    """Beside tokens, of which there are none here."""
+    [ending] = await plans(
+        filled, lambda session: token_pairs.list_ending(session, before=NOON, issued_before=NOON, limit=200)
+    )
+    assert "accounts_that_end" in ending, ending
 
 
 async def test_totals_read_what_is_kept_and_one_entry_of_an_index(filled: Database) -> None:

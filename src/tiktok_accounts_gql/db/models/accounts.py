@@ -42,6 +42,7 @@ class Account(SQLModel, table=True):
         *ordered("accounts_by_followers", "viewer_id", "follower_count", "id"),
         *ordered("accounts_by_last_sync", "viewer_id", "last_synced_at", "id"),
         connected("accounts_of_the_schedule", "status", "last_synced_at", "connected_at"),
+        connected("accounts_that_end", "status", "reauthorize_by"),
         Index(
             "accounts_search",
             text("viewer_id"),

@@ -27,6 +27,7 @@ INDEXES = (
     "CREATE INDEX accounts_by_health ON accounts (viewer_id, health_state, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_action ON accounts (viewer_id, health_action, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_of_the_schedule ON accounts (status, last_synced_at, connected_at) WHERE disconnected_at IS NULL",
+    "CREATE INDEX accounts_that_end ON accounts (status, reauthorize_by) WHERE disconnected_at IS NULL",
     "CREATE INDEX accounts_by_status ON accounts (viewer_id, status, created_at DESC, id DESC) WHERE disconnected_at IS NULL",
     "CREATE UNIQUE INDEX accounts_open_id_connected_once ON accounts (open_id) WHERE disconnected_at IS NULL",
     "CREATE INDEX snapshots_to_thin ON snapshots (hour, account_id) WHERE NOT is_thinned",
