@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 ONE_IN = 4  # viewers whose list is read on from a cursor, besides from its beginning
 KEPT = 300  # seconds: the setting's default
+MEGABYTES = 128  # that all 5,000 answers of a round fit, some of which are 13 KB; the default holds a third of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,10 @@ def contenders(
         found = []
         for database, url in (("PostgreSQL", postgres), ("SQLite", sqlite)):
             for kept in (0, KEPT):
-                server = up.enter_context(our_server(url, folder / f"{database}-{kept}".lower(), cache_seconds=kept))
+                own = folder / f"{database}-{kept}".lower()
+                server = up.enter_context(
+                    our_server(url, own, cache_seconds=kept, cache_megabytes=MEGABYTES if kept else None)
+                )
                 name = f"ours, {database}{', cache on' if kept else ''}"
                 found.append(_checked(name, server, ours.list_ask, frozenset(CASES), viewers=viewers))
         server = up.enter_context(_mercurius(peers, folder))

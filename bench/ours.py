@@ -25,6 +25,7 @@ COMMAND = Path(sys.executable).parent / "tiktok-accounts"
 PATH = "/graphql"
 _OPERATIONS = re.compile(r'^accounts_operations_total\{path="([^"]+)",.*\} (\S+)$', re.MULTILINE)
 CACHE = PREFIX + "LIST_CACHE_SECONDS"
+CACHE_MEMORY = PREFIX + "LIST_CACHE_MEGABYTES"
 
 
 def bench_settings(database_url: str) -> Settings:
@@ -48,9 +49,18 @@ def bench_settings(database_url: str) -> Settings:
 
 @contextmanager
 def our_server(
-    database_url: str, folder: Path, *, cache_seconds: int = 0, workers: int = 1, processors: str = SERVER
+    database_url: str,
+    folder: Path,
+    *,
+    cache_seconds: int = 0,
+    cache_megabytes: int | None = None,
+    workers: int = 1,
+    processors: str = SERVER,
 ) -> Iterator[Process]:
+    """`cache_megabytes`: the setting's default without it."""
     env = {**variables(bench_settings(database_url)), CACHE: str(cache_seconds)}
+    if cache_megabytes is not None:
+        env[CACHE_MEMORY] = str(cache_megabytes)
     port = free_port()
     command: list[str | Path] = [COMMAND, "serve", "--no-worker", "--port", str(port), "--workers", str(workers)]
     with started(command, port, processors=processors, log=folder / "ours.log", env=env) as server:
