@@ -1,7 +1,9 @@
 """`tiktok-accounts sandbox`, alone, as a process: an app gets a grant from it, with the lifetimes that it was told."""
 
 import signal
+from contextlib import closing
 from pathlib import Path
+from socket import create_connection
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -11,8 +13,14 @@ from tests.cli.processes import started
 from tests.tiktok.sandboxed import ASKED, BACK, CREDENTIALS
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
 from tiktok_accounts_gql.tiktok.sandbox.consent import AUTHORIZE_PATH
+from tiktok_accounts_gql.tiktok.sandbox.server import listen
 
 KNOWN = ("--client-key", CREDENTIALS["client_key"], "--client-secret", CREDENTIALS["client_secret"])
+
+
+def test_a_port_that_is_told_of_can_be_connected_to_at_once() -> None:
+    with closing(listen("127.0.0.1", 0)) as listening:
+        create_connection(listening.getsockname(), timeout=5).close()
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def listen(host: str, port: int) -> socket:
     listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # whoever is told of it may come before uvicorn does
     except OSError as error:
         listening.close()
         raise OSError(f"Port {port} cannot be had ({error.strerror}). Choose another one by --port.") from None
