@@ -35,6 +35,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "TIKTOK_FAILURES_BEFORE_PAUSE": str(settings.tiktok_failures_before_pause),
         "WORKER_CONCURRENCY": str(settings.worker_concurrency),
         "SYNC_INTERVAL": f"{settings.sync_interval.total_seconds():.0f}s",
+        "LIST_CACHE_SECONDS": str(settings.list_cache_seconds),
         "PUBLIC_URL": settings.public_url,
     }
     return {PREFIX + name: value for name, value in values.items()}

@@ -10,14 +10,17 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from tiktok_accounts_gql.db.clock import FromNow
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
+from tiktok_accounts_gql.db.tables import table_of
 from tiktok_accounts_gql.errors import NotFound
 
 _SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
@@ -218,6 +221,30 @@ async def change(session: AsyncSession, viewer_id: str, account_id: UUID, **valu
     return await _update(session, *_connected(viewer_id), col(Account.id) == account_id, **values)
 
 
+def amend(session: AsyncSession, account: Account, **values: Any) -> Account:
+    """A locked account, as it is at the end of the session's transaction: changed in bulk with others."""
+    for name, value in values.items():
+        set_committed_value(account, name, value)
+    at_end(session, _amend, [(account.viewer_id, account.id, values)])
+    return account
+
+
+async def _amend(session: AsyncSession, changes: Sequence[tuple[str, UUID, dict[str, Any]]]) -> None:
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for viewer_id, account_id, values in changes:
+        row = {"of_viewer": viewer_id, "of_account": account_id, **{f"new_{name}": values[name] for name in values}}
+        alike.setdefault(tuple(sorted(values)), []).append(row)
+    for names, rows in alike.items():
+        await session.execute(_amended(names), rows)
+
+
+@cache
+def _amended(names: tuple[str, ...]) -> Update:
+    """For the few sets of columns that change together."""
+    own = (_accounts.c.viewer_id == bindparam("of_viewer"), _accounts.c.id == bindparam("of_account"))
+    return update(_accounts).where(*own).values({name: bindparam(f"new_{name}") for name in names})
+
+
 async def reconnect(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
     """The account after the change, which brings it back if it was disconnected. Raises NotFound, Taken."""
     owned = (col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
@@ -240,3 +267,6 @@ async def _update(session: AsyncSession, *where: ColumnElement[bool], **values: 
     if account is None:
         raise NotFound
     return account
+
+
+_accounts = table_of(Account)

@@ -1,12 +1,15 @@
 """Statements about copies of pictures."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.models import Account, Avatar
+from tiktok_accounts_gql.db.tables import table_of
 
 KEPT = 2  # the newest, and the one that clients may still show
 
@@ -20,14 +23,17 @@ async def find_source(session: AsyncSession, viewer_id: str, account_id: UUID, c
     return found
 
 
-async def store(session: AsyncSession, avatar: Avatar) -> None:
-    """Adds a picture, or finds it there, and forgets those before the last one."""
-    own = (col(Avatar.viewer_id) == avatar.viewer_id, col(Avatar.account_id) == avatar.account_id)
-    await session.execute(delete(Avatar).where(*own, col(Avatar.content_hash) == avatar.content_hash))
-    await session.execute(insert(Avatar).values(**avatar.model_dump()))
-    newest = select(col(Avatar.content_hash)).where(*own).order_by(col(Avatar.stored_at).desc()).limit(KEPT)
-    forgotten = delete(Avatar).where(*own, col(Avatar.content_hash).not_in(newest))
-    await session.execute(forgotten, execution_options={"synchronize_session": False})
+def store(session: AsyncSession, avatar: Avatar) -> None:
+    """Adds a picture at the end of the session's transaction, or finds it there, and forgets those before the last one."""
+    at_end(session, _store, [avatar])
+
+
+async def _store(session: AsyncSession, avatars: Sequence[Avatar]) -> None:
+    rows = [avatar.model_dump() for avatar in avatars]
+    keys = [{"of_viewer": row["viewer_id"], "of_account": row["account_id"], "hash": row["content_hash"]} for row in rows]
+    await session.execute(_ERASE_SAME, keys)
+    await session.execute(insert(_avatars), rows)
+    await session.execute(_FORGET_OLD, keys)
 
 
 async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None:
@@ -41,3 +47,10 @@ async def find(session: AsyncSession, account_id: UUID, content_hash: str) -> Av
     connected = col(Account.disconnected_at).is_(None)
     statement = select(Avatar).join(Account, col(Account.id) == col(Avatar.account_id)).where(*wanted, connected)
     return (await session.scalars(statement)).one_or_none()
+
+
+_avatars = table_of(Avatar)
+_own = (_avatars.c.viewer_id == bindparam("of_viewer"), _avatars.c.account_id == bindparam("of_account"))
+_newest = select(_avatars.c.content_hash).where(*_own).order_by(_avatars.c.stored_at.desc()).limit(KEPT)
+_ERASE_SAME = delete(_avatars).where(*_own, _avatars.c.content_hash == bindparam("hash"))
+_FORGET_OLD = delete(_avatars).where(*_own, _avatars.c.content_hash.not_in(_newest))

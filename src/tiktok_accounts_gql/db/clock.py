@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, Double, cast, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
@@ -15,26 +15,28 @@ class FromNow(FunctionElement[Any]):
     """The database's time, so many seconds from now."""
 
     type = UtcDateTime()
-    inherit_cache = False  # the seconds are part of its text
+    inherit_cache = True  # the seconds are a parameter
 
-    def __init__(self, seconds: float = 0) -> None:
-        super().__init__()
-        self.seconds = float(seconds)
+    def __init__(self, seconds: float | BindParameter[float] = 0) -> None:
+        super().__init__(cast(seconds, Double))
+
+
+_NOW = select(FromNow())
 
 
 async def now(session: AsyncSession) -> datetime:
-    time: datetime = (await session.execute(select(FromNow()))).scalar_one()
+    time: datetime = (await session.execute(_NOW)).scalar_one()
     return time
 
 
 @compiles(FromNow, "postgresql")
-def _postgresql(element: FromNow, compiler: Any, **_: Any) -> str:
-    del compiler
-    return f"(clock_timestamp() + interval '{element.seconds} seconds')"
+def _postgresql(element: FromNow, compiler: Any, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"(clock_timestamp() + make_interval(secs => {seconds}))"
 
 
 @compiles(FromNow, "sqlite")
-def _sqlite(element: FromNow, compiler: Any, **_: Any) -> str:
+def _sqlite(element: FromNow, compiler: Any, **options: Any) -> str:
     """As text, in the form in which SQLAlchemy stores times there: microseconds, no zone."""
-    del compiler
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.seconds:+} seconds') || '000')"
+    seconds = compiler.process(element.clauses, **options)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"

@@ -7,16 +7,16 @@ The same row holds the circuit breaker: after some failures in a row nobody asks
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from tiktok_accounts_gql.db.clock import FromNow
-from tiktok_accounts_gql.db.clock import now as now_of
 from tiktok_accounts_gql.db.models import RequestQuota
+from tiktok_accounts_gql.db.tables import table_of
 
 NAME = "user info"
 
@@ -43,7 +43,7 @@ class Slot:
 
 async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
     """A slot in a transaction of its own, if there is one within that time."""
-    quota, now = await _locked(session), await now_of(session)
+    quota, now = await _locked(session)
     is_down = quota.closed_until is not None
     if quota.closed_until is not None and quota.closed_until > now:
         return Slot(granted=False, wait=quota.closed_until - now, is_down=True)
@@ -51,33 +51,40 @@ async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
     if at - now > within:
         return Slot(granted=False, wait=at - now - within)
     values = {"next_at": at + pace.interval, **({"closed_until": now + pace.probe_every} if is_down else {})}
-    await session.execute(update(RequestQuota).where(col(RequestQuota.name) == NAME).values(**values))
+    await session.execute(update(_quota).where(_ours).values(**values))
     return Slot(granted=True, wait=max(at - now, timedelta(0)), failures=quota.failures)
 
 
 async def closed_for(session: AsyncSession) -> timedelta:
     """How long nobody asks TikTok from now on, for it is taken to be down."""
-    closed_until = await session.scalar(select(col(RequestQuota.closed_until)).where(col(RequestQuota.name) == NAME))
-    left = timedelta(0) if closed_until is None else closed_until - await now_of(session)
+    quota = (await session.execute(_CLOSED)).one_or_none()
+    if quota is None or quota.closed_until is None:
+        return timedelta(0)
+    left: timedelta = quota.closed_until - quota.now
     return max(left, timedelta(0))
 
 
 async def report(session: AsyncSession, pace: Pace, *, answered: bool) -> bool:
     """Whether TikTok answered a request; returns whether it is taken to be down from now on."""
-    quota, now = await _locked(session), await now_of(session)
+    quota, now = await _locked(session)
     failures = 0 if answered else quota.failures + 1
     closed_until = now + pace.probe_every if failures >= pace.failures else None
     values = {"failures": failures, "closed_until": closed_until}
-    await session.execute(update(RequestQuota).where(col(RequestQuota.name) == NAME).values(**values))
+    await session.execute(update(_quota).where(_ours).values(**values))
     return closed_until is not None
 
 
-async def _locked(session: AsyncSession) -> RequestQuota:
-    locked = select(RequestQuota).where(col(RequestQuota.name) == NAME).with_for_update()
-    options = {"populate_existing": True}
-    quota = (await session.scalars(locked, execution_options=options)).one_or_none()
+async def _locked(session: AsyncSession) -> tuple[Row[Any], datetime]:
+    """The row, and what time it is."""
+    quota = (await session.execute(_LOCKED)).one_or_none()
     if quota is None:
-        insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(RequestQuota)
+        insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(_quota)
         await session.execute(insert.values(name=NAME, next_at=FromNow(), failures=0).on_conflict_do_nothing())
-        quota = (await session.scalars(locked, execution_options=options)).one()
-    return quota
+        quota = (await session.execute(_LOCKED)).one()
+    return quota, quota.now
+
+
+_quota = table_of(RequestQuota)
+_ours = _quota.c.name == NAME
+_LOCKED = select(_quota, FromNow().label("now")).where(_ours).with_for_update()
+_CLOSED = select(_quota.c.closed_until, FromNow().label("now")).where(_ours)

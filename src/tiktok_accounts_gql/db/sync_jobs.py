@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.db.tables import table_of
 from tiktok_accounts_gql.errors import NotFound
 
 FIRST_TURN = 2  # 1 is the enqueueing of a job's accounts
@@ -125,12 +126,14 @@ async def mark_started(session: AsyncSession, viewer_id: str, job_id: UUID, now:
     return await session.scalar(started, execution_options=_UNSYNCHRONIZED) is not None
 
 
-async def end(session: AsyncSession, viewer_id: str, result_id: UUID, outcome: SyncOutcome, **values: Any) -> bool:
-    """False if it had ended already: then nothing else of the transaction may happen twice either."""
-    ended = (
-        update(SyncResult).where(*_pending(viewer_id, result_id)).values(outcome=outcome, is_running=False, **values)
-    )
-    return await session.scalar(ended.returning(col(SyncResult.id)), execution_options=_UNSYNCHRONIZED) is not None
+async def end(
+    session: AsyncSession, viewer_id: str, result_ids: Sequence[UUID], outcome: SyncOutcome, **values: Any
+) -> bool:
+    """False if one of them had ended already: then nothing else of the transaction may happen twice either."""
+    of_viewer = (_results.c.viewer_id == viewer_id, _results.c.outcome == SyncOutcome.PENDING)
+    pending = update(_results).where(*of_viewer, _results.c.id.in_(result_ids)).returning(_results.c.id)
+    ended = await session.scalars(pending.values(outcome=outcome, is_running=False, **values))
+    return len(ended.all()) == len(result_ids)
 
 
 async def pause(session: AsyncSession, viewer_id: str, result_id: UUID, **values: Any) -> bool:
@@ -177,6 +180,7 @@ async def forget_before(session: AsyncSession, time: datetime, *, limit: int) ->
     return len((await session.scalars(forgotten, execution_options=_UNSYNCHRONIZED)).all())
 
 
+_results = table_of(SyncResult)
 _PENDING = col(SyncResult.outcome) == SyncOutcome.PENDING
 _TURNS = 1  # what the lock is about
 _FRESH = {"populate_existing": True}

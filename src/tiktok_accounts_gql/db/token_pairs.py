@@ -5,14 +5,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.crypto import Place
 from tiktok_accounts_gql.db.clock import FromNow
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.models import Account, AccountStatus, TokenPair
+from tiktok_accounts_gql.db.tables import table_of
 
 
 def place(account_id: UUID, column: str) -> Place:
@@ -65,26 +67,26 @@ async def start_reading(
     session: AsyncSession, viewer_id: str, account_id: UUID, *, reading_id: UUID, seconds: float
 ) -> bool:
     """The right to read the account at TikTok, for so long; False while somebody else has it."""
-    free = or_(col(TokenPair.reading_until).is_(None), col(TokenPair.reading_until) <= FromNow())
-    taken = update(TokenPair).where(*_owned(viewer_id, account_id), free)
-    taken = taken.values(reading_id=reading_id, reading_until=FromNow(seconds))
-    options = {"synchronize_session": False}
-    return await session.scalar(taken.returning(col(TokenPair.account_id)), execution_options=options) is not None
+    values = {"of_viewer": viewer_id, "of_account": account_id, "reading": reading_id, "seconds": seconds}
+    return await session.scalar(_START_READING, values) is not None
 
 
 async def keep_reading(
     session: AsyncSession, viewer_id: str, account_id: UUID, *, reading_id: UUID, seconds: float
 ) -> bool:
     """That right for so long from now on; False if somebody else has it, for it ran out."""
-    held = (*_owned(viewer_id, account_id), col(TokenPair.reading_id) == reading_id)
-    kept = update(TokenPair).where(*held).values(reading_until=FromNow(seconds)).returning(col(TokenPair.account_id))
-    return await session.scalar(kept, execution_options={"synchronize_session": False}) is not None
+    values = {"of_viewer": viewer_id, "of_account": account_id, "reading": reading_id, "seconds": seconds}
+    return await session.scalar(_KEEP_READING, values) is not None
 
 
-async def stop_reading(session: AsyncSession, viewer_id: str, account_id: UUID, reading_id: UUID) -> None:
-    held = (*_owned(viewer_id, account_id), col(TokenPair.reading_id) == reading_id)
-    stopped = update(TokenPair).where(*held).values(reading_id=None, reading_until=None)
-    await session.execute(stopped, execution_options={"synchronize_session": False})
+def stop_reading(session: AsyncSession, viewer_id: str, account_id: UUID, reading_id: UUID) -> None:
+    """At the end of the session's transaction."""
+    values = {"of_viewer": viewer_id, "of_account": account_id, "reading": reading_id}
+    at_end(session, _stop_readings, [values])
+
+
+async def _stop_readings(session: AsyncSession, readings: Sequence[dict[str, Any]]) -> None:
+    await session.execute(_STOP_READING, readings)
 
 
 async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None:
@@ -112,3 +114,17 @@ async def list_ending(
 
 def _owned(viewer_id: str, account_id: UUID) -> tuple[Any, Any]:
     return col(TokenPair.viewer_id) == viewer_id, col(TokenPair.account_id) == account_id
+
+
+_pairs = table_of(TokenPair)
+_own_pair = (_pairs.c.viewer_id == bindparam("of_viewer"), _pairs.c.account_id == bindparam("of_account"))
+_own_reading = update(_pairs).where(*_own_pair, _pairs.c.reading_id == bindparam("reading"))
+_END = FromNow(bindparam("seconds"))
+_START_READING = (
+    update(_pairs)
+    .where(*_own_pair, or_(_pairs.c.reading_until.is_(None), _pairs.c.reading_until <= FromNow()))
+    .values(reading_id=bindparam("reading"), reading_until=_END)
+    .returning(_pairs.c.account_id)
+)
+_KEEP_READING = _own_reading.values(reading_until=_END).returning(_pairs.c.account_id)
+_STOP_READING = _own_reading.values(reading_id=None, reading_until=None)

@@ -40,13 +40,13 @@ class AvatarService:
             return None
         return initials(user.display_name or user.open_id)
 
-    async def store(self, session: Session, account: Account, picture: Picture | None) -> dict[str, Any]:
+    def store(self, session: Session, account: Account, picture: Picture | None) -> dict[str, Any]:
         """The columns of the account that change with it."""
         if picture is None:
             return {}
         now: datetime = self._clock()
         content_hash = sha256(picture.content).hexdigest()[:HASH_LENGTH]
-        await avatars.store(
+        avatars.store(
             session,
             Avatar(
                 account_id=account.id,

@@ -220,7 +220,7 @@ class ConnectionService:
         else:
             account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
         await self._grants.store(session, account, reading.grant, replaces=reading.replaces)
-        if pictured := await self._avatars.store(session, account, reading.picture):
+        if pictured := self._avatars.store(session, account, reading.picture):
             account = await accounts.change(session, viewer.id, account.id, **pictured)
         if reading.user is not None:
             snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])

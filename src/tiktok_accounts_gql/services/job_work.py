@@ -5,8 +5,10 @@ that runs a second time finds that it is done. Failures that pass are tried agai
 mend is not.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -14,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, sync_jobs
+from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
@@ -34,6 +37,15 @@ log = structlog.get_logger()
 
 class AlreadyEnded(Exception):
     """Somebody else has ended this result: what was done beside it is undone."""
+
+
+class _End(NamedTuple):
+    """How a result ends."""
+
+    viewer_id: str
+    outcome: SyncOutcome
+    code: str | None
+    message: str | None
 
 
 class JobWork:
@@ -110,17 +122,17 @@ class JobWork:
 
     async def _conclude(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake | None) -> None:
         if error is None:
-            await self._end(session, viewer, result, SyncOutcome.SUCCEEDED)
+            self._end(session, viewer, result, SyncOutcome.SUCCEEDED)
         elif error.code in PASSING and result.attempts < MAX_ATTEMPTS:
             await self._again(session, viewer, result, error)
         else:
-            await self._end(session, viewer, result, SyncOutcome.FAILED, error)
+            self._end(session, viewer, result, SyncOutcome.FAILED, error)
 
     async def _again(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake) -> None:
         """Later, unless the job was canceled meanwhile."""
         job = await sync_jobs.get(session, viewer.id, result.job_id, lock=True)
         if job.state is JobState.CANCELING:
-            await self._end(session, viewer, result, SyncOutcome.CANCELED)
+            self._end(session, viewer, result, SyncOutcome.CANCELED)
             return
         values = {"error_code": error.code.value, "error_message": error.message, "finished_at": self._clock()}
         if not await sync_jobs.pause(session, viewer.id, result.id, **values):
@@ -149,9 +161,9 @@ class JobWork:
     ) -> None:
         with suppress(AlreadyEnded):
             async with self._db.transaction() as session:
-                await self._end(session, viewer, result, outcome, error)
+                self._end(session, viewer, result, outcome, error)
 
-    async def _end(
+    def _end(
         self,
         session: Session,
         viewer: Viewer,
@@ -159,13 +171,20 @@ class JobWork:
         outcome: SyncOutcome,
         error: UserMistake | None = None,
     ) -> None:
-        """Raises AlreadyEnded, so that nothing of the transaction happens twice."""
+        """At the end of the session's transaction, with others that end alike."""
         said = error if outcome is SyncOutcome.FAILED else None
-        values = {
-            "error_code": said.code.value if said else None,
-            "error_message": said.message if said else None,
-            "finished_at": self._clock(),
-        }
-        if not await sync_jobs.end(session, viewer.id, result.id, outcome, **values):
-            raise AlreadyEnded
-        self._progress.count(session, viewer, result.job_id, outcome)
+        why = (said.code.value, said.message) if said else (None, None)
+        at_end(session, self._end_all, [(_End(viewer.id, outcome, *why), result)])
+
+    async def _end_all(self, session: Session, ended: Sequence[tuple[_End, SyncResult]]) -> None:
+        """Raises AlreadyEnded, so that nothing of the transaction happens twice."""
+        alike: dict[_End, list[SyncResult]] = {}
+        for end, result in ended:
+            alike.setdefault(end, []).append(result)
+        for end, results in alike.items():
+            values = {"error_code": end.code, "error_message": end.message, "finished_at": self._clock()}
+            ids = [result.id for result in results]
+            if not await sync_jobs.end(session, end.viewer_id, ids, end.outcome, **values):
+                raise AlreadyEnded
+            for result in results:
+                self._progress.count(session, Viewer(id=end.viewer_id), result.job_id, end.outcome)

@@ -38,11 +38,11 @@ class Leases:
         """None while somebody else has it. An account without tokens is free: there is nothing to read twice."""
         lease = Lease(viewer=viewer, account_id=account_id, id=uuid4(), began=asyncio.get_running_loop().time())
         async with self._db.transaction() as session:
-            pair = await token_pairs.find(session, viewer.id, account_id)
-            taken = pair is None or await token_pairs.start_reading(
+            taken = await token_pairs.start_reading(
                 session, viewer.id, account_id, reading_id=lease.id, seconds=self._seconds
             )
-        return lease if taken else None
+            free = taken or await token_pairs.find(session, viewer.id, account_id) is None
+        return lease if free else None
 
     async def is_taken(self, viewer: Viewer, account_id: UUID) -> bool:
         """Or was, by somebody who died: then it runs out."""
@@ -61,6 +61,6 @@ class Leases:
         if not kept:
             raise LeaseLost
 
-    async def end(self, session: Session, lease: Lease) -> None:
+    def end(self, session: Session, lease: Lease) -> None:
         """In the transaction of what was read, for whoever waits."""
-        await token_pairs.stop_reading(session, lease.viewer.id, lease.account_id, lease.id)
+        token_pairs.stop_reading(session, lease.viewer.id, lease.account_id, lease.id)

@@ -89,9 +89,8 @@ class SyncEndings:
 
         async def write(session: Session) -> Synced:
             current = await accounts.get(session, viewer.id, before.id, lock=True)
-            values = {**readings.columns(user, current, now), **await self._avatars.store(session, current, picture)}
-            values |= self._well(current, now)
-            account = await accounts.change(session, viewer.id, before.id, **values)
+            values = {**readings.columns(user, current, now), **self._avatars.store(session, current, picture)}
+            account = accounts.amend(session, current, **values, **self._well(current, now))
             snapshots.add_many(session, [snapshots.of_account(account, now)])
             details = readings.changed_counters(before, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details)
@@ -107,14 +106,12 @@ class SyncEndings:
 
         async def write(session: Session) -> Synced:
             current = await accounts.get(session, viewer.id, before.id, lock=True)
-            values = {**health.failed(current, error, now), "last_error": error.message, "updated_at": now}
-            if current.connected_at != before.connected_at:
-                values = {}  # the failure is of an earlier connection
-            failed = await accounts.change(session, viewer.id, before.id, **values) if values else current
-            if values:
-                self._publish(session, failed)
-            self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=failed.id, details=why)
-            return Synced(account=failed, error=error)
+            if current.connected_at == before.connected_at:  # or else the failure is of an earlier connection
+                values = {**health.failed(current, error, now), "last_error": error.message, "updated_at": now}
+                accounts.amend(session, current, **values)
+                self._publish(session, current)
+            self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=current.id, details=why)
+            return Synced(account=current, error=error)
 
         return await self._end(reading, write)
 
@@ -131,7 +128,7 @@ class SyncEndings:
         """Nothing was tried."""
 
         async def end(session: Session) -> None:
-            await self._leases.end(session, reading.lease)
+            self._leases.end(session, reading.lease)
 
         await self._writes.alone(end)
 
@@ -140,7 +137,7 @@ class SyncEndings:
 
         async def end(session: Session) -> Synced:
             synced = await write(session)
-            await self._leases.end(session, reading.lease)
+            self._leases.end(session, reading.lease)
             if reading.background is not None:
                 await reading.background.also(session, synced)
             return synced
