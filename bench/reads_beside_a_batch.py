@@ -1,9 +1,9 @@
 """How much slower reads are while a batch runs in the same process, and while TikTok is down: prints times and ratios.
 
 Run it from the repository with little else running: `python bench/reads_beside_a_batch.py`. On SQLite, or on the database
-that BENCH_DATABASE_URL names, which has to be empty. The sandbox is this process, `tiktok-accounts serve` is
-another, and the client a third. It asks BENCH_READS_PER_SECOND (200) times a second, and counts from when a read was due, so that a stall
-shows in all reads that were due in it; 0 asks one query after another in eight lines.
+that BENCH_DATABASE_URL names, which has to be empty. The sandbox is this process, `tiktok-accounts serve` another, and the
+client a third. It asks BENCH_READS_PER_SECOND (200) times a second, and counts from when a read was due, so that a stall
+shows in all reads that were due in it; 0 asks one query after another in eight lines. No answer is kept.
 """
 
 import asyncio

@@ -10,7 +10,6 @@ from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Sealer, derive_key
 from tiktok_accounts_gql.db.changes import Changes, open_changes
 from tiktok_accounts_gql.db.database import Database, check_folder
-from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import Hub
@@ -37,7 +36,7 @@ from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.streams import Streams
-from tiktok_accounts_gql.services.sync_endings import TOGETHER, SyncEndings
+from tiktok_accounts_gql.services.sync_endings import SyncEndings
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -115,13 +114,14 @@ async def open_services(
     reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
     leases = Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN)
     endings = SyncEndings(
-        writes=Grouped(db, moment=TOGETHER, most=settings.worker_concurrency),
+        db=db,
         audit=audit,
         notifications=notifications,
         avatars=avatars,
         leases=leases,
         scopes=scopes,
         clock=clock,
+        at_once=settings.worker_concurrency,
     )
     syncing = SyncService(db=db, reader=reader, tokens=tokens, leases=leases, endings=endings, clock=clock)
     connections = ConnectionService(

@@ -9,11 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from tests.connecting import stored
 from tests.support.server import Api
+from tests.support.statements import told
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.errors import (
@@ -64,15 +63,12 @@ async def disconnect(api: Api, connected: Connected) -> None:
 def breaking(statement: str) -> Iterator[None]:
     """The database breaks down at the next statement that begins like this."""
 
-    def break_down(_connection: Any, _cursor: Any, sent: str, *_: Any) -> None:
+    def break_down(sent: str, _parameters: Any) -> None:
         if sent.startswith(statement):
             raise RuntimeError("The disk is full.")
 
-    event.listen(Engine, "before_cursor_execute", break_down)
-    try:
+    with told(break_down):
         yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", break_down)
 
 
 async def test_a_new_account_is_stored_as_tiktok_shows_it(

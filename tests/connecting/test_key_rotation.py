@@ -11,12 +11,11 @@ from uuid import uuid4
 
 import pytest
 from pydantic import SecretBytes
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from typer.testing import CliRunner, Result
 
 from tests.connecting import flows, stored
 from tests.support import rows
+from tests.support.statements import told
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.cli import app
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
@@ -182,18 +181,15 @@ def broken_off(after: int) -> Iterator[None]:
     """The database breaks down after so many rows."""
     count = 0
 
-    def break_down(_connection: Any, _cursor: Any, sent: str, *_: Any) -> None:
+    def break_down(sent: str, _parameters: Any) -> None:
         nonlocal count
         if sent.startswith("UPDATE token_pairs"):
             count += 1
             if count > after:
                 raise RuntimeError("The power is gone.")
 
-    event.listen(Engine, "before_cursor_execute", break_down)
-    try:
+    with told(break_down):
         yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", break_down)
 
 
 async def test_a_rotation_that_was_broken_off_is_continued_and_every_value_opens_meanwhile(

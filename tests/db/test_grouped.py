@@ -1,8 +1,9 @@
 """Work of several callers in one transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -26,9 +27,19 @@ def db(running: Running) -> Database:
     return running.db
 
 
+Work = Callable[[Session], Awaitable[Any]]
+
+
+def grouping(db: Database, *, moment: timedelta = MOMENT, most: int = MOST) -> Grouped[Work, Any]:
+    async def write(session: Session, works: Sequence[Work]) -> list[Any]:
+        return [await work(session) for work in works]
+
+    return Grouped(db, write, moment=moment, most=most)
+
+
 @pytest.fixture
-def grouped(db: Database) -> Grouped:
-    return Grouped(db, moment=MOMENT, most=MOST)
+def grouped(db: Database) -> Grouped[Work, Any]:
+    return grouping(db)
 
 
 class Renaming:
@@ -56,7 +67,7 @@ async def names(db: Database, viewer: str) -> list[str | None]:
 
 
 async def test_one_transaction_for_all_and_each_gets_its_own_answer(
-    db: Database, grouped: Grouped, viewer: str
+    db: Database, grouped: Grouped[Work, Any], viewer: str
 ) -> None:
     stored = await store(db, *(account(viewer, number) for number in range(5)))
     renaming = Renaming(viewer)
@@ -67,7 +78,7 @@ async def test_one_transaction_for_all_and_each_gets_its_own_answer(
     assert len(set(map(id, renaming.sessions))) == 1
 
 
-async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped) -> None:
+async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped[Work, Any]) -> None:
     done: list[int] = []
 
     def remember(number: int) -> Callable[[Session], Awaitable[None]]:
@@ -81,7 +92,7 @@ async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped) -> N
     assert done == [1, 2, 3]
 
 
-async def test_what_comes_later_is_another_group(db: Database, grouped: Grouped, viewer: str) -> None:
+async def test_what_comes_later_is_another_group(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
     [stored] = await store(db, account(viewer))
     renaming = Renaming(viewer)
     for number in range(3):
@@ -89,7 +100,7 @@ async def test_what_comes_later_is_another_group(db: Database, grouped: Grouped,
     assert await names(db, viewer) == ["new2"]
 
 
-async def test_a_mistake_is_only_its_own(db: Database, grouped: Grouped, viewer: str) -> None:
+async def test_a_mistake_is_only_its_own(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
     one, other, third = await store(db, *(account(viewer, number, username="old") for number in range(3)))
     renaming = Renaming(viewer)
     answers = await asyncio.gather(
@@ -103,7 +114,7 @@ async def test_a_mistake_is_only_its_own(db: Database, grouped: Grouped, viewer:
 
 
 async def test_nothing_is_tried_twice_when_nobody_knows_what_became_of_it(
-    db: Database, grouped: Grouped, viewer: str
+    db: Database, grouped: Grouped[Work, Any], viewer: str
 ) -> None:
     one, other = await store(db, account(viewer, 1), account(viewer, 2))
     renaming = Renaming(viewer)
@@ -138,7 +149,7 @@ async def test_of_two_groups_that_wait_for_each_other_both_come_to_their_end(
 
         return work
 
-    here, there = Grouped(db, moment=MOMENT, most=MOST), Grouped(db, moment=MOMENT, most=MOST)
+    here, there = grouping(db), grouping(db)
     answers = await asyncio.gather(
         here.run(1, first(one.id, "here")),
         here.run(2, renaming.of(other.id, "here")),
@@ -151,7 +162,7 @@ async def test_of_two_groups_that_wait_for_each_other_both_come_to_their_end(
         assert len(renaming.sessions) > 4  # some were undone, and done again
 
 
-async def test_a_caller_who_leaves_takes_nobody_along(db: Database, grouped: Grouped, viewer: str) -> None:
+async def test_a_caller_who_leaves_takes_nobody_along(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
     one, other = await store(db, account(viewer, 1), account(viewer, 2))
     renaming = Renaming(viewer)
     leaving = asyncio.create_task(grouped.run(1, renaming.of(one.id, "left")))
@@ -166,7 +177,7 @@ async def test_a_caller_who_leaves_takes_nobody_along(db: Database, grouped: Gro
 async def test_a_group_that_is_full_waits_no_longer(db: Database, viewer: str) -> None:
     stored = await store(db, *(account(viewer, number) for number in range(3)))
     renaming = Renaming(viewer)
-    patient = Grouped(db, moment=timedelta(minutes=10), most=3)
+    patient = grouping(db, moment=timedelta(minutes=10), most=3)
     async with asyncio.timeout(10):
         await asyncio.gather(*(patient.run(one.id, renaming.of(one.id, "new")) for one in stored))
     assert await names(db, viewer) == ["new"] * 3

@@ -1,7 +1,7 @@
 """Which statements a process sends to its databases."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Engine
 
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.prepared import Prepared
+from tiktok_accounts_gql.db.threaded import ThreadedConnection
 
 
 class Statements(list[str]):
@@ -24,31 +25,44 @@ class Statements(list[str]):
 
 
 @contextmanager
-def sent() -> Iterator[list[tuple[str, Any]]]:
-    """With their parameters; what is prepared goes around the engine."""
-    statements: list[tuple[str, Any]] = []
+def told(listen: Callable[[str, Any], None]) -> Iterator[None]:
+    """Of each statement and its parameters, before it is sent; what is prepared goes around the engine."""
 
-    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
+    def engine(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        listen(statement, parameters)
 
-    fetch, append = Database.fetch, Database.append
+    fetch, append, write = Database.fetch, Database.append, ThreadedConnection.write
 
     async def fetch_told(self: Database, prepared: Prepared, values: Any) -> list[Any]:
-        statements.append((prepared.text, prepared.parameters(values)))
+        listen(prepared.text, prepared.parameters(values))
         return await fetch(self, prepared, values)
 
     async def append_told(self: Database, prepared: Prepared, rows: Any) -> None:
-        statements.append((prepared.text, [prepared.parameters(row) for row in rows]))
+        listen(prepared.text, [prepared.parameters(row) for row in rows])
         await append(self, prepared, rows)
 
-    event.listen(Engine, "before_cursor_execute", remember)
+    async def write_told(self: ThreadedConnection, statements: Iterable[tuple[str, Any]]) -> None:
+        for text, rows in statements:
+            listen(text, rows)
+            await write(self, [(text, rows)])
+
+    event.listen(Engine, "before_cursor_execute", engine)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "fetch", fetch_told)
         patch.setattr(Database, "append", append_told)
+        patch.setattr(ThreadedConnection, "write", write_told)
         try:
-            yield statements
+            yield
         finally:
-            event.remove(Engine, "before_cursor_execute", remember)
+            event.remove(Engine, "before_cursor_execute", engine)
+
+
+@contextmanager
+def sent() -> Iterator[list[tuple[str, Any]]]:
+    """With their parameters."""
+    statements: list[tuple[str, Any]] = []
+    with told(lambda statement, parameters: statements.append((statement, parameters))):
+        yield statements
 
 
 @contextmanager

@@ -10,14 +10,14 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from tiktok_accounts_gql.db.clock import FromNow
-from tiktok_accounts_gql.db.closing import at_end
+from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
 from tiktok_accounts_gql.db.tables import table_of
@@ -193,6 +193,14 @@ async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: 
     return account
 
 
+async def lock(session: AsyncSession, owned: Collection[tuple[str, UUID]]) -> dict[tuple[str, UUID], Account]:
+    """Those that are connected, by viewer and id; nobody else changes them until the transaction ends."""
+    same = tuple_(col(Account.viewer_id), col(Account.id)).in_(owned)
+    connected = select(Account).where(same, col(Account.disconnected_at).is_(None))
+    locked = await session.scalars(connected.order_by(col(Account.id)).with_for_update())
+    return {(account.viewer_id, account.id): account for account in locked}
+
+
 async def find_by_open_id(session: AsyncSession, viewer_id: str, open_id: str) -> Account | None:
     """A disconnected one too: connected again, it comes back."""
     same = select(Account).where(col(Account.viewer_id) == viewer_id, col(Account.open_id) == open_id)
@@ -225,17 +233,9 @@ def amend(session: AsyncSession, account: Account, **values: Any) -> Account:
     """A locked account, as it is at the end of the session's transaction: changed in bulk with others."""
     for name, value in values.items():
         set_committed_value(account, name, value)
-    at_end(session, _amend, [(account.viewer_id, account.id, values)])
+    row = {"of_viewer": account.viewer_id, "of_account": account.id, **{f"new_{name}": values[name] for name in values}}
+    write_at_end(session, _amended(tuple(sorted(values))), [row])
     return account
-
-
-async def _amend(session: AsyncSession, changes: Sequence[tuple[str, UUID, dict[str, Any]]]) -> None:
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for viewer_id, account_id, values in changes:
-        row = {"of_viewer": viewer_id, "of_account": account_id, **{f"new_{name}": values[name] for name in values}}
-        alike.setdefault(tuple(sorted(values)), []).append(row)
-    for names, rows in alike.items():
-        await session.execute(_amended(names), rows)
 
 
 @cache

@@ -10,10 +10,11 @@ from sqlalchemy import Select, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from tiktok_accounts_gql.db.closing import at_end
+from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import AuditAction, AuditEvent
+from tiktok_accounts_gql.db.tables import table_of
 
 Values = dict[str, Any]  # of all columns
 
@@ -59,13 +60,12 @@ async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUI
 
 def add_many(session: AsyncSession, events: Sequence[Values]) -> None:
     """At the end of the session's transaction."""
-    at_end(session, _insert, events)
-
-
-async def _insert(session: AsyncSession, events: Sequence[Values]) -> None:
-    await session.execute(insert(AuditEvent), events)
+    write_at_end(session, _ADD, events)
 
 
 async def append(db: Database, events: Sequence[Values]) -> None:
     """In a transaction of their own: all of them, or none."""
-    await db.append(db.prepare("append audit events", lambda: insert(AuditEvent)), events)
+    await db.append(db.prepare("append audit events", lambda: _ADD), events)
+
+
+_ADD = insert(table_of(AuditEvent))

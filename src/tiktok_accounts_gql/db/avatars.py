@@ -1,13 +1,12 @@
 """Statements about copies of pictures."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from tiktok_accounts_gql.db.closing import at_end
+from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.models import Account, Avatar
 from tiktok_accounts_gql.db.tables import table_of
 
@@ -25,15 +24,10 @@ async def find_source(session: AsyncSession, viewer_id: str, account_id: UUID, c
 
 def store(session: AsyncSession, avatar: Avatar) -> None:
     """Adds a picture at the end of the session's transaction, or finds it there, and forgets those before the last one."""
-    at_end(session, _store, [avatar])
-
-
-async def _store(session: AsyncSession, avatars: Sequence[Avatar]) -> None:
-    rows = [avatar.model_dump() for avatar in avatars]
-    keys = [{"of_viewer": row["viewer_id"], "of_account": row["account_id"], "hash": row["content_hash"]} for row in rows]
-    await session.execute(_ERASE_SAME, keys)
-    await session.execute(insert(_avatars), rows)
-    await session.execute(_FORGET_OLD, keys)
+    key = {"of_viewer": avatar.viewer_id, "of_account": avatar.account_id, "hash": avatar.content_hash}
+    write_at_end(session, _ERASE_SAME, [key])
+    write_at_end(session, _ADD, [avatar.model_dump()])
+    write_at_end(session, _FORGET_OLD, [key])
 
 
 async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None:
@@ -53,4 +47,5 @@ _avatars = table_of(Avatar)
 _own = (_avatars.c.viewer_id == bindparam("of_viewer"), _avatars.c.account_id == bindparam("of_account"))
 _newest = select(_avatars.c.content_hash).where(*_own).order_by(_avatars.c.stored_at.desc()).limit(KEPT)
 _ERASE_SAME = delete(_avatars).where(*_own, _avatars.c.content_hash == bindparam("hash"))
+_ADD = insert(_avatars)
 _FORGET_OLD = delete(_avatars).where(*_own, _avatars.c.content_hash.not_in(_newest))

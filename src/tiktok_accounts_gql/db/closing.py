@@ -1,16 +1,22 @@
 """What a transaction writes at its end: in bulk, however often and wherever in it that was asked for."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
+from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from tiktok_accounts_gql.db.prepared import Prepared, Statement
+from tiktok_accounts_gql.db.threaded import ThreadedConnection
 
 T = TypeVar("T")
 Write = Callable[[AsyncSession, Sequence[T]], Awaitable[None]]
+Values = Mapping[str, Any]
 
-_KEY = "at its end"
-_Writes = dict[Write[Any], list[Any]]
+_WORK, _ROWS = "work at its end", "rows at its end"
+_MOST_STATEMENTS = 100
 
 
 def at_end(session: AsyncSession, write: Write[T], items: Iterable[T]) -> None:
@@ -18,19 +24,48 @@ def at_end(session: AsyncSession, write: Write[T], items: Iterable[T]) -> None:
 
     Raises KeyError outside of `Database.transaction()`: nothing has an end there, and it would be lost.
     """
-    writes: _Writes = session.info[_KEY]
-    writes.setdefault(write, []).extend(items)
+    works: dict[Write[Any], list[Any]] = session.info[_WORK]
+    works.setdefault(write, []).extend(items)
+
+
+def write_at_end(session: AsyncSession, statement: Statement, rows: Iterable[Values]) -> None:
+    """One execution for all rows, after all else; statements in the order in which they came. Raises as `at_end` does.
+
+    `statement` is about a table, lives as long as the process and has a parameter for every value.
+    """
+    written: dict[Statement, list[Values]] = session.info[_ROWS]
+    written.setdefault(statement, []).extend(rows)
 
 
 @asynccontextmanager
 async def closing(session: AsyncSession) -> AsyncGenerator[None]:
     """A transaction's block, but for its commit: what it left to its end is written then.
 
-    The latest kind comes first: counting a job may end it, and that is one more event.
+    The latest kind of work comes first: counting a job may end it, and that is one more event.
     """
-    writes: _Writes = session.info.setdefault(_KEY, {})
+    works: dict[Write[Any], list[Any]] = session.info.setdefault(_WORK, {})
+    written: dict[Statement, list[Values]] = session.info.setdefault(_ROWS, {})
     yield
-    while writes:
-        write, items = writes.popitem()
+    while works:
+        write, items = works.popitem()
         await write(session, items)
-    del session.info[_KEY]
+    if written:
+        await _write(session, written)
+    del session.info[_WORK], session.info[_ROWS]
+
+
+async def _write(session: AsyncSession, written: Mapping[Statement, Sequence[Values]]) -> None:
+    """On SQLite at one go: whoever else writes waits until it is over."""
+    connection = await session.connection()
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if isinstance(driver, ThreadedConnection):
+        prepared = [(_prepared(statement, connection.dialect), rows) for statement, rows in written.items()]
+        await driver.write((one.text, [one.parameters(row) for row in rows]) for one, rows in prepared)
+        return
+    for statement, rows in written.items():
+        await connection.execute(statement, rows)
+
+
+@lru_cache(_MOST_STATEMENTS)
+def _prepared(statement: Statement, dialect: Dialect) -> Prepared:
+    return Prepared(statement, dialect)

@@ -1,55 +1,63 @@
 """Work of several callers in one transaction: for what nobody waits for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tiktok_accounts_gql.db.database import Database, Deadlocked, Session
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
-T = TypeVar("T")
-Work = Callable[[Session], Awaitable[T]]
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Member:
+class _Member(Generic[Item, Outcome]):
     order: Any
-    work: Work[Any]
-    done: asyncio.Future[Any]
+    item: Item
+    done: asyncio.Future[Outcome]
 
 
-class Grouped:
-    """Collects work for a moment, and does it together: one commit instead of many."""
+class Grouped(Generic[Item, Outcome]):
+    """Collects items for a moment, and writes them together: few statements and one commit instead of many."""
 
-    def __init__(self, db: Database, *, moment: timedelta, most: int) -> None:
-        """`most`: with so many the moment is over."""
+    def __init__(
+        self,
+        db: Database,
+        write: Callable[[Session, Sequence[Item]], Awaitable[Sequence[Outcome]]],
+        *,
+        moment: timedelta,
+        most: int,
+    ) -> None:
+        """`write` answers for each item, in their order. `most`: with so many the moment is over."""
         self._db = db
+        self._write_all = write
         self._moment = moment.total_seconds()
         self._most = most
         self._full = asyncio.Event()
-        self._waiting: list[_Member] = []
+        self._waiting: list[_Member[Item, Outcome]] = []
         self._collecting: asyncio.Task[None] | None = None
 
-    async def run(self, order: Any, work: Work[T]) -> T:
-        """What `work` returns or raises, once its transaction has ended; it may be run twice, the first time undone.
+    async def run(self, order: Any, item: Item) -> Outcome:
+        """What was answered for it, or the error, once its transaction has ended; it may be written twice, once undone.
 
-        Work of one group is done in the order of `order`: that of the rows it locks. Raises ServiceUnavailable.
+        Items of one group are in the order of `order`: that of the rows they lock. Raises ServiceUnavailable.
         """
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Member(order=order, work=work, done=done))
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Member(order=order, item=item, done=done))
         if len(self._waiting) >= self._most:
             self._full.set()
         if self._collecting is None:
             self._collecting = asyncio.create_task(self._collect())
         return await done
 
-    async def alone(self, work: Work[T]) -> T:
-        """At once, for somebody who waits. Raises ServiceUnavailable, and what `work` raises."""
-        async with self._db.transaction() as session:
-            return await work(session)
+    async def alone(self, item: Item) -> Outcome:
+        """At once, for somebody who waits. Raises ServiceUnavailable, and what `write` raises."""
+        [outcome] = await self._written([item])
+        return outcome
 
     async def _collect(self) -> None:
         try:
@@ -62,11 +70,10 @@ class Grouped:
         finally:
             self._collecting = None
 
-    async def _write(self, group: list[_Member]) -> None:
+    async def _write(self, group: list[_Member[Item, Outcome]]) -> None:
         """A mistake undoes everybody's work: done again, each alone, it is only whose it was."""
         try:
-            async with self._db.transaction() as session:
-                outcomes = [await member.work(session) for member in group]
+            outcomes = await self._written([member.item for member in group])
         except Exception as error:  # noqa: BLE001 - it is told to whoever asked
             if len(group) > 1 and _is_undone(error):
                 for member in group:
@@ -79,6 +86,10 @@ class Grouped:
             for member, outcome in zip(group, outcomes, strict=True):
                 if not member.done.done():
                     member.done.set_result(outcome)
+
+    async def _written(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        async with self._db.transaction() as session:
+            return await self._write_all(session, items)
 
 
 def _is_undone(error: Exception) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Enum, Insert, Select
+from sqlalchemy import Delete, Enum, Insert, Select, Update
 from sqlalchemy.engine import Dialect
 
 Process = Callable[[Any], Any]
+Statement = Select[Any] | Insert | Update | Delete
 
 
 class Row:
@@ -24,7 +25,7 @@ class Row:
 class Prepared:
     """A statement for one kind of database. Its named parameters are given to each execution."""
 
-    def __init__(self, statement: Select[Any] | Insert, dialect: Dialect, row: type[Row] = Row) -> None:
+    def __init__(self, statement: Statement, dialect: Dialect, row: type[Row] = Row) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.text: str = compiled.string
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}

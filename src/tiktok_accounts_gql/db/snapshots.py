@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from tiktok_accounts_gql.db.closing import at_end
+from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.models import Account, Snapshot
+from tiktok_accounts_gql.db.tables import table_of
 
 SECONDS_PER_HOUR = 3600
 HOURS_PER_DAY = 24
@@ -48,11 +49,7 @@ def of_account(account: Account, recorded_at: datetime) -> Snapshot:
 
 def add_many(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:
     """At the end of the session's transaction."""
-    at_end(session, _insert, snapshots)
-
-
-async def _insert(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:
-    await session.execute(insert(Snapshot), [snapshot.model_dump() for snapshot in snapshots])
+    write_at_end(session, _ADD, [snapshot.model_dump() for snapshot in snapshots])
 
 
 async def list_history(
@@ -110,3 +107,6 @@ async def thin(session: AsyncSession, *, before_hour: int, accounts: int) -> int
     await session.execute(superfluous, execution_options=_UNSYNCHRONIZED)
     await session.execute(update(Snapshot).where(*here).values(is_thinned=True), execution_options=_UNSYNCHRONIZED)
     return len(chosen)
+
+
+_ADD = insert(table_of(Snapshot))

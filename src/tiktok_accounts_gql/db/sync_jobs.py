@@ -1,6 +1,6 @@
 """Statements about sync jobs and their results."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,13 +109,18 @@ async def list_pending(session: AsyncSession, viewer_id: str, job_id: UUID) -> S
     return (await session.scalars(pending.order_by(col(SyncResult.position)))).all()
 
 
-async def begin(session: AsyncSession, viewer_id: str, result_id: UUID) -> SyncResult | None:
-    """The result, if it still has its turn; counts the attempt, but for one that a dead process had begun."""
+async def begin(session: AsyncSession, results: Sequence[tuple[str, UUID]]) -> list[SyncResult | None]:
+    """Each result, named by its viewer and its id, if it still has its turn.
+
+    Counts the attempt, but for one that a dead process had begun.
+    """
     running = col(SyncResult.is_running)
+    viewers, ids = {viewer_id for viewer_id, _ in results}, {result_id for _, result_id in results}
     attempts = case((running, col(SyncResult.attempts)), else_=col(SyncResult.attempts) + 1)
-    begun = update(SyncResult).where(*_pending(viewer_id, result_id)).values(attempts=attempts, is_running=True)
-    result: SyncResult | None = await session.scalar(begun.returning(SyncResult), execution_options=_FRESH)
-    return result
+    pending = (col(SyncResult.viewer_id).in_(viewers), col(SyncResult.id).in_(ids), _PENDING)
+    begin = update(SyncResult).where(*pending).values(attempts=attempts, is_running=True).returning(SyncResult)
+    begun = {(one.viewer_id, one.id): one for one in await session.scalars(begin, execution_options=_FRESH)}
+    return [begun.get(result) for result in results]
 
 
 async def mark_started(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> bool:
@@ -155,6 +160,17 @@ async def cancel_waiting(session: AsyncSession, viewer_id: str, job_id: UUID, no
     return len((await session.scalars(canceled, execution_options=_UNSYNCHRONIZED)).all())
 
 
+async def count_more(session: AsyncSession, viewer_id: str, job_id: UUID, ended: Mapping[SyncOutcome, int]) -> SyncJob:
+    """The job as it is then, with so many more accounts that have come to their end; locked. Raises NotFound."""
+    counts = (f"{outcome.value.lower()}_count" for outcome in ended)
+    more = {count: _jobs.c[count] + number for count, number in zip(counts, ended.values(), strict=True)}
+    counted = update(_jobs).where(_jobs.c.viewer_id == viewer_id, _jobs.c.id == job_id).values(more).returning(_jobs)
+    row = (await session.execute(counted)).one_or_none()
+    if row is None:
+        raise NotFound
+    return SyncJob(**row._mapping)  # noqa: SLF001 - public, but for its name
+
+
 async def change(session: AsyncSession, viewer_id: str, job_id: UUID, **values: Any) -> SyncJob:
     """The job after the change. Raises NotFound."""
     owned = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
@@ -180,7 +196,7 @@ async def forget_before(session: AsyncSession, time: datetime, *, limit: int) ->
     return len((await session.scalars(forgotten, execution_options=_UNSYNCHRONIZED)).all())
 
 
-_results = table_of(SyncResult)
+_jobs, _results = table_of(SyncJob), table_of(SyncResult)
 _PENDING = col(SyncResult.outcome) == SyncOutcome.PENDING
 _TURNS = 1  # what the lock is about
 _FRESH = {"populate_existing": True}

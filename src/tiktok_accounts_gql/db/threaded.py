@@ -8,7 +8,7 @@ in which a read was cancelled in its middle never ended.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -40,6 +40,16 @@ class ThreadedConnection:
             if self._reads:
                 self._connection.interrupt()
             raise
+
+    async def write(self, statements: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Executes each for all of its rows, with one hop for all of them."""
+        asked = list(statements)
+
+        def run(connection: sqlite3.Connection) -> None:
+            for text, rows in asked:
+                connection.executemany(text, rows)
+
+        await self.run(run)
 
     def cursor(self) -> "ThreadedCursor":
         return ThreadedCursor(self)

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.crypto import Place
 from tiktok_accounts_gql.db.clock import FromNow
-from tiktok_accounts_gql.db.closing import at_end
+from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.models import Account, AccountStatus, TokenPair
 from tiktok_accounts_gql.db.tables import table_of
 
@@ -82,11 +82,7 @@ async def keep_reading(
 def stop_reading(session: AsyncSession, viewer_id: str, account_id: UUID, reading_id: UUID) -> None:
     """At the end of the session's transaction."""
     values = {"of_viewer": viewer_id, "of_account": account_id, "reading": reading_id}
-    at_end(session, _stop_readings, [values])
-
-
-async def _stop_readings(session: AsyncSession, readings: Sequence[dict[str, Any]]) -> None:
-    await session.execute(_STOP_READING, readings)
+    write_at_end(session, _STOP_READING, [values])
 
 
 async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None:
@@ -127,4 +123,4 @@ _START_READING = (
     .returning(_pairs.c.account_id)
 )
 _KEEP_READING = _own_reading.values(reading_until=_END).returning(_pairs.c.account_id)
-_STOP_READING = _own_reading.values(reading_id=None, reading_until=None)
+_STOP_READING = _own_reading.values(reading_id=null(), reading_until=null())

@@ -35,10 +35,7 @@ class JobProgress:
             await self._count(session, viewer_id, job_id, outcomes)
 
     async def _count(self, session: Session, viewer_id: str, job_id: UUID, ended: Sequence[SyncOutcome]) -> None:
-        job = await sync_jobs.get(session, viewer_id, job_id, lock=True)
-        more = Counter(f"{outcome.value.lower()}_count" for outcome in ended)
-        counts = {column: getattr(job, column) + number for column, number in more.items()}
-        job = await sync_jobs.change(session, viewer_id, job.id, **counts)
+        job = await sync_jobs.count_more(session, viewer_id, job_id, Counter(ended))
         self.publish(session, job)
         await self.finished_if_done(session, job)
 

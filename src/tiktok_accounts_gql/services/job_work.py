@@ -56,7 +56,7 @@ class JobWork:
     ) -> None:
         """`at_once`: how many accounts a worker reads at the same time."""
         self._db = db
-        self._beginnings = Grouped(db, moment=BEGUN_TOGETHER, most=at_once)
+        self._beginnings = Grouped(db, sync_jobs.begin, moment=BEGUN_TOGETHER, most=at_once)
         self._queue = queue
         self._syncing = syncing
         self._progress = progress
@@ -74,7 +74,7 @@ class JobWork:
     async def perform(self, viewer_id: str, result_id: str) -> None:
         """One attempt for one account of a job. Work that is done already does nothing."""
         viewer = Viewer(id=viewer_id)
-        result = await self._begun(viewer, UUID(result_id))
+        result = await self._beginnings.run(result_id, (viewer.id, UUID(result_id)))
         if result is None:
             return
         job = await self._started(viewer, result.job_id)
@@ -82,12 +82,6 @@ class JobWork:
             await self._end_alone(viewer, result, SyncOutcome.CANCELED)
             return
         await self._attempt(viewer, job, result)
-
-    async def _begun(self, viewer: Viewer, result_id: UUID) -> SyncResult | None:
-        async def begin(session: Session) -> SyncResult | None:
-            return await sync_jobs.begin(session, viewer.id, result_id)
-
-        return await self._beginnings.run(result_id, begin)
 
     async def _started(self, viewer: Viewer, job_id: UUID) -> SyncJob:
         """Apart from the result: whoever locks both locks the job first, such as a cancellation."""

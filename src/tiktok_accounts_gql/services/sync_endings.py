@@ -4,18 +4,19 @@ What came of it, the audit event, what subscribers are told and the end of the l
 somebody in the background has to say about it.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, snapshots
-from tiktok_accounts_gql.db.database import Session
+from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.errors import NotFound, UserMistake
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
@@ -59,22 +60,31 @@ class Reading:
     lease: Lease
 
 
-class SyncEndings:
-    """Writes down what came of a reading."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ending:
+    """`change` alters the account, which is locked, as it is now; None if there is nothing to alter."""
 
-    def __init__(
+    reading: Reading
+    change: Callable[[Session, Account], Synced] | None = None
+
+
+class SyncEndings:
+    """Writes down what came of a reading: in the background together with others, for nobody waits."""
+
+    def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
-        writes: Grouped,
+        db: Database,
         audit: AuditService,
         notifications: Notifications,
         avatars: AvatarService,
         leases: Leases,
         scopes: Collection[str],
         clock: Clock,
+        at_once: int,
     ) -> None:
-        """`scopes`: those that this server asks for."""
-        self._writes = writes
+        """`scopes`: those that this server asks for. `at_once`: how many accounts are read at the same time."""
+        self._writes = Grouped(db, self._write, moment=TOGETHER, most=at_once)
         self._audit = audit
         self._notifications = notifications
         self._avatars = avatars
@@ -87,64 +97,63 @@ class SyncEndings:
         viewer, before, now = reading.viewer, reading.account, self._clock()
         picture = await self._avatars.fetch(before, user)
 
-        async def write(session: Session) -> Synced:
-            current = await accounts.get(session, viewer.id, before.id, lock=True)
-            values = {**readings.columns(user, current, now), **self._avatars.store(session, current, picture)}
-            account = accounts.amend(session, current, **values, **self._well(current, now))
+        def change(session: Session, account: Account) -> Synced:
+            values = {**readings.columns(user, account, now), **self._avatars.store(session, account, picture)}
+            accounts.amend(session, account, **values, **self._well(account, now))
             snapshots.add_many(session, [snapshots.of_account(account, now)])
             details = readings.changed_counters(before, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details)
             self._publish(session, account)
             return Synced(account=account, synced_at=now)
 
-        return await self._end(reading, write)
+        return await self._end(_Ending(reading=reading, change=change))
 
     async def failed(self, reading: Reading, error: UserMistake, details: Iterable[Detail] = ()) -> Synced:
         """Only a refused authorization changes the status: every other failure passes."""
         viewer, before, now = reading.viewer, reading.account, self._clock()
         why = [Detail(name="reason", value=error.code), *details]
 
-        async def write(session: Session) -> Synced:
-            current = await accounts.get(session, viewer.id, before.id, lock=True)
-            if current.connected_at == before.connected_at:  # or else the failure is of an earlier connection
-                values = {**health.failed(current, error, now), "last_error": error.message, "updated_at": now}
-                accounts.amend(session, current, **values)
-                self._publish(session, current)
-            self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=current.id, details=why)
-            return Synced(account=current, error=error)
+        def change(session: Session, account: Account) -> Synced:
+            if account.connected_at == before.connected_at:  # or else the failure is of an earlier connection
+                values = {**health.failed(account, error, now), "last_error": error.message, "updated_at": now}
+                accounts.amend(session, account, **values)
+                self._publish(session, account)
+            self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=account.id, details=why)
+            return Synced(account=account, error=error)
 
-        return await self._end(reading, write)
+        return await self._end(_Ending(reading=reading, change=change))
 
     async def unread(self, reading: Reading) -> Synced:
         """Somebody else's reading will do."""
-
-        async def write(session: Session) -> Synced:
-            del session
-            return Synced(account=reading.account, synced_at=reading.account.last_synced_at)
-
-        return await self._end(reading, write)
+        return await self._end(_Ending(reading=reading))
 
     async def given_up(self, reading: Reading) -> None:
         """Nothing was tried."""
+        await self._writes.alone(_Ending(reading=replace(reading, background=None)))
 
-        async def end(session: Session) -> None:
-            self._leases.end(session, reading.lease)
+    async def _end(self, ending: _Ending) -> Synced:
+        if ending.reading.background is None:
+            return await self._writes.alone(ending)
+        return await self._writes.run(ending.reading.account.id, ending)
 
-        await self._writes.alone(end)
+    async def _write(self, session: Session, endings: Sequence[_Ending]) -> list[Synced]:
+        changed = {(ending.reading.viewer.id, ending.reading.account.id) for ending in endings if ending.change}
+        locked = await accounts.lock(session, changed) if changed else {}
+        return [await self._write_one(session, ending, locked) for ending in endings]
 
-    async def _end(self, reading: Reading, write: Callable[[Session], Awaitable[Synced]]) -> Synced:
-        """In the background together with others, for nobody waits."""
-
-        async def end(session: Session) -> Synced:
-            synced = await write(session)
-            self._leases.end(session, reading.lease)
-            if reading.background is not None:
-                await reading.background.also(session, synced)
-            return synced
-
-        if reading.background is None:
-            return await self._writes.alone(end)
-        return await self._writes.run(reading.account.id, end)
+    async def _write_one(self, session: Session, ending: _Ending, locked: Mapping[tuple[str, UUID], Account]) -> Synced:
+        """Raises NotFound for an account that is not the viewer's, or no longer."""
+        reading = ending.reading
+        synced = Synced(account=reading.account, synced_at=reading.account.last_synced_at)
+        if ending.change:
+            account = locked.get((reading.viewer.id, reading.account.id))
+            if account is None:
+                raise NotFound
+            synced = ending.change(session, account)
+        self._leases.end(session, reading.lease)
+        if reading.background is not None:
+            await reading.background.also(session, synced)
+        return synced
 
     def _well(self, account: Account, now: datetime) -> dict[str, Any]:
         """Nothing, if TikTok ended the authorization after the reading: then its tokens are erased."""
