@@ -33,10 +33,14 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """When a request may be sent; `wait` until then. If it is not `granted`, nothing was taken: try again then."""
+    """When a request may be sent; `wait` until then. If it is not `granted`, nothing was taken: try again then.
+
+    `next_wait`: until there may be another one within the same time.
+    """
 
     granted: bool
     wait: timedelta
+    next_wait: timedelta = timedelta(0)
     is_down: bool = False
     failures: int = 0
 
@@ -52,7 +56,8 @@ async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
         return Slot(granted=False, wait=at - now - within)
     values = {"next_at": at + pace.interval, **({"closed_until": now + pace.probe_every} if is_down else {})}
     await session.execute(update(_quota).where(_ours).values(**values))
-    return Slot(granted=True, wait=max(at - now, timedelta(0)), failures=quota.failures)
+    next_wait = at + pace.interval - now - within
+    return Slot(granted=True, wait=max(at - now, timedelta(0)), next_wait=next_wait, failures=quota.failures)
 
 
 async def closed_for(session: AsyncSession) -> timedelta:

@@ -72,16 +72,24 @@ class JobWork:
                     await self._queue.enqueue_sync(session, viewer_id, result.id, turn=result.turn)
 
     async def perform(self, viewer_id: str, result_id: str) -> None:
-        """One attempt for one account of a job. Work that is done already does nothing."""
+        """One attempt for one account of a job. Work that is done already does nothing.
+
+        While TikTok is down it keeps its place among what is worked on, and begins anew then: if all of a batch took turns
+        in finding out, they would keep the database busy.
+        """
         viewer = Viewer(id=viewer_id)
-        result = await self._beginnings.run(result_id, (viewer.id, UUID(result_id)))
-        if result is None:
-            return
-        job = await self._started(viewer, result.job_id)
-        if job.state is JobState.CANCELING:
-            await self._end_alone(viewer, result, SyncOutcome.CANCELED)
-            return
-        await self._attempt(viewer, job, result)
+        while result := await self._beginnings.run(result_id, (viewer.id, UUID(result_id))):
+            job = await self._started(viewer, result.job_id)
+            if job.state is JobState.CANCELING:
+                await self._end_alone(viewer, result, SyncOutcome.CANCELED)
+                return
+            try:
+                await self._attempt(viewer, job, result)
+            except NotAsked as error:
+                if not await self._wait_for_tiktok(viewer, result, error):
+                    return
+            else:
+                return
 
     async def _started(self, viewer: Viewer, job_id: UUID) -> SyncJob:
         """Apart from the result: whoever locks both locks the job first, such as a cancellation."""
@@ -104,12 +112,10 @@ class JobWork:
             await self._syncing.sync(viewer, result.account_id, background)
         except AlreadyEnded:
             return
-        except NotAsked as error:
-            await self._wait_for_tiktok(viewer, result, error)
         except NotFound as mistake:
             await self._end_alone(viewer, result, await self._outcome_of_missing(viewer, result), mistake)
-        except ServiceUnavailable:
-            raise  # the worker tries again
+        except (NotAsked, ServiceUnavailable):
+            raise  # it is tried again
         except Exception:
             log.exception("unexpected error", result_id=str(result.id))
             await self._end_alone(viewer, result, SyncOutcome.FAILED, SyncFailed())
@@ -138,11 +144,15 @@ class JobWork:
             session, viewer.id, result.id, turn=result.turn, delay=delay, occasion=uuid7().hex
         )
 
-    async def _wait_for_tiktok(self, viewer: Viewer, result: SyncResult, error: NotAsked) -> None:
-        """TikTok is down and was not asked: that is no attempt."""
+    async def _wait_for_tiktok(self, viewer: Viewer, result: SyncResult, error: NotAsked) -> bool:
+        """TikTok was not asked: that is no attempt. False if there is nothing to go on with here."""
         async with self._db.transaction() as session:
-            if await sync_jobs.pause(session, viewer.id, result.id, attempts=result.attempts - 1):
-                await self._enqueue_again(session, viewer, result, wait_for_tiktok(error))
+            paused = await sync_jobs.pause(session, viewer.id, result.id, attempts=result.attempts - 1)
+        if not paused or await self._syncing.wait_for_tiktok(error):
+            return paused
+        async with self._db.transaction() as session:
+            await self._enqueue_again(session, viewer, result, wait_for_tiktok(error))
+        return False
 
     async def _outcome_of_missing(self, viewer: Viewer, result: SyncResult) -> SyncOutcome:
         """Disconnected since the job was asked for, or never the viewer's."""

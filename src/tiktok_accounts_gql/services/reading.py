@@ -52,6 +52,21 @@ class Turn:
         return asyncio.get_running_loop().time() > self.at + LATEST.total_seconds()
 
 
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """What waits for its turn in the background: only one asks the database, and not before there may be a slot."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    opens_at: float = 0.0
+
+    @property
+    def left(self) -> timedelta:
+        return timedelta(seconds=max(self.opens_at - asyncio.get_running_loop().time(), 0.0))
+
+    def opens_in(self, time: timedelta) -> None:
+        self.opens_at = asyncio.get_running_loop().time() + time.total_seconds()
+
+
 Hold = Callable[[Turn], Awaitable[None]]
 
 
@@ -61,16 +76,13 @@ async def nothing(turn: Turn) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReader:
-    """Reads one account at a time. Raises TikTokError.
-
-    `line`: of what waits for its turn in the background, so that only one asks the database for it.
-    """
+    """Reads one account at a time. Raises TikTokError."""
 
     db: Database
     tiktok: TikTokClient
     pace: Pace
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    line: Line = field(default_factory=Line)
 
     def stop(self) -> None:
         """What waits for its turn in the background gives up; what is under way is not touched."""
@@ -78,14 +90,24 @@ class AccountReader:
 
     async def background_turn(self) -> Turn:
         """Waits for it as long as it takes: hold nothing meanwhile that others wait for. Raises NotAsked."""
-        async with self.line:
+        async with self.line.lock:
             while True:
+                if not await self.wait(self.line.left):
+                    raise NotAsked(ambiguous=False, retry_after=STOPPED_FOR)  # somebody else will ask
                 slot = await self._take(IN_BACKGROUND)
+                if slot.is_down and not slot.granted:
+                    raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
+                self.line.opens_in(slot.next_wait if slot.granted else slot.wait)
                 if slot.granted:
                     return _turn(slot)
-                if slot.is_down:
-                    raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
-                await self._wait(slot.wait)
+
+    async def wait(self, time: timedelta) -> bool:
+        """False if the process is about to end before."""
+        if not time:
+            return not self.stopping.is_set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), time.total_seconds())
+        return not self.stopping.is_set()
 
     async def read(
         self,
@@ -145,12 +167,6 @@ class AccountReader:
         if slot.is_down or in_background:
             raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
         raise RateLimited(retry_after=slot.wait.total_seconds())
-
-    async def _wait(self, time: timedelta) -> None:
-        """Raises NotAsked if the process is about to end: somebody else will ask."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), time.total_seconds())
-            raise NotAsked(ambiguous=False, retry_after=STOPPED_FOR)
 
     async def _take(self, within: timedelta) -> Slot:
         async with self.db.transaction() as session:

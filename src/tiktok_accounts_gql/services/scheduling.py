@@ -65,12 +65,16 @@ class ScheduleService:
             del session, synced
 
         background = Background(asked_at=began - self._interval * (1 - SPREAD), also=nothing)
-        try:
-            await self._syncing.sync(system, UUID(account_id), background)
-        except NotFound:
-            return  # disconnected meanwhile
-        except NotAsked as error:
-            await self._again(viewer_id, UUID(account_id), wait_for_tiktok(error))
+        while True:
+            try:
+                await self._syncing.sync(system, UUID(account_id), background)
+            except NotAsked as error:
+                if await self._syncing.wait_for_tiktok(error):
+                    continue
+                await self._again(viewer_id, UUID(account_id), wait_for_tiktok(error))
+            except NotFound:
+                pass  # disconnected meanwhile
+            return
 
     async def _again(self, viewer_id: str, account_id: UUID, delay: timedelta) -> None:
         """Nothing was tried, so the account is due on the same occasion: it needs work of another name."""

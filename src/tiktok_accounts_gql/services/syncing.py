@@ -21,6 +21,7 @@ from tiktok_accounts_gql.errors import (
 from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.leases import LeaseLost, Leases
 from tiktok_accounts_gql.services.reading import AccountReader, Turn
+from tiktok_accounts_gql.services.retries import wait_for_tiktok
 from tiktok_accounts_gql.services.sync_endings import Background, Reading, Synced, SyncEndings
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
@@ -80,6 +81,10 @@ class SyncService:
         if background is not None and not led:
             await self._conclude(background, synced)
         return synced
+
+    async def wait_for_tiktok(self, error: NotAsked) -> bool:
+        """While TikTok is taken to be down; False if this process is about to end: then others go on."""
+        return await self._reader.wait(wait_for_tiktok(error))
 
     async def settle(self) -> None:
         """Waits for syncs under way."""
