@@ -42,7 +42,7 @@ async def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
     with pytest.raises(ServiceUnavailable):
         await count(db, "viewer")
     with pytest.raises(ServiceUnavailable):
-        await db.append(db.prepare("snapshots", lambda: insert(Snapshot)), [])
+        await db.append(db.prepare("snapshots", lambda: insert(Snapshot)), list)
     await db.close()
 
 
@@ -80,11 +80,11 @@ async def test_of_rows_that_are_appended_all_are_there_or_none(alone: Database, 
     snapshot = Snapshot(viewer_id=viewer, account_id=row.id, recorded_at=NOON, hour=1, is_thinned=False).model_dump()
     appending = alone.prepare("snapshots", lambda: insert(Snapshot))
     with pytest.raises(Exception, match=r"(?i)unique"):
-        await alone.append(appending, [snapshot, snapshot])
+        await alone.append(appending, lambda: [snapshot, snapshot])
     mine = select(Snapshot).where(col(Snapshot.viewer_id) == viewer)
     async with alone.read() as session:
         assert (await session.scalars(mine)).all() == []
-    await alone.append(appending, [snapshot])
+    await alone.append(appending, lambda: [snapshot])
     async with alone.read() as session:
         assert [one.model_dump() for one in await session.scalars(mine)] == [snapshot]
 

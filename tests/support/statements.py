@@ -31,26 +31,31 @@ def told(listen: Callable[[str, Any], None]) -> Iterator[None]:
     def engine(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         listen(statement, parameters)
 
-    fetch, append, write = Database.fetch, Database.append, ThreadedConnection.write
+    fetch, append, write = Database.fetch, Database.append, ThreadedConnection.write_and_commit
 
     async def fetch_told(self: Database, prepared: Prepared, values: Any) -> list[Any]:
         listen(prepared.text, prepared.parameters(values))
         return await fetch(self, prepared, values)
 
-    async def append_told(self: Database, prepared: Prepared, rows: Any) -> None:
-        listen(prepared.text, [prepared.parameters(row) for row in rows])
-        await append(self, prepared, rows)
+    async def append_told(self: Database, prepared: Prepared, gather: Callable[[], Any]) -> None:
+        def told() -> Any:
+            rows = gather()
+            listen(prepared.text, [prepared.parameters(row) for row in rows])
+            return rows
+
+        await append(self, prepared, told)
 
     async def write_told(self: ThreadedConnection, statements: Iterable[tuple[str, Any]]) -> None:
-        for text, rows in statements:
+        listened = list(statements)
+        for text, rows in listened:
             listen(text, rows)
-            await write(self, [(text, rows)])
+        await write(self, listened)
 
     event.listen(Engine, "before_cursor_execute", engine)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "fetch", fetch_told)
         patch.setattr(Database, "append", append_told)
-        patch.setattr(ThreadedConnection, "write", write_told)
+        patch.setattr(ThreadedConnection, "write_and_commit", write_told)
         try:
             yield
         finally:

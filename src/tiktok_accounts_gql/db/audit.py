@@ -1,6 +1,6 @@
 """Statements about audit events: they are added and read, never changed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,9 +63,9 @@ def add_many(session: AsyncSession, events: Sequence[Values]) -> None:
     write_at_end(session, _ADD, events)
 
 
-async def append(db: Database, events: Sequence[Values]) -> None:
-    """In a transaction of their own: all of them, or none."""
-    await db.append(db.prepare("append audit events", lambda: _ADD), events)
+async def append(db: Database, gather: Callable[[], Sequence[Values]]) -> None:
+    """In a transaction of their own: all of them, or none. They are asked for when it can begin."""
+    await db.append(db.prepare("append audit events", lambda: _ADD), gather)
 
 
 _ADD = insert(table_of(AuditEvent))

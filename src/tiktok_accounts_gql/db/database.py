@@ -126,11 +126,13 @@ class Database:
             records = await self._direct.fetch(prepared.text, parameters)
         return prepared.rows(records)
 
-    async def append(self, prepared: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Inserts all of them or none, in a transaction of their own. Raises ServiceUnavailable as `read` does."""
-        parameters = [prepared.parameters(row) for row in rows]
+    async def append(self, prepared: Prepared, gather: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        """Inserts all rows or none, in a transaction of their own; they are asked for when it can begin.
+
+        Raises ServiceUnavailable as `read` does.
+        """
         with _unavailable_is_said():
-            await self._direct.append(prepared.text, parameters)
+            await self._direct.append(prepared.text, lambda: [prepared.parameters(row) for row in gather()])
 
     async def ping(self) -> None:
         """One round trip. Raises ServiceUnavailable."""

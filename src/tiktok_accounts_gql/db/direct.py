@@ -18,6 +18,7 @@ from tiktok_accounts_gql.db.turn import Turn
 
 Parameters = tuple[Any, ...]
 Records = Sequence[Sequence[Any]]
+Gather = Callable[[], Sequence[Parameters]]
 
 
 class Direct(Protocol):
@@ -25,8 +26,8 @@ class Direct(Protocol):
 
     async def fetch(self, text: str, parameters: Parameters) -> Records: ...
 
-    async def append(self, text: str, rows: Sequence[Parameters]) -> None:
-        """Durable when it returns."""
+    async def append(self, text: str, gather: Gather) -> None:
+        """Durable when it returns. What to insert is asked for when its turn has come."""
 
     async def close(self) -> None: ...
 
@@ -44,9 +45,9 @@ class DirectPostgres:
         records: Records = await self._use(lambda connection: connection.fetch(text, *parameters))
         return records
 
-    async def append(self, text: str, rows: Sequence[Parameters]) -> None:
+    async def append(self, text: str, gather: Gather) -> None:
         """One round trip, and one transaction of the server's own."""
-        await self._use(lambda connection: connection.executemany(text, rows))
+        await self._use(lambda connection: connection.executemany(text, gather()))
 
     async def _use(self, ask: Callable[[Any], Awaitable[Any]]) -> Any:
         await self._wait()
@@ -110,9 +111,9 @@ class DirectSqlite:
     async def fetch(self, text: str, parameters: Parameters) -> Records:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._fetch, text, parameters)
 
-    async def append(self, text: str, rows: Sequence[Parameters]) -> None:
+    async def append(self, text: str, gather: Gather) -> None:
         async with self._turn.taken(soon=True):  # a reader waits for it, and it is short
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._append, text, rows)
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._append, text, gather())
 
     async def close(self) -> None:
         """Nobody waits for what is still read."""

@@ -1,15 +1,18 @@
 """Audit events of reads: durable before the answer leaves, written in groups.
 
-While one group commits, the next one gathers. So an event waits for one commit, or for the rest of one and the next, and
-a thousand readers cost a few commits instead of a thousand.
+While one group commits, the next one gathers, up to its turn. So an event waits for one commit, or for the rest of one and
+the next, and a thousand readers cost a few commits instead of a thousand.
 """
 
 import asyncio
+from functools import partial
 
 from tiktok_accounts_gql.db import audit
 from tiktok_accounts_gql.db.database import Database
 
 MAX_GROUP = 1000
+
+_Waiting = tuple[list[audit.Values], asyncio.Future[None]]
 
 
 class AuditWriter:
@@ -17,7 +20,7 @@ class AuditWriter:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: list[tuple[list[audit.Values], asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, events: list[audit.Values]) -> None:
@@ -36,19 +39,24 @@ class AuditWriter:
 
     async def _write_groups(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+            group: list[_Waiting] = []
             try:
-                await self._commit([event for events, _ in group for event in events])
+                await audit.append(self._db, partial(self._gather, group))
             except Exception as error:  # noqa: BLE001 - handed to everybody who waits for this group
                 outcome: Exception | None = error
+                self._gather(group)
             else:
                 outcome = None
             for _, done in group:
                 _resolve(done, outcome)
         self._writing = None
 
-    async def _commit(self, events: list[audit.Values]) -> None:
-        await audit.append(self._db, events)
+    def _gather(self, group: list[_Waiting]) -> list[audit.Values]:
+        """Nothing more if it was gathered before."""
+        if not group:
+            group += self._waiting[:MAX_GROUP]
+            del self._waiting[:MAX_GROUP]
+        return [event for events, _ in group for event in events]
 
 
 def _resolve(done: asyncio.Future[None], error: Exception | None) -> None:
