@@ -1,13 +1,24 @@
 """What a transaction writes at its end."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
+from sqlmodel import col
 
-from tiktok_accounts_gql.db.closing import at_end
+from tests.support.rows import NOON, account, store
+from tests.support.statements import counting
+from tiktok_accounts_gql.db import accounts
+from tiktok_accounts_gql.db.closing import at_end, write_at_end
 from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.models import Account, Snapshot
+from tiktok_accounts_gql.db.tables import table_of
 from tiktok_accounts_gql.wiring import Running
+
+ADD = insert(table_of(Snapshot))
 
 
 @pytest.fixture
@@ -76,3 +87,80 @@ async def test_outside_of_a_transaction_nothing_is_lost_in_silence(db: Database)
     async with db.read() as session:
         with pytest.raises(KeyError):
             at_end(session, Written().odd, [1])
+
+
+def snapshot(row: Account, recorded_at: datetime = NOON) -> dict[str, Any]:
+    return Snapshot(viewer_id=row.viewer_id, account_id=row.id, recorded_at=recorded_at, hour=1).model_dump()
+
+
+async def stored(db: Database, row: Account) -> tuple[str, list[datetime]]:
+    """Its name, and the times of its snapshots."""
+    async with db.read() as session:
+        name = await session.scalar(select(col(Account.display_name)).where(col(Account.id) == row.id))
+        times = select(col(Snapshot.recorded_at)).where(col(Snapshot.account_id) == row.id)
+        return str(name), list((await session.scalars(times.order_by(col(Snapshot.recorded_at)))).all())
+
+
+async def test_rows_are_written_by_one_execution_after_all_work(db: Database, viewer: str) -> None:
+    [row] = await store(db, account(viewer))
+    later = NOON + timedelta(hours=1)
+
+    async def add_one_more(session: Session, items: Sequence[int]) -> None:
+        del items
+        write_at_end(session, ADD, [snapshot(row, later)])
+
+    with counting() as statements:
+        async with db.transaction() as session:
+            write_at_end(session, ADD, [snapshot(row)])
+            at_end(session, add_one_more, [1])
+    assert statements.writes_of("snapshots") == 1
+    assert await stored(db, row) == (row.display_name, [NOON, later])
+
+
+async def test_a_row_that_cannot_be_written_undoes_the_transaction(db: Database, viewer: str) -> None:
+    [row] = await store(db, account(viewer))
+
+    async def change() -> None:
+        async with db.transaction() as session:
+            accounts.amend(session, row, **accounts.names("new", "New"))
+            write_at_end(session, ADD, [snapshot(row), snapshot(row)])
+
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        await change()
+    assert (await stored(db, row))[1] == []
+    async with db.read() as session:
+        assert (await accounts.get(session, viewer, row.id)).username != "new"
+
+
+async def test_who_leaves_while_rows_are_written_leaves_all_or_nothing(db: Database, viewer: str) -> None:
+    """And nobody after them waits."""
+    [row] = await store(db, account(viewer, display_name="old"))
+
+    async def change(number: int) -> None:
+        async with db.transaction() as session:
+            await accounts.change(session, viewer, row.id, **accounts.names(None, f"name {number}"))
+            write_at_end(session, ADD, [snapshot(row, NOON + timedelta(seconds=number))])
+
+    for number in range(40):
+        before = await stored(db, row)
+        task = asyncio.create_task(change(number))
+        await asyncio.sleep(number / 10_000)
+        task.cancel()
+        await asyncio.wait([task])
+        name, times = await stored(db, row)
+        changed = (f"name {number}", [*before[1], NOON + timedelta(seconds=number)])
+        assert (name, times) in (before, changed)
+    async with asyncio.timeout(5):
+        await change(99)
+    assert (await stored(db, row))[0] == "name 99"
+
+
+async def test_an_amended_account_is_as_it_will_be_and_nobody_elses(db: Database, viewer: str) -> None:
+    [row] = await store(db, account(viewer, display_name="old"))
+    async with db.transaction() as session:
+        locked = await accounts.lock(session, [(viewer, row.id), (f"other of {viewer}", row.id)])
+        assert locked.keys() == {(viewer, row.id)}
+        amended = accounts.amend(session, locked[viewer, row.id], **accounts.names(None, "new"))
+        assert amended.display_name == "new"
+        assert (await accounts.get(session, viewer, row.id)).display_name == "new"
+    assert (await stored(db, row))[0] == "new"

@@ -1,5 +1,6 @@
 """Every order, filter and search reads its index, in the order of the index, for a viewer with many accounts."""
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from tests.db.conftest import empty_database
 from tests.support.rows import NOON, account, store
 from tests.support.statements import sent
-from tiktok_accounts_gql.db import account_rows, account_totals, accounts, audit, token_pairs
+from tiktok_accounts_gql.db import account_rows, account_totals, accounts, audit, sync_jobs, token_pairs
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
@@ -211,6 +212,17 @@ async def test_authorizations_that_end_soon_have_an_index(filled: Database) -> N
         filled, lambda session: token_pairs.list_ending(session, before=NOON, issued_before=NOON, limit=200)
     )
     assert "accounts_that_end" in ending, ending
+
+
+async def test_groups_are_found_by_their_ids(filled: Database) -> None:
+    """Of several accounts, and results, as `Grouped` writes them; SQLite finds pairs by no index."""
+    named = [(VIEWER, UUID(int=number)) for number in range(3)]
+    [locked] = await plans(filled, lambda session: accounts.lock(session, named))
+    assert re.search(r"accounts_id_with_viewer|accounts_pkey|SEARCH accounts USING INDEX sqlite_autoindex", locked), (
+        locked
+    )
+    [begun] = await plans(filled, lambda session: sync_jobs.begin(session, named))
+    assert "SCAN sync_results" not in begun, begun
 
 
 async def test_totals_read_what_is_kept_and_one_entry_of_an_index(filled: Database) -> None:

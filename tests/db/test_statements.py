@@ -28,7 +28,7 @@ Act = Callable[[TikTok, Viewer, Account], Awaitable[Any]]
 
 OWNED = "accounts|account_totals|token_pairs|snapshots|audit_events|idempotency_keys|owed_revocations|connection_attempts|avatars"
 USES = re.compile(rf"\b(?:FROM|UPDATE) (?:{OWNED})\b")
-NAMES_VIEWER = re.compile(r"\bviewer_id = |\(\w+\.viewer_id, \w+\.id\) IN ")
+NAMES_VIEWER = re.compile(r"\bviewer_id (?:=|IN) ")
 
 # The exceptions: what TikTok tells about an account, whoever has it; schedules that work for everybody; and
 # what is found by a secret that stands for its viewer, a `state` or a picture's link.

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
@@ -195,8 +195,9 @@ async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: 
 
 async def lock(session: AsyncSession, owned: Collection[tuple[str, UUID]]) -> dict[tuple[str, UUID], Account]:
     """Those that are connected, by viewer and id; nobody else changes them until the transaction ends."""
-    same = tuple_(col(Account.viewer_id), col(Account.id)).in_(owned)
-    connected = select(Account).where(same, col(Account.disconnected_at).is_(None))
+    viewers, ids = zip(*owned, strict=True)  # not by pairs, which SQLite finds by no index
+    same = (col(Account.viewer_id).in_(set(viewers)), col(Account.id).in_(ids))
+    connected = select(Account).where(*same, col(Account.disconnected_at).is_(None))
     locked = await session.scalars(connected.order_by(col(Account.id)).with_for_update())
     return {(account.viewer_id, account.id): account for account in locked}
 

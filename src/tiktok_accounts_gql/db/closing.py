@@ -39,7 +39,7 @@ def write_at_end(session: AsyncSession, statement: Statement, rows: Iterable[Val
 
 @asynccontextmanager
 async def closing(session: AsyncSession) -> AsyncGenerator[None]:
-    """A transaction's block, but for its commit: what it left to its end is written then.
+    """A transaction's block, right up to its commit: what it left to its end is written then.
 
     The latest kind of work comes first: counting a job may end it, and that is one more event.
     """
@@ -55,12 +55,12 @@ async def closing(session: AsyncSession) -> AsyncGenerator[None]:
 
 
 async def _write(session: AsyncSession, written: Mapping[Statement, Sequence[Values]]) -> None:
-    """On SQLite at one go: whoever else writes waits until it is over."""
+    """On SQLite at one go with the commit: whoever else writes waits until it is over."""
     connection = await session.connection()
     driver: Any = (await connection.get_raw_connection()).driver_connection
     if isinstance(driver, ThreadedConnection):
         prepared = [(_prepared(statement, connection.dialect), rows) for statement, rows in written.items()]
-        await driver.write((one.text, [one.parameters(row) for row in rows]) for one, rows in prepared)
+        await driver.write_and_commit((one.text, [one.parameters(row) for row in rows]) for one, rows in prepared)
         return
     for statement, rows in written.items():
         await connection.execute(statement, rows)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tiktok_accounts_gql.db.clock import FromNow
+from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.models import RequestQuota
 from tiktok_accounts_gql.db.tables import table_of
 
@@ -54,8 +55,8 @@ async def take(session: AsyncSession, pace: Pace, *, within: timedelta) -> Slot:
     at = max(quota.next_at, now - pace.interval * pace.burst)
     if at - now > within:
         return Slot(granted=False, wait=at - now - within)
-    values = {"next_at": at + pace.interval, **({"closed_until": now + pace.probe_every} if is_down else {})}
-    await session.execute(update(_quota).where(_ours).values(**values))
+    closed_until = now + pace.probe_every if is_down else None
+    write_at_end(session, _TAKE, [{"new_next_at": at + pace.interval, "new_closed_until": closed_until}])
     next_wait = at + pace.interval - now - within
     return Slot(granted=True, wait=max(at - now, timedelta(0)), next_wait=next_wait, failures=quota.failures)
 
@@ -92,4 +93,5 @@ async def _locked(session: AsyncSession) -> tuple[Row[Any], datetime]:
 _quota = table_of(RequestQuota)
 _ours = _quota.c.name == NAME
 _LOCKED = select(_quota, FromNow().label("now")).where(_ours).with_for_update()
+_TAKE = update(_quota).where(_ours).values(next_at=bindparam("new_next_at"), closed_until=bindparam("new_closed_until"))
 _CLOSED = select(_quota.c.closed_until, FromNow().label("now")).where(_ours)

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
+from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.models import Account, Snapshot
@@ -34,17 +35,21 @@ def hour_of(time: datetime) -> int:
     return int(time.astimezone(UTC).timestamp()) // SECONDS_PER_HOUR
 
 
-def of_account(account: Account, recorded_at: datetime) -> Snapshot:
-    return Snapshot(
-        viewer_id=account.viewer_id,
-        account_id=account.id,
-        recorded_at=recorded_at,
-        hour=hour_of(recorded_at),
-        follower_count=account.follower_count,
-        following_count=account.following_count,
-        likes_count=account.likes_count,
-        video_count=account.video_count,
-    )
+def add(session: AsyncSession, account: Account, recorded_at: datetime) -> None:
+    """The account's counters, at the end of the session's transaction."""
+    row = {
+        "id": uuid7(),
+        "viewer_id": account.viewer_id,
+        "account_id": account.id,
+        "recorded_at": recorded_at,
+        "hour": hour_of(recorded_at),
+        "is_thinned": False,
+        "follower_count": account.follower_count,
+        "following_count": account.following_count,
+        "likes_count": account.likes_count,
+        "video_count": account.video_count,
+    }
+    write_at_end(session, _ADD, [row])
 
 
 def add_many(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tiktok_accounts_gql.db.threaded import ThreadedConnection
 
 SQLITE_READERS = 4
-_STEP = "busy_timeout=8"  # milliseconds; SQLite sleeps for 1, 2 and 5 of them, and longer from then on
+_STEP = "busy_timeout=1"  # milliseconds
 
 
 def json_text(value: Any) -> str:
@@ -30,6 +30,7 @@ def open_sqlite(url: str, *, writes: bool, busy_timeout: float) -> AsyncEngine:
         pool_size=1 if writes else SQLITE_READERS,
         max_overflow=0,
         pool_timeout=busy_timeout,
+        pool_reset_on_return=None,  # a transaction is always ended, and one more hop would hold up other writers
         hide_parameters=True,
         json_serializer=json_text,
         json_deserializer=orjson.loads,

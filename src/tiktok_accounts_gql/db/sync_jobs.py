@@ -114,12 +114,12 @@ async def begin(session: AsyncSession, results: Sequence[tuple[str, UUID]]) -> l
 
     Counts the attempt, but for one that a dead process had begun.
     """
-    running = col(SyncResult.is_running)
-    viewers, ids = {viewer_id for viewer_id, _ in results}, {result_id for _, result_id in results}
-    attempts = case((running, col(SyncResult.attempts)), else_=col(SyncResult.attempts) + 1)
-    pending = (col(SyncResult.viewer_id).in_(viewers), col(SyncResult.id).in_(ids), _PENDING)
-    begin = update(SyncResult).where(*pending).values(attempts=attempts, is_running=True).returning(SyncResult)
-    begun = {(one.viewer_id, one.id): one for one in await session.scalars(begin, execution_options=_FRESH)}
+    attempts = case((_results.c.is_running, _results.c.attempts), else_=_results.c.attempts + 1)
+    viewers, ids = zip(*results, strict=True)  # not by pairs, which SQLite finds by no index
+    owned = (_results.c.viewer_id.in_(set(viewers)), _results.c.id.in_(ids))
+    begin = update(_results).where(*owned, _IS_PENDING).values(attempts=attempts, is_running=True).returning(_results)
+    rows = [SyncResult(**row._mapping) for row in await session.execute(begin)]  # noqa: SLF001 - public, but for its name
+    begun = {(result.viewer_id, result.id): result for result in rows}
     return [begun.get(result) for result in results]
 
 
@@ -135,8 +135,8 @@ async def end(
     session: AsyncSession, viewer_id: str, result_ids: Sequence[UUID], outcome: SyncOutcome, **values: Any
 ) -> bool:
     """False if one of them had ended already: then nothing else of the transaction may happen twice either."""
-    of_viewer = (_results.c.viewer_id == viewer_id, _results.c.outcome == SyncOutcome.PENDING)
-    pending = update(_results).where(*of_viewer, _results.c.id.in_(result_ids)).returning(_results.c.id)
+    owned = (_results.c.viewer_id == viewer_id, _results.c.id.in_(result_ids))
+    pending = update(_results).where(*owned, _IS_PENDING).returning(_results.c.id)
     ended = await session.scalars(pending.values(outcome=outcome, is_running=False, **values))
     return len(ended.all()) == len(result_ids)
 
@@ -197,6 +197,7 @@ async def forget_before(session: AsyncSession, time: datetime, *, limit: int) ->
 
 
 _jobs, _results = table_of(SyncJob), table_of(SyncResult)
+_IS_PENDING = _results.c.outcome == SyncOutcome.PENDING
 _PENDING = col(SyncResult.outcome) == SyncOutcome.PENDING
 _TURNS = 1  # what the lock is about
 _FRESH = {"populate_existing": True}

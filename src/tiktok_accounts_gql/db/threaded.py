@@ -23,6 +23,7 @@ class ThreadedConnection:
         self._connection: sqlite3.Connection | None = connection  # None once it is closed, which the dialect looks at
         self._thread = thread
         self._reads = reads
+        self._committed = False  # by what was written last
 
     @classmethod
     async def open(cls, *names: str, reads: bool, **options: Any) -> Self:
@@ -41,15 +42,17 @@ class ThreadedConnection:
                 self._connection.interrupt()
             raise
 
-    async def write(self, statements: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> None:
-        """Executes each for all of its rows, with one hop for all of them."""
+    async def write_and_commit(self, statements: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Executes each for all of its rows, with one hop for all of it."""
         asked = list(statements)
 
         def run(connection: sqlite3.Connection) -> None:
             for text, rows in asked:
                 connection.executemany(text, rows)
+            connection.commit()
 
         await self.run(run)
+        self._committed = True
 
     def cursor(self) -> "ThreadedCursor":
         return ThreadedCursor(self)
@@ -58,9 +61,12 @@ class ThreadedConnection:
         await self.run(lambda connection: connection.create_function(*arguments, **options))
 
     async def commit(self) -> None:
-        await self.run(sqlite3.Connection.commit)
+        if not self._committed:
+            await self.run(sqlite3.Connection.commit)
+        self._committed = False
 
     async def rollback(self) -> None:
+        self._committed = False
         await self.run(sqlite3.Connection.rollback)
 
     async def close(self) -> None:

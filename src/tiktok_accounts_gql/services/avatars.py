@@ -4,7 +4,6 @@ TikTok's links expire within days. A copy is fetched when an account is connecte
 stored with it by the hash of its content. An account without a picture has its initials, drawn as a small SVG.
 """
 
-from datetime import datetime
 from hashlib import sha256
 from html import escape
 from typing import Any
@@ -40,25 +39,26 @@ class AvatarService:
             return None
         return initials(user.display_name or user.open_id)
 
-    def store(self, session: Session, account: Account, picture: Picture | None) -> dict[str, Any]:
-        """The columns of the account that change with it."""
+    def copy_of(self, account: Account, picture: Picture | None) -> Avatar | None:
+        """As it is stored; nothing if there is none."""
         if picture is None:
-            return {}
-        now: datetime = self._clock()
-        content_hash = sha256(picture.content).hexdigest()[:HASH_LENGTH]
-        avatars.store(
-            session,
-            Avatar(
-                account_id=account.id,
-                content_hash=content_hash,
-                viewer_id=account.viewer_id,
-                media_type=picture.media_type,
-                content=picture.content,
-                source=picture.source,
-                stored_at=now,
-            ),
+            return None
+        return Avatar(
+            account_id=account.id,
+            content_hash=sha256(picture.content).hexdigest()[:HASH_LENGTH],
+            viewer_id=account.viewer_id,
+            media_type=picture.media_type,
+            content=picture.content,
+            source=picture.source,
+            stored_at=self._clock(),
         )
-        return {"avatar_hash": content_hash}
+
+    def store(self, session: Session, avatar: Avatar | None) -> dict[str, Any]:
+        """The columns of the account that change with it."""
+        if avatar is None:
+            return {}
+        avatars.store(session, avatar)
+        return {"avatar_hash": avatar.content_hash}
 
     async def find(self, account_id: UUID, content_hash: str) -> Avatar | None:
         """By its link alone: whoever has it was shown the account."""

@@ -220,10 +220,10 @@ class ConnectionService:
         else:
             account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
         await self._grants.store(session, account, reading.grant, replaces=reading.replaces)
-        if pictured := self._avatars.store(session, account, reading.picture):
+        if pictured := self._avatars.store(session, self._avatars.copy_of(account, reading.picture)):
             account = await accounts.change(session, viewer.id, account.id, **pictured)
         if reading.user is not None:
-            snapshots.add_many(session, [snapshots.of_account(account, values["last_synced_at"])])
+            snapshots.add(session, account, values["last_synced_at"])
         return account
 
     def _publish(self, session: Session, account: Account, kind: ChangeKind) -> None:

@@ -95,12 +95,12 @@ class SyncEndings:
     async def succeeded(self, reading: Reading, user: TikTokUser) -> Synced:
         """The picture is fetched first: nothing is asked for within a transaction."""
         viewer, before, now = reading.viewer, reading.account, self._clock()
-        picture = await self._avatars.fetch(before, user)
+        picture = self._avatars.copy_of(before, await self._avatars.fetch(before, user))
 
         def change(session: Session, account: Account) -> Synced:
-            values = {**readings.columns(user, account, now), **self._avatars.store(session, account, picture)}
+            values = {**readings.columns(user, account, now), **self._avatars.store(session, picture)}
             accounts.amend(session, account, **values, **self._well(account, now))
-            snapshots.add_many(session, [snapshots.of_account(account, now)])
+            snapshots.add(session, account, now)
             details = readings.changed_counters(before, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details)
             self._publish(session, account)
