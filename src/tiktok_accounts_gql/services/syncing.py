@@ -108,14 +108,13 @@ class SyncService:
 
     async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None) -> Synced:
         began = self._clock()
-        account = await self._get(viewer, account_id)
         while (lease := await self._leases.take(viewer, account_id)) is None:
             await asyncio.sleep(POLL_SECONDS)
             has_ended = not await self._leases.is_taken(viewer, account_id)
-            account = await self._get(viewer, account_id)  # only now: it changes with the end of its reading
+            account = await self._get(viewer, account_id)  # after that: it changes with the end of its reading
             if has_ended and (synced := _outcome_since(account, began)):
                 return await self._conclude(background, synced)
-        account = await self._get(viewer, account_id)  # somebody else's reading may have ended just before
+        account = await self._get(viewer, account_id)  # only now: somebody else's reading may have ended just before
         reading = Reading(viewer=viewer, account=account, background=background, turn=turn, lease=lease)
         if _was_read_since(account, began if background is None else background.asked_at):
             return await self._endings.unread(reading)
