@@ -13,7 +13,7 @@ from sqlmodel import col
 from tests.support.rows import account, store
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.grouped import Grouped
+from tiktok_accounts_gql.db.grouped import APART, Grouped
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.wiring import Running
@@ -90,6 +90,20 @@ async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped[Work,
 
     await asyncio.gather(*(grouped.run(number, remember(number)) for number in (3, 1, 2)))
     assert done == [1, 2, 3]
+
+
+async def test_answers_are_spread_so_that_not_everybody_goes_on_at_once(grouped: Grouped[Work, Any]) -> None:
+    answered: list[float] = []
+
+    async def nothing(session: Session) -> None:
+        del session
+
+    async def ask(number: int) -> None:
+        await grouped.run(number, nothing)
+        answered.append(asyncio.get_running_loop().time())
+
+    await asyncio.gather(*(ask(number) for number in range(4)))
+    assert answered[-1] - answered[0] >= 3 * APART.total_seconds() - 0.005
 
 
 async def test_what_comes_later_is_another_group(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:

@@ -10,6 +10,9 @@ from typing import Any, Generic, TypeVar
 from tiktok_accounts_gql.db.database import Database, Deadlocked, Session
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
+# Between the answers to a group: whoever gets one goes on with writing something else, and on SQLite others would wait for all.
+APART = timedelta(milliseconds=15)
+
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
@@ -83,13 +86,18 @@ class Grouped(Generic[Item, Outcome]):
                 if not member.done.done():
                     member.done.set_exception(error)
         else:
-            for member, outcome in zip(group, outcomes, strict=True):
-                if not member.done.done():
-                    member.done.set_result(outcome)
+            loop = asyncio.get_running_loop()
+            for place, (member, outcome) in enumerate(zip(group, outcomes, strict=True)):
+                loop.call_later(place * APART.total_seconds(), _answer, member.done, outcome)
 
     async def _written(self, items: Sequence[Item]) -> Sequence[Outcome]:
         async with self._db.transaction() as session:
             return await self._write_all(session, items)
+
+
+def _answer(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not done.done():  # by who left
+        done.set_result(outcome)
 
 
 def _is_undone(error: Exception) -> bool:
