@@ -16,6 +16,10 @@ from tiktok_accounts_gql.settings import Settings
 
 LARGEST_MESSAGE = 64 * 1024
 
+# Longer than clients and load balancers keep a connection that is silent (5 to 60 s): who closes first must be they. A request
+# that is sent while the server closes fails.
+KEEP_ALIVE_SECONDS = 75
+
 
 class _Patience:
     """For how many seconds a connection waits for a client that does not read."""
@@ -87,5 +91,6 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "access_log": False,
         "server_header": False,
         "forwarded_allow_ips": list(settings.trusted_proxies),
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
     }

@@ -1,6 +1,7 @@
 """Around every answer: other origins, proxies, readiness, failures of the inside, and slow clients."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -182,6 +183,21 @@ async def test_a_failure_after_the_answer_began_is_logged_and_adds_nothing() -> 
         await Edge(failing, hosts=["testserver"])(scope, receive, send)
     assert sent == ["http.response.start"]
     assert [line["event"] for line in logs] == ["unexpected error", "request"]
+
+
+async def test_a_connection_that_was_silent_for_a_while_still_answers(api: Api) -> None:
+    """Many clients use one again for 5 seconds: a server that closes it then loses requests."""
+    reader, writer = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port)
+    try:
+        for silent in (5.5, 0):
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            await reader.readexactly(int(length[1]) if length else 0)
+            await asyncio.sleep(silent)
+    finally:
+        writer.close()
 
 
 async def test_slow_and_idle_clients_do_not_hold_others_up(api: Api) -> None:

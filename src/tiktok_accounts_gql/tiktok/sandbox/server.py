@@ -12,13 +12,22 @@ from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.tiktok.sandbox.control import PAGE_PATH
 
 START_SECONDS = 10
+KEEP_ALIVE_SECONDS = 75  # longer than clients keep a silent connection: a request that meets its end fails
 
 
 class SandboxServer:
     """`with SandboxServer(sandbox, port=0) as url:` serves until the block ends. Raises OSError if it cannot."""
 
     def __init__(self, sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        config = uvicorn.Config(sandbox.app, host=host, port=port, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            sandbox.app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
         self._listening = listen(host, port)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._listening],), daemon=True)
