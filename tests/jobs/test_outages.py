@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.batches import Scene
 from tests.support.working import Worker, workers
-from tiktok_accounts_gql.db.models import JobState, SyncOutcome
+from tiktok_accounts_gql.db import sync_jobs
+from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.errors import UserErrorCode
 from tiktok_accounts_gql.services.reading import PROBE_EVERY
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -80,11 +81,43 @@ async def test_who_joins_the_reading_of_a_job_gets_an_answer_of_their_own(scene:
     for account in accounts[1:]:
         await sync(owner, account.id)
     job = await scene.start(viewer, [accounts[0].id])
-    _, synced = await asyncio.gather(scene.perform(job), sync(owner, accounts[0].id))
+    performing = asyncio.create_task(scene.perform(job))
+    synced = await sync(owner, accounts[0].id)
+    await waits(scene, job)
+    performing.cancel()
     assert synced.error is not None
     assert synced.error.code is UserErrorCode.TIKTOK_UNAVAILABLE
     assert await scene.outcomes(job) == {SyncOutcome.PENDING: 1}
     assert len(scene.calls()) == FAILURES
+
+
+async def test_what_waits_for_tiktok_is_canceled_at_once(scene: Scene, viewer: str) -> None:
+    """And asks for nothing when its wait is over, which a stop ends."""
+    accounts = await scene.accounts(viewer, FAILURES)
+    scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
+    for account in accounts:
+        await scene.running.services.syncing.sync(Viewer(id=viewer), account.id)
+    job = await scene.start(viewer, [accounts[0].id])
+    performing = asyncio.create_task(scene.perform(job))
+    await waits(scene, job)
+    await scene.running.services.jobs.cancel(Viewer(id=viewer), job.id)
+    assert (await scene.job(job)).state is JobState.CANCELED
+    scene.running.reader.stop()
+    async with asyncio.timeout(5):
+        await performing
+    assert await scene.outcomes(job) == {SyncOutcome.CANCELED: 1}
+    assert len(scene.calls()) == FAILURES
+
+
+async def waits(scene: Scene, job: SyncJob) -> None:
+    """Until the job's only account was begun, and waits for TikTok."""
+    async with asyncio.timeout(10):
+        while True:
+            async with scene.running.db.read() as session:
+                [result] = await sync_jobs.list_pending(session, job.viewer_id, job.id)
+            if (await scene.job(job)).started_at is not None and not result.is_running:
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("percent", [10, 30, 50])
