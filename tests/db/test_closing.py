@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from tests.support.rows import NOON, account, store
 from tests.support.statements import counting
-from tiktok_accounts_gql.db import accounts
+from tiktok_accounts_gql.db import account_groups, accounts
 from tiktok_accounts_gql.db.closing import at_end, write_at_end
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, Snapshot
@@ -122,7 +122,7 @@ async def test_a_row_that_cannot_be_written_undoes_the_transaction(db: Database,
 
     async def change() -> None:
         async with db.transaction() as session:
-            accounts.amend(session, row, **accounts.names("new", "New"))
+            account_groups.amend(session, row, **accounts.names("new", "New"))
             write_at_end(session, ADD, [snapshot(row), snapshot(row)])
 
     with pytest.raises(Exception, match=r"(?i)unique"):
@@ -158,9 +158,9 @@ async def test_who_leaves_while_rows_are_written_leaves_all_or_nothing(db: Datab
 async def test_an_amended_account_is_as_it_will_be_and_nobody_elses(db: Database, viewer: str) -> None:
     [row] = await store(db, account(viewer, display_name="old"))
     async with db.transaction() as session:
-        locked = await accounts.lock(session, [(viewer, row.id), (f"other of {viewer}", row.id)])
+        locked = await account_groups.lock(session, [(viewer, row.id), (f"other of {viewer}", row.id)])
         assert locked.keys() == {(viewer, row.id)}
-        amended = accounts.amend(session, locked[viewer, row.id], **accounts.names(None, "new"))
+        amended = account_groups.amend(session, locked[viewer, row.id], **accounts.names(None, "new"))
         assert amended.display_name == "new"
         assert (await accounts.get(session, viewer, row.id)).display_name == "new"
     assert (await stored(db, row))[0] == "new"

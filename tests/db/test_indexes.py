@@ -13,7 +13,7 @@ from sqlalchemy import text
 from tests.db.conftest import empty_database
 from tests.support.rows import NOON, account, store
 from tests.support.statements import sent
-from tiktok_accounts_gql.db import account_rows, account_totals, accounts, audit, sync_jobs, token_pairs
+from tiktok_accounts_gql.db import account_groups, account_rows, account_totals, accounts, audit, sync_jobs, token_pairs
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
@@ -217,7 +217,7 @@ async def test_authorizations_that_end_soon_have_an_index(filled: Database) -> N
 async def test_groups_are_found_by_their_ids(filled: Database) -> None:
     """Of several accounts, and results, as `Grouped` writes them; SQLite finds pairs by no index."""
     named = [(VIEWER, UUID(int=number)) for number in range(3)]
-    [locked] = await plans(filled, lambda session: accounts.lock(session, named))
+    [locked] = await plans(filled, lambda session: account_groups.lock(session, named))
     assert re.search(r"accounts_id_with_viewer|accounts_pkey|SEARCH accounts USING INDEX sqlite_autoindex", locked), (
         locked
     )

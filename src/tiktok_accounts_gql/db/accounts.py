@@ -10,17 +10,14 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from tiktok_accounts_gql.db.clock import FromNow
-from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
-from tiktok_accounts_gql.db.tables import table_of
 from tiktok_accounts_gql.errors import NotFound
 
 _SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
@@ -193,15 +190,6 @@ async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: 
     return account
 
 
-async def lock(session: AsyncSession, owned: Collection[tuple[str, UUID]]) -> dict[tuple[str, UUID], Account]:
-    """Those that are connected, by viewer and id; nobody else changes them until the transaction ends."""
-    viewers, ids = zip(*owned, strict=True)  # not by pairs, which SQLite finds by no index
-    same = (col(Account.viewer_id).in_(set(viewers)), col(Account.id).in_(ids))
-    connected = select(Account).where(*same, col(Account.disconnected_at).is_(None))
-    locked = await session.scalars(connected.order_by(col(Account.id)).with_for_update())
-    return {(account.viewer_id, account.id): account for account in locked}
-
-
 async def find_by_open_id(session: AsyncSession, viewer_id: str, open_id: str) -> Account | None:
     """A disconnected one too: connected again, it comes back."""
     same = select(Account).where(col(Account.viewer_id) == viewer_id, col(Account.open_id) == open_id)
@@ -230,22 +218,6 @@ async def change(session: AsyncSession, viewer_id: str, account_id: UUID, **valu
     return await _update(session, *_connected(viewer_id), col(Account.id) == account_id, **values)
 
 
-def amend(session: AsyncSession, account: Account, **values: Any) -> Account:
-    """A locked account, as it is at the end of the session's transaction: changed in bulk with others."""
-    for name, value in values.items():
-        set_committed_value(account, name, value)
-    row = {"of_viewer": account.viewer_id, "of_account": account.id, **{f"new_{name}": values[name] for name in values}}
-    write_at_end(session, _amended(tuple(sorted(values))), [row])
-    return account
-
-
-@cache
-def _amended(names: tuple[str, ...]) -> Update:
-    """For the few sets of columns that change together."""
-    own = (_accounts.c.viewer_id == bindparam("of_viewer"), _accounts.c.id == bindparam("of_account"))
-    return update(_accounts).where(*own).values({name: bindparam(f"new_{name}") for name in names})
-
-
 async def reconnect(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
     """The account after the change, which brings it back if it was disconnected. Raises NotFound, Taken."""
     owned = (col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
@@ -268,6 +240,3 @@ async def _update(session: AsyncSession, *where: ColumnElement[bool], **values: 
     if account is None:
         raise NotFound
     return account
-
-
-_accounts = table_of(Account)

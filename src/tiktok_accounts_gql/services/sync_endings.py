@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, snapshots
+from tiktok_accounts_gql.db import account_groups, snapshots
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
@@ -99,7 +99,7 @@ class SyncEndings:
 
         def change(session: Session, account: Account) -> Synced:
             values = {**readings.columns(user, account, now), **self._avatars.store(session, picture)}
-            accounts.amend(session, account, **values, **self._well(account, now))
+            account_groups.amend(session, account, **values, **self._well(account, now))
             snapshots.add(session, account, now)
             details = readings.changed_counters(before, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details)
@@ -116,7 +116,7 @@ class SyncEndings:
         def change(session: Session, account: Account) -> Synced:
             if account.connected_at == before.connected_at:  # or else the failure is of an earlier connection
                 values = {**health.failed(account, error, now), "last_error": error.message, "updated_at": now}
-                accounts.amend(session, account, **values)
+                account_groups.amend(session, account, **values)
                 self._publish(session, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=account.id, details=why)
             return Synced(account=account, error=error)
@@ -138,7 +138,7 @@ class SyncEndings:
 
     async def _write(self, session: Session, endings: Sequence[_Ending]) -> list[Synced]:
         changed = {(ending.reading.viewer.id, ending.reading.account.id) for ending in endings if ending.change}
-        locked = await accounts.lock(session, changed) if changed else {}
+        locked = await account_groups.lock(session, changed) if changed else {}
         return [await self._write_one(session, ending, locked) for ending in endings]
 
     async def _write_one(self, session: Session, ending: _Ending, locked: Mapping[tuple[str, UUID], Account]) -> Synced:
