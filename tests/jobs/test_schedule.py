@@ -12,7 +12,15 @@ from sqlmodel import col
 from tests.support.batches import Scene
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditActor, AuditEvent, SyncJob, SyncResult
+from tiktok_accounts_gql.db.models import (
+    Account,
+    AccountStatus,
+    AuditActor,
+    AuditEvent,
+    RequestQuota,
+    SyncJob,
+    SyncResult,
+)
 from tiktok_accounts_gql.services.scheduling import BATCH, JOBS_KEPT
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -129,6 +137,24 @@ async def test_an_outage_takes_no_account_off_the_schedule(scheduled: Scene, vie
         await until(
             lambda: {call.open_id for call in scheduled.calls() if call.error is None} == set(open_ids(accounts))
         )
+
+
+async def test_what_waits_for_tiktok_when_the_process_ends_is_enqueued_again(scheduled: Scene, viewer: str) -> None:
+    [account] = await scheduled.accounts(viewer, 1)
+    await aged(scheduled.running, account, by=2 * DAY)
+    await scheduled.running.reader.background_turn()  # there is a row from now on
+    async with scheduled.running.db.transaction() as session:
+        down = update(RequestQuota).values(closed_until=utc_now() + timedelta(minutes=1), failures=5)
+        await session.execute(down)
+    before, known = len(scheduled.calls()), await works(scheduled.running)
+    performing = asyncio.create_task(scheduled.running.schedule.perform(viewer, str(account.id)))
+    await asyncio.sleep(0.3)
+    assert not performing.done()
+    scheduled.running.reader.stop()
+    async with asyncio.timeout(5):
+        await performing
+    assert len(scheduled.calls()) == before
+    assert await works(scheduled.running) == known + 1
 
 
 def open_ids(accounts: list[Account]) -> list[str]:
