@@ -117,7 +117,7 @@ async def begin(session: AsyncSession, results: Sequence[tuple[str, UUID]]) -> l
     attempts = case((_results.c.is_running, _results.c.attempts), else_=_results.c.attempts + 1)
     viewers, ids = zip(*results, strict=True)  # not by pairs, which SQLite finds by no index
     owned = (_results.c.viewer_id.in_(set(viewers)), _results.c.id.in_(ids))
-    begin = update(_results).where(*owned, _IS_PENDING).values(attempts=attempts, is_running=True).returning(_results)
+    begin = update(_results).where(*owned, _PENDING).values(attempts=attempts, is_running=True).returning(_results)
     rows = [SyncResult(**row._mapping) for row in await session.execute(begin)]  # noqa: SLF001 - public, but for its name
     begun = {(result.viewer_id, result.id): result for result in rows}
     return [begun.get(result) for result in results]
@@ -136,7 +136,7 @@ async def end(
 ) -> bool:
     """False if one of them had ended already: then nothing else of the transaction may happen twice either."""
     owned = (_results.c.viewer_id == viewer_id, _results.c.id.in_(result_ids))
-    pending = update(_results).where(*owned, _IS_PENDING).returning(_results.c.id)
+    pending = update(_results).where(*owned, _PENDING).returning(_results.c.id)
     ended = await session.scalars(pending.values(outcome=outcome, is_running=False, **values))
     return len(ended.all()) == len(result_ids)
 
@@ -152,7 +152,7 @@ async def cancel_waiting(session: AsyncSession, viewer_id: str, job_id: UUID, no
     waiting = (
         col(SyncResult.viewer_id) == viewer_id,
         col(SyncResult.job_id) == job_id,
-        col(SyncResult.outcome) == SyncOutcome.PENDING,
+        _PENDING,
         col(SyncResult.is_running).is_(False),
     )
     values = {"outcome": SyncOutcome.CANCELED, "finished_at": now}
@@ -197,8 +197,7 @@ async def forget_before(session: AsyncSession, time: datetime, *, limit: int) ->
 
 
 _jobs, _results = table_of(SyncJob), table_of(SyncResult)
-_IS_PENDING = _results.c.outcome == SyncOutcome.PENDING
-_PENDING = col(SyncResult.outcome) == SyncOutcome.PENDING
+_PENDING = _results.c.outcome == SyncOutcome.PENDING
 _TURNS = 1  # what the lock is about
 _FRESH = {"populate_existing": True}
 _UNSYNCHRONIZED = {"synchronize_session": False}

@@ -103,8 +103,6 @@ class AccountReader:
 
     async def wait(self, time: timedelta) -> bool:
         """False if the process is about to end before."""
-        if not time:
-            return not self.stopping.is_set()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), time.total_seconds())
         return not self.stopping.is_set()
