@@ -147,11 +147,11 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if _is_away(error):
+        if error is not None and _is_away(error):
             raise (Deadlocked if _is_deadlock(error) else ServiceUnavailable) from error
 
 
-def _is_away(error: BaseException | None) -> bool:
+def _is_away(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         invalid = error.connection_invalidated or isinstance(error, InterfaceError)
         return invalid or _driver_is_away(error.orig, operational=isinstance(error, OperationalError))
@@ -160,7 +160,7 @@ def _is_away(error: BaseException | None) -> bool:
     return _driver_is_away(error, operational=isinstance(error, sqlite3.OperationalError))
 
 
-def _is_deadlock(error: BaseException | None) -> bool:
+def _is_deadlock(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _DEADLOCK
 
 

@@ -95,8 +95,8 @@ async def read_listed(
     """As `read_slice`, in one round trip if there is a row in the first range that is read."""
     reading = _Reading(db=db, listing=listing, ordering=ordering, within=within, backward=backward)
     rows: list[Any] = []
-    for run in range(len(_runs(ordering, within, backward=backward))):
-        rows += await reading.rows(run, limit=size + 1 - len(rows))
+    for without_key in _runs(ordering, within, backward=backward):
+        rows += await reading.rows(limit=size + 1 - len(rows), without_key=without_key)
         if len(rows) > size:
             break
     around = rows[0] if rows else await reading.around()
@@ -128,8 +128,10 @@ class _Reading:
         shape = (self.listing.shape, self.ordering.name, self.within.shape, self.backward)
         object.__setattr__(self, "shape", shape)
 
-    async def rows(self, run: int, *, limit: int) -> list[Any]:
-        prepared = self.db.prepare((self.shape, run), lambda: self._select(run), self.listing.row)
+    async def rows(self, *, limit: int, without_key: bool) -> list[Any]:
+        prepared = self.db.prepare(
+            (self.shape, without_key), lambda: self._select(without_key=without_key), self.listing.row
+        )
         return await self.db.fetch(prepared, {**self.listing.values, **self.within.values, "size": limit})
 
     async def around(self) -> Any:
@@ -139,8 +141,8 @@ class _Reading:
         prepared = self.db.prepare((self.shape, "around"), lambda: select(*self._extras()))
         return (await self.db.fetch(prepared, {**self.listing.values, **self.within.values}))[0]
 
-    def _select(self, run: int) -> Select[Any]:
-        conditions = _runs(self.ordering, self.within, backward=self.backward)[run]
+    def _select(self, *, without_key: bool) -> Select[Any]:
+        conditions = _conditions(self.ordering, self.within, without_key=without_key)
         listed = self.listing.select().add_columns(*self._extras()).where(*conditions)
         return listed.order_by(*_order(self.ordering, backward=self.backward)).limit(bindparam("size", type_=Integer))
 
@@ -185,7 +187,8 @@ async def _rows(
     backward: bool,
 ) -> list[Model]:
     rows: list[Model] = []
-    for conditions in _runs(ordering, within, backward=backward):
+    for without_key in _runs(ordering, within, backward=backward):
+        conditions = _conditions(ordering, within, without_key=without_key)
         run = statement.where(*conditions).order_by(*_order(ordering, backward=backward)).limit(limit - len(rows))
         rows += await session.scalars(run)
         if len(rows) >= limit:
@@ -198,19 +201,25 @@ def _order(ordering: Ordering, *, backward: bool) -> list[Any]:
     return [column.desc() if ordering.descending != backward else column.asc() for column in columns]
 
 
-def _runs(ordering: Ordering, within: Range, *, backward: bool) -> list[list[ColumnElement[bool]]]:
-    """The conditions of each run through the index, in the order of reading."""
-    if not ordering.nullable:
-        return [_between(ordering, within)]
+def _runs(ordering: Ordering, within: Range, *, backward: bool) -> list[bool]:
+    """Each run through the index, in the order of reading: whether it is the one over rows without a key."""
     runs = []
-    if within.after is None or within.after.key is not None:
-        runs.append([ordering.column.is_not(None), *_between(ordering, within)])
-    if within.before is None or within.before.key is None:
-        runs.append([ordering.column.is_(None), *_between(ordering, within, without_key=True)])
+    if not ordering.nullable or within.after is None or within.after.key is not None:
+        runs.append(False)
+    if ordering.nullable and (within.before is None or within.before.key is None):
+        runs.append(True)
     return runs[::-1] if backward else runs
 
 
-def _between(ordering: Ordering, within: Range, *, without_key: bool = False) -> list[ColumnElement[bool]]:
+def _conditions(ordering: Ordering, within: Range, *, without_key: bool) -> list[ColumnElement[bool]]:
+    """Of one run."""
+    between = _between(ordering, within, without_key=without_key)
+    if not ordering.nullable:
+        return between
+    return [ordering.column.is_(None) if without_key else ordering.column.is_not(None), *between]
+
+
+def _between(ordering: Ordering, within: Range, *, without_key: bool) -> list[ColumnElement[bool]]:
     conditions = []
     for name, position, later in zip(within.names, (within.after, within.before), (True, False), strict=True):
         if position is not None and (position.key is None) == without_key:
@@ -232,7 +241,8 @@ def _nearest(statement: Select[Any], ordering: Ordering, within: Range) -> list[
     """Looks from the position on, in order: asked for any row, PostgreSQL may read the whole table until it meets one."""
     backward = within.before is not None
     nearest = statement.with_only_columns(ordering.id).order_by(*_order(ordering, backward=backward)).limit(1)
-    return [nearest.where(*conditions) for conditions in _runs(ordering, within, backward=backward)]
+    runs = _runs(ordering, within, backward=backward)
+    return [nearest.where(*_conditions(ordering, within, without_key=without_key)) for without_key in runs]
 
 
 async def _any(session: AsyncSession, statement: Select[Any], ordering: Ordering, within: Range) -> bool:

@@ -29,7 +29,12 @@ class Prepared:
         compiled: Any = statement.compile(dialect=dialect)
         self.text: str = compiled.string
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
-        self._into = [(name, _processor(compiled.binds[name].type, dialect, "bind")) for name in compiled.positiontup]
+        self._names: list[str] = compiled.positiontup
+        self._into = [
+            (place, process)
+            for place, name in enumerate(self._names)
+            if (process := _processor(compiled.binds[name].type, dialect, "bind"))
+        ]
         columns: list[Any] = list(statement.selected_columns) if isinstance(statement, Select) else []
         self._from = [
             (place, process)
@@ -40,12 +45,12 @@ class Prepared:
 
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """As the driver takes them. `values` may have more than this statement names."""
-        given = self._constants | values  # type: ignore[operator]
-        return tuple(
-            value if process is None or value is None else process(value)
-            for name, process in self._into
-            for value in (given[name],)
-        )
+        given = {**self._constants, **values}
+        parameters = [given[name] for name in self._names]
+        for place, process in self._into:
+            if parameters[place] is not None:
+                parameters[place] = process(parameters[place])
+        return tuple(parameters)
 
     def rows(self, records: Iterable[Iterable[Any]]) -> list[Any]:
         if not self._from:
