@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from tests.cli.serving import served
@@ -90,12 +91,30 @@ async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str,
     with workers(2, tmp_path, scene.settings, pulse=None if LIVING is PULSE else LIVING) as running:
         job = await scene.start(viewer)
         await scene.begun(job, BATCH // 10)
-        running.pop(0).kill()
+        await kill_at_work(scene, running.pop(0))
         since = time.monotonic()
         ended = await scene.ended(job, within=WITHOUT_RESTART)
         print(f"taken over and ended after {time.monotonic() - since:.1f} s, dead after {LIVING.dead_after}")  # noqa: T201
         assert "taken over" in running[0].log
         await check_round(scene, viewer, ended, 1, scene.since)
+
+
+AT_WORK = """
+    SELECT count(DISTINCT work.executor_id) FROM dbos.workflow_status AS work
+    JOIN sync_results ON work.workflow_uuid LIKE 'sync:' || sync_results.id || ':%'
+    WHERE work.status = 'PENDING' AND sync_results.outcome = 'PENDING'
+"""
+
+
+async def kill_at_work(scene: Scene, worker: Worker) -> None:
+    """While both processes read something: of what is read already there is nothing to take over."""
+    async with asyncio.timeout(WITHOUT_RESTART), scene.running.db.read() as session:
+        os.kill(worker.pid, signal.SIGSTOP)
+        while await session.scalar(text(AT_WORK)) != 2:
+            os.kill(worker.pid, signal.SIGCONT)
+            await asyncio.sleep(0.1)
+            os.kill(worker.pid, signal.SIGSTOP)
+    worker.kill()
 
 
 async def test_sigterm_ends_a_process_in_time_and_its_work_goes_on_at_once(
