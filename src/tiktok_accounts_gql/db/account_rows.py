@@ -96,7 +96,8 @@ def _select(columns: tuple[str, ...], viewer_id: str, where: AccountFilter) -> S
 
 
 def _shape(where: AccountFilter) -> Hashable:
-    return where.statuses, len(where.health), len(where.actions), bool(where.search), bool(accounts.fold(where.search))
+    searches = bool(where.search), bool(where.search and accounts.fold(where.search))
+    return where.statuses, len(where.health), len(where.actions), *searches
 
 
 def _total(viewer_id: str, where: AccountFilter) -> ColumnElement[int]:

@@ -135,7 +135,7 @@ def _is_one_of(column: Any, name: str, them: tuple[StrEnum, ...]) -> ColumnEleme
 
 
 def _pattern(where: AccountFilter) -> str | None:
-    if not (needle := fold(where.search)):
+    if not where.search or not (needle := fold(where.search)):
         return None
     escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"

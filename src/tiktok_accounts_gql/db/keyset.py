@@ -7,8 +7,9 @@ the rows with a key and then those without; each of them is one run through the 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import ge, gt, le, lt
+from operator import attrgetter, ge, gt, le, lt
 from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Integer, Select, bindparam, false, null, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,6 +33,11 @@ class Ordering:
     column: Any
     id: Any
     descending: bool
+
+    @cached_property
+    def place(self) -> Callable[[Any], tuple[Any, UUID]]:
+        """Of a row: its sort key and its id."""
+        return attrgetter(self.column.key, self.id.key)
 
     @cached_property
     def nullable(self) -> bool:

@@ -106,7 +106,7 @@ class Call:
         if self._is_wrapped:
             return partial(self._function, info=self._site.info(context, variables), **arguments)
         if self._info_name is None:
-            return partial(self._function, **arguments)
+            return partial(self._function, **arguments) if arguments else self._function
         info_class = self._site.given.strawberry.config.info_class
         info = info_class(_raw_info=self._site.info(context, variables), _field=self._site.definition)
         return partial(self._function, **arguments, **{self._info_name: info})

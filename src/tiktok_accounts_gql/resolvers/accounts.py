@@ -22,6 +22,8 @@ from tiktok_accounts_gql.services.history import AccountGrowth, StatsGranularity
 from tiktok_accounts_gql.services.sync_endings import Synced
 
 INPUT_ID = ("input", "id")
+ALL = AccountFilterInput().understood()
+NEWEST_FIRST = AccountOrderInput().understood()
 
 
 async def accounts(
@@ -36,8 +38,8 @@ async def accounts(
     order_by: Annotated[AccountOrderInput | None, strawberry.argument(description="Newest first without it.")] = None,
 ) -> AccountPage:
     page = PageRequest.of(first, after, last, before)
-    where = (filter or AccountFilterInput()).understood()
-    order = (order_by or AccountOrderInput()).understood()
+    where = filter.understood() if filter else ALL
+    order = order_by.understood() if order_by else NEWEST_FIRST
     needs = needs_of(info)
     ahead = Ahead(attributes=needs.attributes, total="totalCount" in needs.fields)
     return await info.context.services.accounts.list(info.context.viewer, page, where, order, ahead)

@@ -1,7 +1,6 @@
 """From a page request and a statement to a page with cursors."""
 
 from collections.abc import Awaitable, Callable
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlmodel import SQLModel
@@ -41,10 +40,9 @@ class Pager:
             before=None if page.before is None else cursors.decode(page.before),
         )
         found = await read(within)
-        key_and_id = attrgetter(ordering.column.key, ordering.id.key)
 
         def cursor(row: Any) -> str:
-            return cursors.encode(*key_and_id(row))
+            return cursors.encode(*ordering.place(row))
 
         edges = [Edge(row, cursor) for row in found.rows]
         return Page.of(edges, has_next=found.has_next, has_previous=found.has_previous, total=found.total)
