@@ -1,4 +1,4 @@
-"""Measures this project's server. `make bench ARGS="…"`; figures go to .data/bench, the table to docs/performance.md."""
+"""Measures this project's server: `make bench ARGS="…"`. Figures go to .data/bench; with --write to docs/performance."""
 
 import argparse
 import asyncio
@@ -96,16 +96,18 @@ PARTS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
 
 def main() -> None:
     options = _parser().parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    figures = report.FIGURES if options.write else FOLDER
+    for folder in (FOLDER, figures):
+        folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as up:
         bench = Bench(postgres_server=up.enter_context(postgres_server(FOLDER)), options=options)
         for part in options.parts.split(","):
             _say(f"== {part}")
             found = PARTS[part](bench)
-            (FOLDER / f"{part}.json").write_text(json.dumps({**machine.described(), "rows": found}, indent=1))
+            (figures / f"{part}.json").write_text(json.dumps({**machine.described(), "rows": found}, indent=1) + "\n")
             print(report.table(found), flush=True)
     if options.write:
-        report.write(FOLDER)
+        report.write()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--largest", type=int, default=3_000_000, help="accounts of all viewers, where the plot ends")
     parser.add_argument("--largest-viewer", type=int, default=100_000, help="accounts of one, where the plot ends")
     parser.add_argument("--minutes", type=float, default=5, help="for how long memory is watched under load")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md and its plots from all figures")
+    parser.add_argument("--write", action="store_true", help="to docs/performance, with the page and its plots")
     return parser
 
 

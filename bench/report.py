@@ -1,4 +1,4 @@
-"""From figures to docs/performance.md: what stands between the two marks is written anew, the rest stays."""
+"""From the figures in docs/performance to docs/performance.md: what stands between the two marks is written anew."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from bench.beside import Row
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
-PLOTS = HERE.parent / "docs" / "performance"
+FIGURES = HERE.parent / "docs" / "performance"
 BEGIN, END = "<!-- make bench writes what follows -->", "<!-- make bench wrote what precedes -->"
 TITLES = {
     "beside": "## Beside the peers",
@@ -36,9 +36,9 @@ def table(found: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def write(folder: Path) -> None:
-    """The tables of all figures in `folder`, and the plots."""
-    figures = {part: json.loads(file.read_text()) for part in TITLES if (file := folder / f"{part}.json").exists()}
+def write() -> None:
+    """The tables of all figures, whenever each part was measured, and the plots."""
+    figures = {part: json.loads(file.read_text()) for part in TITLES if (file := FIGURES / f"{part}.json").exists()}
     text = "\n\n".join(_section(part, found) for part, found in figures.items())
     page = PAGE.read_text() if PAGE.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
     before, _, rest = page.partition(BEGIN)
@@ -46,7 +46,7 @@ def write(folder: Path) -> None:
     PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
     if "growth" in figures:
         python = HERE.parent / ".venv-bench" / "bin" / "python"
-        subprocess.run([python, HERE / "plots.py", folder / "growth.json", PLOTS], check=True)
+        subprocess.run([python, HERE / "plots.py", FIGURES / "growth.json", FIGURES], check=True)
 
 
 def _section(part: str, found: dict[str, Any]) -> str:
