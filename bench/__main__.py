@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import beside, growth, machine, memory, report, workers
+from bench import beside, growth, least, machine, memory, report, workers
 from bench.contenders import contenders, peers_store
 from bench.ours import paths
 from bench.postgres import Postgres, postgres_server
@@ -55,6 +55,19 @@ def _beside(bench: Bench) -> list[dict[str, Any]]:
     return list(beside.rows(figures))
 
 
+def _least(bench: Bench) -> list[dict[str, Any]]:
+    asked = bench.options
+    ours, peers = (
+        bench.postgres(bench.population),
+        asyncio.run(peers_store(bench.postgres_server.url, bench.population)),
+    )
+    return list(
+        least.measure(
+            ours, peers, viewers=asked.viewers, rounds=asked.rounds, seconds=asked.seconds, folder=FOLDER / "logs"
+        )
+    )
+
+
 def _workers(bench: Bench) -> list[dict[str, Any]]:
     asked = bench.options
     return list(
@@ -88,6 +101,7 @@ def _memory(bench: Bench) -> list[dict[str, Any]]:
 
 PARTS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "beside": _beside,
+    "least": _least,
     "workers": _workers,
     "growth": _growth,
     "memory": _memory,

@@ -59,8 +59,8 @@ def contenders(
                 )
                 name = f"ours, {database}{', cache on' if kept else ''}"
                 found.append(_checked(name, server, ours.list_ask, frozenset(CASES), viewers=viewers))
-        server = up.enter_context(_mercurius(peers, folder))
-        found.append(_checked(MERCURIUS, server, _ask_mercurius, frozenset(CASES), viewers=viewers))
+        server = up.enter_context(mercurius(peers, folder))
+        found.append(_checked(MERCURIUS, server, ask_mercurius, frozenset(CASES), viewers=viewers))
         counted = frozenset(case for case in CASES if case.count)  # it always counts
         server = up.enter_context(_seed(peers, folder))
         found.append(_checked(SEED, server, _ask_seed, counted, viewers=viewers))
@@ -105,7 +105,7 @@ def _identity(viewer: int) -> tuple[str, str]:
     return "x-user", str(viewer + 1)
 
 
-def _ask_mercurius(viewer: int, case: Case, after: str | None) -> Ask:
+def ask_mercurius(viewer: int, case: Case, after: str | None) -> Ask:
     return ours.list_ask(viewer, case, after)._replace(identity=_identity(viewer))
 
 
@@ -116,7 +116,7 @@ def _ask_seed(viewer: int, case: Case, after: str | None) -> Ask:
 
 
 @contextmanager
-def _mercurius(database: str, folder: Path) -> Iterator[Process]:
+def mercurius(database: str, folder: Path) -> Iterator[Process]:
     port = free_port()
     env = {"PEERS_DATABASE_URL": database, "NODE_ENV": "production", "PORT": str(port)}
     node = shutil.which("node") or "node"

@@ -15,6 +15,7 @@ FIGURES = HERE.parent / "docs" / "performance"
 BEGIN, END = "<!-- make bench writes what follows -->", "<!-- make bench wrote what precedes -->"
 TITLES = {
     "beside": "## Beside the peers",
+    "least": "## Beside the least",
     "workers": "## Two workers",
     "growth": "## As data grows",
     "memory": "## Memory",
@@ -22,6 +23,9 @@ TITLES = {
 NOTES = {
     "beside": "Medians of rounds in which everybody is asked in turn, each one process on the same processor. Ours signs in "
     "and audits, the peers do neither. `processor µs` is user and system time per request, the database's left out.",
+    "least": "Beginnings of lists on PostgreSQL. The least: uvicorn and asyncpg with 100 lines between them that answer nothing "
+    "but this (`bench/peers/least.py`); they know tokens and insert audit events in groups as ours does, and check, limit and "
+    "log nothing.",
     "workers": "",
     "growth": "Cache off. Latencies are those of 8 connections that ask without a pause, unless another number is given.",
     "memory": "The largest process that serves, under all lists of all viewers with the cache on.",
