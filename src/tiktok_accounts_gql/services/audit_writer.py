@@ -1,7 +1,7 @@
 """Audit events of reads: durable before the answer leaves, written in groups.
 
-While one group commits, the next one gathers, up to its turn; after a group of several for a moment more. So an event waits
-for one commit, or for the rest of one and the next, and a thousand readers cost a few commits instead of a thousand.
+While one group commits, the next one gathers, up to its turn. So an event waits for one commit, or for the rest of one and
+the next, and a thousand readers cost a few commits instead of a thousand.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ from tiktok_accounts_gql.db import audit
 from tiktok_accounts_gql.db.database import Database
 
 MAX_GROUP = 1000
-# Where several readers come together, more do at once: a commit less is worth more than the wait. In seconds.
-MOMENT = 0.001
 
 _Waiting = tuple[list[audit.Values], asyncio.Future[None]]
 
@@ -51,8 +49,6 @@ class AuditWriter:
                 outcome = None
             for _, done in group:
                 _resolve(done, outcome)
-            if len(group) > 1:
-                await asyncio.sleep(MOMENT)
         self._writing = None
 
     def _gather(self, group: list[_Waiting]) -> list[audit.Values]:
