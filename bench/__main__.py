@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import beside, growth, least, machine, memory, report, workers
+from bench import beside, growth, layers, least, machine, memory, report, workers
 from bench.contenders import contenders, peers_store
 from bench.ours import paths
 from bench.postgres import Postgres, postgres_server
@@ -68,6 +68,10 @@ def _least(bench: Bench) -> list[dict[str, Any]]:
     )
 
 
+def _layers(bench: Bench) -> list[dict[str, Any]]:
+    return list(layers.measure(bench.postgres(bench.population), folder=FOLDER / "logs"))
+
+
 def _workers(bench: Bench) -> list[dict[str, Any]]:
     asked = bench.options
     return list(
@@ -102,6 +106,7 @@ def _memory(bench: Bench) -> list[dict[str, Any]]:
 PARTS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "beside": _beside,
     "least": _least,
+    "layers": _layers,
     "workers": _workers,
     "growth": _growth,
     "memory": _memory,

@@ -118,12 +118,12 @@ async def _ask(client: InProcess, asks: Asks, times: int) -> None:
 
 async def main(database_url: str) -> None:
     app = create_app(bench_settings(database_url), worker=False)
-    async with _started(app) as state:
+    async with started(app) as state:
         await count(InProcess(app, state), Counter())
 
 
 @asynccontextmanager
-async def _started(app: ASGIApp) -> AsyncGenerator[dict[str, Any]]:
+async def started(app: ASGIApp) -> AsyncGenerator[dict[str, Any]]:
     """The state of an application between its start and its end, which a server would tell it of."""
     told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     done: asyncio.Queue[Any] = asyncio.Queue()

@@ -16,6 +16,7 @@ BEGIN, END = "<!-- make bench writes what follows -->", "<!-- make bench wrote w
 TITLES = {
     "beside": "## Beside the peers",
     "least": "## Beside the least",
+    "layers": "## By layer",
     "workers": "## Two workers",
     "growth": "## As data grows",
     "memory": "## Memory",
@@ -26,6 +27,8 @@ NOTES = {
     "least": "Beginnings of lists on PostgreSQL. The least: uvicorn and asyncpg with 100 lines between them that answer nothing "
     "but this (`bench/peers/least.py`); they know tokens and insert audit events in groups as ours does, and check, limit and "
     "log nothing.",
+    "layers": "Processor time of one process for the beginning of a list of 20 on PostgreSQL, asked for at each layer, eight "
+    "at a time, without sockets for HTTP. Each layer holds those above it; the audit alone writes its events in groups of eight.",
     "workers": "",
     "growth": "Cache off. Latencies are those of 8 connections that ask without a pause, unless another number is given.",
     "memory": "The largest process that serves, under all lists of all viewers with the cache on.",

@@ -95,10 +95,14 @@ async def record(viewer: str) -> None:
 async def write() -> None:
     while waiting:
         group = waiting[:]
-        await ask(lambda db, events=[event for event, _ in group]: db.executemany(EVENT, events))
+        await insert([event for event, _ in group])
         del waiting[: len(group)]
         for _, done in group:
             done.set_result(None)
+
+
+async def insert(events: list[tuple[Any, ...]]) -> None:
+    await ask(lambda db: db.executemany(EVENT, events))
 
 
 async def ask(question: Callable[[Any], Awaitable[Any]]) -> Any:

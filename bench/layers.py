@@ -1,0 +1,130 @@
+"""Where the processor time of a list goes: the same page asked for at each layer, in this process, without sockets for HTTP."""
+
+import asyncio
+import gc
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import uvloop
+from sqlalchemy.engine import make_url
+
+from bench.beside import CONNECTIONS, Row
+from bench.counted import InProcess, started
+from bench.documents import CASES
+from bench.ours import bench_settings, list_ask
+from bench.peers.least import PAGE
+from bench.processes import SERVER, pinned
+from bench.rows import viewer_id
+from bench.stores import plain
+from tiktok_accounts_gql.app import create_app, create_engine
+from tiktok_accounts_gql.db import account_rows, accounts
+from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
+from tiktok_accounts_gql.db.keyset import Range
+from tiktok_accounts_gql.db.models import AuditAction, AuditActor
+from tiktok_accounts_gql.http.caller import Caller
+from tiktok_accounts_gql.http.metrics import Metrics
+from tiktok_accounts_gql.logs import configure_logs
+from tiktok_accounts_gql.pagination import PageRequest
+from tiktok_accounts_gql.services.accounts import AccountOrder
+from tiktok_accounts_gql.services.audit import Detail
+from tiktok_accounts_gql.services.viewer import Viewer
+
+VIEWERS, ROUNDS = 100, 8
+LIST = CASES[0]
+COLUMNS = frozenset(
+    [
+        "id",
+        "username",
+        "display_name",
+        "avatar_hash",
+        "status",
+        "follower_count",
+        "following_count",
+        "video_count",
+        "last_synced_at",
+        "created_at",
+    ]
+)
+Layer = Callable[[int], Awaitable[Any]]  # takes the number of a viewer
+
+
+def measure(database: str, *, folder: Path) -> Iterator[Row]:
+    """The least of some rounds of 800 calls, eight at a time. Each layer holds those above it, but for the audit alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with pinned(os.getpid(), SERVER), (folder / "layers.log").open("w") as log, redirect_stderr(log):
+        configure_logs("production")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            for name, spent in runner.run(_measured(database)).items():
+                yield {"layer": name, "processor µs": round(spent)}
+    logging.basicConfig(force=True)  # away from the file, which is closed
+
+
+async def _measured(database: str) -> dict[str, float]:
+    app = create_app(bench_settings(database), worker=False)
+    drivers = [await asyncpg.connect(plain(make_url(database))) for _ in range(CONNECTIONS)]
+    async with started(app) as state:
+        layers = _layers(drivers, state, InProcess(app, state))
+        for ask in layers.values():
+            await _asked(ask)
+        gc.collect()
+        gc.freeze()
+        least = dict.fromkeys(layers, float("inf"))
+        for _ in range(ROUNDS):
+            for name, ask in layers.items():
+                least[name] = min(least[name], await _asked(ask))
+        return least
+
+
+def _layers(drivers: list[Any], state: dict[str, Any], client: InProcess) -> dict[str, Layer]:
+    db, services = state["db"], state["services"]
+    engine = create_engine(development=False, compiled=True, metrics=Metrics())
+    prepared = engine.prepare(LIST.document, None)
+    viewers = [Viewer(id=viewer_id(number), actor=AuditActor.USER, request_id="0" * 32) for number in range(VIEWERS)]
+    asks = [list_ask(viewer, LIST, None) for viewer in range(VIEWERS)]
+    page, where, order = PageRequest.of(LIST.first, None, None, None), AccountFilter(), AccountOrder()
+    newest, ahead = accounts.ordering(AccountOrderField.CREATED_AT, descending=True), Ahead(attributes=COLUMNS)
+
+    async def fetch(*statement: Any) -> None:
+        driver = drivers.pop()
+        await driver.fetch(*statement)
+        drivers.append(driver)
+
+    def context(viewer: Viewer) -> Any:
+        return Caller(viewer=viewer, expires_at=None, request_id="0" * 32, services=services).new_context()  # type: ignore[arg-type]
+
+    return {
+        "asyncpg: `SELECT 1`": lambda _: fetch("SELECT 1"),
+        "asyncpg: a page of 20": lambda viewer: fetch(PAGE, viewers[viewer].id, LIST.first + 1),
+        "`db`: the page as rows": lambda viewer: account_rows.read_page(
+            db, viewers[viewer].id, where, newest, page, Range(), ahead
+        ),
+        "the audit alone": lambda viewer: services.audit.record_read(
+            viewers[viewer], AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=20)
+        ),
+        "`services`: the page with its audit event": lambda viewer: services.accounts.list(
+            viewers[viewer], page, where, order, ahead
+        ),
+        "`execution`: the operation, to JSON": lambda viewer: engine.execute(
+            prepared, {"first": LIST.first}, context(viewers[viewer])
+        ),
+        "`http`: the whole request": lambda viewer: client.answer(asks[viewer]),
+    }
+
+
+async def _asked(ask: Layer) -> float:
+    """Microseconds of this process a call."""
+
+    async def line(begin: int) -> None:
+        for number in range(VIEWERS):
+            await ask((number * CONNECTIONS + begin) % VIEWERS)
+
+    before = time.process_time()
+    await asyncio.gather(*(line(number) for number in range(CONNECTIONS)))
+    return (time.process_time() - before) / (VIEWERS * CONNECTIONS) * 1e6
