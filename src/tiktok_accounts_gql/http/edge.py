@@ -30,6 +30,7 @@ _HEADERS = [  # unless the answer has its own; names in the small letters of ASG
     (b"cache-control", b"no-store"),
     (b"vary", b"Origin"),
 ]
+_NAMES = frozenset(dict(_HEADERS))
 
 log = structlog.get_logger()
 
@@ -118,9 +119,7 @@ class _Exchange:
             self._observe(time.perf_counter() - self._began)
         if message["type"] in _STARTS:
             self._status = message.get("status", 101)
-            headers = list(message.get("headers", ()))
-            names = {name for name, _ in headers}
-            headers += [header for header in _HEADERS if header[0] not in names]
-            headers.append((REQUEST_ID_BYTES, self._id.encode()))
-            message["headers"] = headers
+            own = dict(message.get("headers", ()))
+            added = _HEADERS if _NAMES.isdisjoint(own) else [one for one in _HEADERS if one[0] not in own]
+            message["headers"] = [*message.get("headers", ()), *added, (REQUEST_ID_BYTES, self._id.encode())]
         await self._send(message)
