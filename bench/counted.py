@@ -1,7 +1,6 @@
 """Under callgrind: the application in process, without sockets; `counted.py DATABASE_URL`."""
 
 import asyncio
-import gc
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -15,7 +14,7 @@ from bench.callgrind import Counter
 from bench.documents import CASES, SUMMARY
 from bench.load import Ask
 from bench.ours import ask, bench_settings, list_ask
-from tiktok_accounts_gql.app import create_app
+from tiktok_accounts_gql.app import create_app, tame_collector
 
 VIEWERS = 4
 WARM_UP, BATCH, BATCHES = 2 * VIEWERS, VIEWERS, 5  # of each operation; BATCH and WARM_UP in requests
@@ -101,8 +100,7 @@ async def count(client: InProcess, counter: Counter) -> None:
     """Dumps batches of each operation. What was done once is over by then: imports, plans, statements, caches."""
     for name, asks in (await operations(client)).items():
         await _ask(client, asks, WARM_UP)
-        gc.collect()
-        gc.freeze()  # as the server does: else a look at all objects falls into one batch or another
+        tame_collector()  # as the server does: else a look at all objects falls into one batch or another
         for _ in range(BATCHES):
             await _ask(client, asks, 1)  # a dump takes its time: what came due meanwhile is done with before the batch
             counter.start()

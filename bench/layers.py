@@ -1,7 +1,6 @@
 """Where the processor time of a list goes: the same page asked for at each layer, in this process, without sockets for HTTP."""
 
 import asyncio
-import gc
 import logging
 import os
 import time
@@ -22,7 +21,7 @@ from bench.peers.least import PAGE
 from bench.processes import SERVER, pinned
 from bench.rows import viewer_id
 from bench.stores import plain
-from tiktok_accounts_gql.app import create_app, create_engine
+from tiktok_accounts_gql.app import create_app, create_engine, tame_collector
 from tiktok_accounts_gql.db import account_rows, accounts
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
@@ -73,8 +72,7 @@ async def _measured(database: str) -> dict[str, float]:
         layers = _layers(drivers, state, InProcess(app, state))
         for ask in layers.values():
             await _asked(ask)
-        gc.collect()
-        gc.freeze()
+        tame_collector()
         least = dict.fromkeys(layers, float("inf"))
         for _ in range(ROUNDS):
             for name, ask in layers.items():

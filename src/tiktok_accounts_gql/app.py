@@ -86,10 +86,15 @@ def _from_environment(*, worker: bool) -> ASGIApp:
     settings = load_settings()
     configure_logs(settings.environment)
     app = create_app(settings, worker=worker)
+    tame_collector()
+    return app
+
+
+def tame_collector() -> None:
+    """Once all that lives as long as the process is there: looking at it again and again would stop every request."""
     gc.collect()
     gc.set_threshold(20_000, 20, 50)  # a page has thousands of objects, and next to none in circles
-    gc.freeze()  # modules and the schema live as long as the process: looking at all of them again stops every request
-    return app
+    gc.freeze()
 
 
 def create_authenticator(settings: Settings) -> Authenticator:
