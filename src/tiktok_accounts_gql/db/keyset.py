@@ -11,7 +11,7 @@ from operator import attrgetter, ge, gt, le, lt
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, false, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
@@ -22,6 +22,7 @@ from tiktok_accounts_gql.pagination import Position
 Model = TypeVar("Model", bound=SQLModel | Row)
 Statement = Select
 
+TOTAL, BEYOND_START, BEYOND_END = "total", "beyond_start", "beyond_end"  # columns beside those of a list
 _COMPARE = {(True, False): gt, (True, True): ge, (False, False): lt, (False, True): le}  # (larger ones, inclusive)
 
 
@@ -52,6 +53,10 @@ class Range:
     before: Position | None = None
     inclusive: bool = False
     names: tuple[str, str] = ("after", "before")
+
+    @property
+    def is_limited(self) -> bool:
+        return self.after is not None or self.before is not None
 
     @property
     def up_to_start(self) -> "Range":
@@ -107,16 +112,15 @@ async def read_listed(
             break
     around = rows[0] if rows else await reading.around()
     more, rows = len(rows) > size, rows[:size]
-    has_next = around.beyond_end or (more and not backward)
-    has_previous = around.beyond_start or (more and backward)
+    has_next = getattr(around, BEYOND_END, False) or (more and not backward)
+    has_previous = getattr(around, BEYOND_START, False) or (more and backward)
     rows = rows[::-1] if backward else rows
-    return Slice(rows=rows, has_next=bool(has_next), has_previous=bool(has_previous), total=around.total)
+    total = getattr(around, TOTAL, None)
+    return Slice(rows=rows, has_next=bool(has_next), has_previous=bool(has_previous), total=total)
 
 
-class _Around(NamedTuple):
-    total: int | None = None
-    beyond_start: bool = False
-    beyond_end: bool = False
+class _Nothing(NamedTuple):
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +146,8 @@ class _Reading:
 
     async def around(self) -> Any:
         """What stands in each row, for a page that has none."""
-        if self.within.after is self.within.before is None:
-            return _Around(total=0 if self.listing.total else None)
+        if not self.within.is_limited:
+            return _Nothing() if self.listing.total else None
         prepared = self.db.prepare((self.shape, "around"), lambda: select(*self._extras()))
         return (await self.db.fetch(prepared, {**self.listing.values, **self.within.values}))[0]
 
@@ -153,13 +157,12 @@ class _Reading:
         return listed.order_by(*_order(self.ordering, backward=self.backward)).limit(bindparam("size", type_=Integer))
 
     def _extras(self) -> list[ColumnElement[Any]]:
-        total = self.listing.total() if self.listing.total else null()
-        ranges = {"beyond_start": self.within.up_to_start, "beyond_end": self.within.from_end}
-        return [total.label("total"), *[self._any(there).label(name) for name, there in ranges.items()]]
+        """No more than what has to be asked for: they stand in every row."""
+        total = [self.listing.total().label(TOTAL)] if self.listing.total else []
+        ranges = {BEYOND_START: self.within.up_to_start, BEYOND_END: self.within.from_end}
+        return [*total, *[self._any(there).label(name) for name, there in ranges.items() if there.is_limited]]
 
     def _any(self, within: Range) -> ColumnElement[bool]:
-        if within.after is None and within.before is None:
-            return false()
         runs = _nearest(self.listing.select(), self.ordering, within)
         return or_(*[run.correlate(None).scalar_subquery().is_not(None) for run in runs])
 
