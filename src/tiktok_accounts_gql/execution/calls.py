@@ -75,7 +75,10 @@ class Site:
 
 
 class Call:
-    """The call of a field's resolver. `row_name`: how the row is passed; "" as the first argument, None not at all."""
+    """The call of a field's resolver. `row_name`: how the row is passed; "" as the first argument, None not at all.
+
+    A bare one takes nothing but its row and its info.
+    """
 
     def __init__(self, site: Site) -> None:
         resolver = site.definition.base_resolver
@@ -90,8 +93,9 @@ class Call:
         self.node_id = id(site.node)
         self._site = site
         self._is_wrapped = resolver is None
-        self._function: Any = resolver.wrapped_func if resolver else site.field.resolve
-        self._info_name = info.name if info else None
+        self.function: Any = resolver.wrapped_func if resolver else site.field.resolve
+        self.info_name = info.name if info else None
+        self.is_bare = resolver is not None and not site.field.args
 
     def arguments(self, variables: VariableValues) -> dict[str, Any]:
         """As graphql-core coerces them and, but for wrapped resolvers, as Strawberry converts them. Raises GraphQLError."""
@@ -104,12 +108,15 @@ class Call:
     def bound(self, arguments: dict[str, Any], context: Any, variables: VariableValues) -> Callable[..., Any]:
         """The resolver with all it takes but the row."""
         if self._is_wrapped:
-            return partial(self._function, info=self._site.info(context, variables), **arguments)
-        if self._info_name is None:
-            return partial(self._function, **arguments) if arguments else self._function
+            return partial(self.function, info=self._site.info(context, variables), **arguments)
+        if self.info_name is None:
+            return partial(self.function, **arguments)
+        return partial(self.function, **arguments, **{self.info_name: self.info(context, variables)})
+
+    def info(self, context: Any, variables: VariableValues) -> Any:
+        """As Strawberry has it."""
         info_class = self._site.given.strawberry.config.info_class
-        info = info_class(_raw_info=self._site.info(context, variables), _field=self._site.definition)
-        return partial(self._function, **arguments, **{self._info_name: info})
+        return info_class(_raw_info=self._site.info(context, variables), _field=self._site.definition)
 
     def ask(self, bound: Callable[..., Any], row: Any) -> Any:
         if self.row_name is None:

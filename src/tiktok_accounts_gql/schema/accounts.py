@@ -59,7 +59,7 @@ class AccountHealth:
     description="A TikTok account that a user has connected. Disconnected and connected again, it keeps its id."
 )
 class TikTokAccount(Node):
-    view_of = (Account, AccountRow)
+    view_of = (AccountRow, Account)  # the first is looked at first, and most are that
 
     id: strawberry.ID = strawberry.field(
         resolver=account_resolvers.account_id, metadata=needs("id"), description=NODE_ID
