@@ -100,9 +100,8 @@ async def test_a_client_that_does_not_read_costs_no_memory_and_is_let_go_of(
         await client.init(token(api))
         for number in range(OPERATIONS):
             await client.subscribe(WIDE, str(number))
-        await asyncio.sleep(0.3)
         hub = hub_of(server)
-        assert hub.watching() == OPERATIONS
+        await comes_true(lambda: hub.watching() == OPERATIONS)
         held, size = await flood(server, viewer, 10_000)
         assert 0 < held <= OPERATIONS * (MOST_HELD + 1)
         assert size < HIGH_WATER + OPERATIONS * 4096
@@ -114,7 +113,7 @@ async def test_a_client_that_reads_slowly_gets_the_latest_of_each(own_settings: 
     account_id = uuid4()
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
-        await asyncio.sleep(0.3)
+        await comes_true(lambda: hub_of(server).watching() == 1)
         for _ in range(5000):
             hub_of(server).deliver(
                 address_of(viewer), AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
@@ -128,7 +127,7 @@ async def test_sockets_and_streams_end_at_once_when_the_server_stops(own_setting
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
         async with streamed(api, WATCH_ACCOUNTS, lifetime=timedelta(hours=1)) as response:
-            await asyncio.sleep(0.2)
+            await comes_true(lambda: hub_of(server).watching() == 2)
             began = asyncio.get_running_loop().time()
             server.should_exit = True
             [end] = [one async for one in parts(response)]
@@ -188,15 +187,14 @@ async def test_who_goes_is_forgotten(own_settings: Settings, viewer: str) -> Non
         async with connected(api) as client:
             await client.subscribe(WATCH_ACCOUNTS)
             async with streamed(api, WATCH_ACCOUNTS):
-                await asyncio.sleep(0.3)
-                assert hub_of(server).watching() == 2
+                await comes_true(lambda: hub_of(server).watching() == 2)
         await comes_true(lambda: hub_of(server).watching() == 0)
 
 
 async def test_what_breaks_in_between_ends_the_subscription_and_is_masked(own_settings: Settings, viewer: str) -> None:
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
-        await asyncio.sleep(0.3)
+        await comes_true(lambda: hub_of(server).watching() == 1)
         server.lifespan.state["services"].live._db = None  # what nobody expects
         hub_of(server).deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
         message = await client.receive()
