@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from tiktok_accounts_gql.errors import BadUserInput, Forbidden, LimitExceeded
 
@@ -90,16 +90,15 @@ async def read_body(request: Request) -> bytes:
     """64 KiB at most. Raises BodyTooLarge and BadUserInput."""
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
         raise BodyTooLarge
-    body, more = b"", True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise BadUserInput("The request ended before its body was complete.")
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        more = message.get("more_body", False)
-    return body
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise BodyTooLarge
+    except ClientDisconnect:
+        raise BadUserInput("The request ended before its body was complete.") from None
+    return bytes(body)
 
 
 def _json(raw: bytes) -> Any:
