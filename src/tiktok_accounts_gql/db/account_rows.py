@@ -12,7 +12,8 @@ from sqlmodel import SQLModel
 from tiktok_accounts_gql.db import account_totals, accounts
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.keyset import Listing, Ordering, Range, Slice, read_listed
+from tiktok_accounts_gql.db.keyset import Ordering, Range, Slice
+from tiktok_accounts_gql.db.listing import Listing, read_listed
 from tiktok_accounts_gql.db.prepared import Row
 from tiktok_accounts_gql.pagination import PageRequest
 
