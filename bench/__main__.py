@@ -57,13 +57,15 @@ def _beside(bench: Bench) -> list[dict[str, Any]]:
 
 def _least(bench: Bench) -> list[dict[str, Any]]:
     asked = bench.options
-    ours, peers = (
-        bench.postgres(bench.population),
-        asyncio.run(peers_store(bench.postgres_server.url, bench.population)),
-    )
+    peers = asyncio.run(peers_store(bench.postgres_server.url, bench.population))
     return list(
         least.measure(
-            ours, peers, viewers=asked.viewers, rounds=asked.rounds, seconds=asked.seconds, folder=FOLDER / "logs"
+            bench.postgres(bench.population),
+            peers,
+            viewers=asked.viewers,
+            rounds=asked.rounds,
+            seconds=asked.seconds,
+            folder=FOLDER / "logs",
         )
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import redirect_stderr
@@ -14,8 +15,8 @@ import uvloop
 from sqlalchemy.engine import make_url
 
 from bench.beside import CONNECTIONS, Row
-from bench.counted import InProcess, started
 from bench.documents import CASES
+from bench.in_process import InProcess, started
 from bench.ours import bench_settings, list_ask
 from bench.peers.least import PAGE
 from bench.processes import SERVER, pinned
@@ -25,32 +26,22 @@ from tiktok_accounts_gql.app import create_app, create_engine, tame_collector
 from tiktok_accounts_gql.db import account_rows, accounts
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
+from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Range
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor
-from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.metrics import Metrics
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.pagination import PageRequest
+from tiktok_accounts_gql.resolvers.context import Context
+from tiktok_accounts_gql.resolvers.loaders import Loaders
 from tiktok_accounts_gql.services.accounts import AccountOrder
 from tiktok_accounts_gql.services.audit import Detail
+from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.viewer import Viewer
 
 VIEWERS, ROUNDS = 100, 8
 LIST = CASES[0]
-COLUMNS = frozenset(
-    [
-        "id",
-        "username",
-        "display_name",
-        "avatar_hash",
-        "status",
-        "follower_count",
-        "following_count",
-        "video_count",
-        "last_synced_at",
-        "created_at",
-    ]
-)
+COLUMNS = frozenset(re.findall(r"\w+", PAGE.partition("FROM")[0])) - {"SELECT"}
 Layer = Callable[[int], Awaitable[Any]]  # takes the number of a viewer
 
 
@@ -81,39 +72,59 @@ async def _measured(database: str) -> dict[str, float]:
 
 
 def _layers(drivers: list[Any], state: dict[str, Any], client: InProcess) -> dict[str, Layer]:
-    db, services = state["db"], state["services"]
-    engine = create_engine(development=False, compiled=True, metrics=Metrics())
-    prepared = engine.prepare(LIST.document, None)
     viewers = [Viewer(id=viewer_id(number), actor=AuditActor.USER, request_id="0" * 32) for number in range(VIEWERS)]
-    asks = [list_ask(viewer, LIST, None) for viewer in range(VIEWERS)]
-    page, where, order = PageRequest.of(LIST.first, None, None, None), AccountFilter(), AccountOrder()
-    newest, ahead = accounts.ordering(AccountOrderField.CREATED_AT, descending=True), Ahead(attributes=COLUMNS)
+    return {
+        **_of_the_driver(drivers, viewers),
+        **_of_services(state["db"], state["services"], viewers),
+        "`execution`: the operation, to JSON": _of_execution(state["services"], viewers),
+        "`http`: the whole request": _of_http(client),
+    }
 
+
+def _of_the_driver(drivers: list[Any], viewers: list[Viewer]) -> dict[str, Layer]:
     async def fetch(*statement: Any) -> None:
         driver = drivers.pop()
         await driver.fetch(*statement)
         drivers.append(driver)
 
-    def context(viewer: Viewer) -> Any:
-        return Caller(viewer=viewer, expires_at=None, request_id="0" * 32, services=services).new_context()  # type: ignore[arg-type]
-
     return {
         "asyncpg: `SELECT 1`": lambda _: fetch("SELECT 1"),
         "asyncpg: a page of 20": lambda viewer: fetch(PAGE, viewers[viewer].id, LIST.first + 1),
+    }
+
+
+def _of_services(db: Database, services: Services, viewers: list[Viewer]) -> dict[str, Layer]:
+    page, where, order = PageRequest.of(LIST.first, None, None, None), AccountFilter(), AccountOrder()
+    newest = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
+    ahead, listed = Ahead(attributes=COLUMNS), Detail(name="count", value=LIST.first)
+    return {
         "`db`: the page as rows": lambda viewer: account_rows.read_page(
             db, viewers[viewer].id, where, newest, page, Range(), ahead
         ),
         "the audit alone": lambda viewer: services.audit.record_read(
-            viewers[viewer], AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=20)
+            viewers[viewer], AuditAction.ACCOUNTS_LISTED, listed
         ),
         "`services`: the page with its audit event": lambda viewer: services.accounts.list(
             viewers[viewer], page, where, order, ahead
         ),
-        "`execution`: the operation, to JSON": lambda viewer: engine.execute(
-            prepared, {"first": LIST.first}, context(viewers[viewer])
-        ),
-        "`http`: the whole request": lambda viewer: client.answer(asks[viewer]),
     }
+
+
+def _of_execution(services: Services, viewers: list[Viewer]) -> Layer:
+    engine = create_engine(development=False, compiled=True, metrics=Metrics())
+    prepared = engine.prepare(LIST.document, None)
+
+    def execute(number: int) -> Awaitable[Any]:
+        viewer = viewers[number]
+        context = Context(viewer=viewer, services=services, loaders=Loaders(viewer, services))
+        return engine.execute(prepared, {"first": LIST.first}, context)
+
+    return execute
+
+
+def _of_http(client: InProcess) -> Layer:
+    asks = [list_ask(viewer, LIST, None) for viewer in range(VIEWERS)]
+    return lambda viewer: client.answer(asks[viewer])
 
 
 async def _asked(ask: Layer) -> float:
