@@ -18,6 +18,7 @@ DEFAULT_RETRY_SECONDS = 60
 _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
+    tiktok.UnreadableReply: TikTokUnavailable,
     tiktok.NotAsked: TikTokUnavailable,
     tiktok.AccessTokenInvalid: ReauthorizationRequired,
     tiktok.InvalidGrant: ReauthorizationRequired,

@@ -149,8 +149,7 @@ class TokenService:
         except InvalidGrant as error:
             return await self._refused(viewer, pair, lease_id, error)
         except TikTokError as error:
-            ambiguous = isinstance(error, Unavailable) and error.ambiguous
-            attempted_at = self._clock() if ambiguous else pair.attempted_at
+            attempted_at = self._clock() if error.ambiguous else pair.attempted_at
             await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, attempted_at=attempted_at))
             raise
         return await self._keep(viewer, pair, grant)
