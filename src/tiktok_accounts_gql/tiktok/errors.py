@@ -4,7 +4,7 @@
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
 │   └── NotAsked
-├── UnreadableReply                     TikTok is there; what it says of this account cannot be read
+├── UnreadableReply · WrongAccount      TikTok is there; what it says of this account is of no use
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
 ├── ScopeNotGranted                     the user did not grant it
@@ -58,6 +58,14 @@ class UnreadableReply(TikTokError):
 
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
         """Always ambiguous: tokens may have rotated although the reply that brought them is lost."""
+        super().__init__(message, ambiguous=True, log_id=log_id)
+
+
+class WrongAccount(TikTokError):
+    """TikTok answered for another account."""
+
+    def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
+        """Always ambiguous: TikTok may have done for this account what it answered for another one."""
         super().__init__(message, ambiguous=True, log_id=log_id)
 
 
