@@ -44,22 +44,37 @@ def alter(tiktok: TikTok, account: Account, path: str = USER_INFO_PATH, times: i
     tiktok.fail(path, account, times=times, alteration=Alteration(**how))
 
 
+def told(name: str, value: Any) -> dict[str, Any]:
+    return {"fields": {f"{USER}{name}": value}}
+
+
+def written(name: str, words: str) -> dict[str, Any]:
+    return {"raw": {f"{USER}{name}": words}}
+
+
 ODD: list[tuple[str, Mapping[str, Any], Any]] = [
-    *[
-        ("likes_count", {"fields": {f"{USER}likes_count": odd}}, None)
-        for odd in (-977433948, 2**53, 2**63, True, [], "x")
-    ],
-    *[("likes_count", {"fields": {f"{USER}likes_count": odd}}, 12) for odd in (12.0, "12", " 12 ")],
-    *[("video_count", {"raw": {f"{USER}video_count": odd}}, None) for odd in ("NaN", "1e400", "9" * 5000, "{}")],
-    *[("is_verified", {"fields": {f"{USER}is_verified": odd}}, True) for odd in (1, "true")],
-    ("is_verified", {"fields": {f"{USER}is_verified": {}}}, None),
-    ("display_name", {"raw": {f"{USER}display_name": '"Ann \\ud83d"'}}, "Ann \ufffd"),
-    ("bio_description", {"raw": {f"{USER}bio_description": '"\\udc00 \\u0000x"'}}, "\ufffd x"),
-    ("username", {"fields": {f"{USER}username": []}}, None),
-    *[
-        ("profile_url", {"fields": {f"{USER}profile_deep_link": odd}}, None)
-        for odd in ("javascript:alert(1)", "http://a", 7)
-    ],
+    ("likes_count", told("likes_count", -977433948), None),
+    ("likes_count", told("likes_count", 2**53), None),
+    ("likes_count", told("likes_count", 2**63), None),
+    ("likes_count", told("likes_count", True), None),
+    ("likes_count", told("likes_count", []), None),
+    ("likes_count", told("likes_count", "x"), None),
+    ("likes_count", told("likes_count", 12.0), 12),
+    ("likes_count", told("likes_count", "12"), 12),
+    ("likes_count", told("likes_count", " 12 "), 12),
+    ("video_count", written("video_count", "NaN"), None),
+    ("video_count", written("video_count", "1e400"), None),
+    ("video_count", written("video_count", "9" * 5000), None),
+    ("video_count", written("video_count", "{}"), None),
+    ("is_verified", told("is_verified", 1), True),
+    ("is_verified", told("is_verified", "true"), True),
+    ("is_verified", told("is_verified", {}), None),
+    ("display_name", written("display_name", '"Ann \\ud83d"'), "Ann \ufffd"),
+    ("bio_description", written("bio_description", '"\\udc00 \\u0000x"'), "\ufffd x"),
+    ("username", told("username", []), None),
+    ("profile_url", told("profile_deep_link", "javascript:alert(1)"), None),
+    ("profile_url", told("profile_deep_link", "http://a"), None),
+    ("profile_url", told("profile_deep_link", 7), None),
     ("profile_url", {"remove": (f"{USER}profile_deep_link",)}, None),
 ]
 
@@ -90,7 +105,7 @@ async def test_a_name_that_cannot_be_read_stays(api: Api, tiktok: TikTok, runnin
     alter(tiktok, account, fields={f"{USER}display_name": odd})
     assert (await sync(running, account)).account.display_name == account.display_name
     [kept] = await stored.accounts(running, api.viewer)
-    assert kept.last_synced_at > account.last_synced_at
+    assert kept.last_synced_at != account.last_synced_at
     assert kept.display_name == account.display_name
 
 
@@ -116,7 +131,7 @@ async def test_counters_as_large_as_the_contract_allows_are_shown_and_their_sum_
         assert (await sync(running, account)).error is None
     answer = await shown(api, account)
     assert answer["account"]["likesCount"] == 2**53 - 1
-    assert answer["account"]["growth"]["likesChange"] == 2**53 - 1 - account.likes_count
+    assert answer["account"]["growth"]["likesChange"] == 2**53 - 1 - (account.likes_count or 0)
     assert answer["accountsSummary"]["totalLikes"] == 2**53 - 1
     alter(tiktok, account, fields={f"{USER}likes_count": 1})
     await sync(running, account)

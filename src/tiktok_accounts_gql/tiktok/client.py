@@ -13,7 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from tiktok_accounts_gql.tiktok import replies
-from tiktok_accounts_gql.tiktok.errors import Unavailable, WrongAccount
+from tiktok_accounts_gql.tiktok.errors import Unavailable, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.replies import Reply
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant, fields_of
 from tiktok_accounts_gql.tls import trusted
@@ -96,7 +96,7 @@ class TikTokClient:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         if code_verifier is not None:
             form["code_verifier"] = code_verifier
-        return replies.token_grant(await self._post(TOKEN_PATH, form))
+        return await self._granted(form)
 
     async def refresh(self, refresh_token: str, *, open_id: str | None = None) -> TokenGrant:
         """New tokens; the old refresh token is worthless from then on.
@@ -105,7 +105,7 @@ class TikTokClient:
         authorization. Raises WrongAccount then.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        grant = replies.token_grant(await self._post(TOKEN_PATH, form))
+        grant = await self._granted(form, open_id)
         if open_id and grant.open_id and grant.open_id != open_id:
             raise WrongAccount
         return grant
@@ -119,6 +119,18 @@ class TikTokClient:
         query = {"fields": ",".join(fields_of(scopes))}
         headers = {"Authorization": f"Bearer {access_token}"}
         return replies.user(await self._call("GET", USER_INFO_PATH, params=query, headers=headers), scopes)
+
+    async def _granted(self, form: Mapping[str, str], open_id: str | None = None) -> TokenGrant:
+        """A reply whose access token cannot be read may still bring a new refresh token: it is used at once."""
+        reply = await self._post(TOKEN_PATH, form)
+        try:
+            return replies.token_grant(reply)
+        except UnreadableReply:
+            refresh_token = replies.lone_refresh_token(reply, open_id)
+            if refresh_token in (None, form.get("refresh_token")):
+                raise
+        again = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return replies.token_grant(await self._post(TOKEN_PATH, again))
 
     async def _post(self, path: str, form: Mapping[str, str]) -> Reply:
         credentials = {"client_key": self._client_key, "client_secret": self._client_secret.get_secret_value()}

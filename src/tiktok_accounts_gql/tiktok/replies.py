@@ -68,6 +68,15 @@ def token_grant(reply: Reply) -> TokenGrant:
     raise _failure(reply, body)
 
 
+def lone_refresh_token(reply: Reply, open_id: str | None) -> str | None:
+    """Reads the refresh token of a reply without an access token; None if it is of another account than `open_id`."""
+    body = lenient.read_json(reply.body)
+    if not reply.is_success or not isinstance(body, dict):
+        return None
+    whose = lenient.read_identifier(body.get("open_id"))
+    return lenient.read_token(body.get("refresh_token")) if None in (whose, open_id) or whose == open_id else None
+
+
 def revoked(reply: Reply) -> None:
     """Reads a reply of the revoke endpoint: with a status of success, only an error code is a failure.
 
