@@ -9,8 +9,11 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.tiktok.wire import CALL_NAMES, CALLS, EXCHANGE, REFRESH, REVOKE, USER_INFO, USER_INFO_OF_ALL, Call, answered
+from tiktok_accounts_gql.tiktok import replies
 from tiktok_accounts_gql.tiktok.errors import (
     AccessTokenInvalid,
     AppMisconfigured,
@@ -22,7 +25,7 @@ from tiktok_accounts_gql.tiktok.errors import (
     Unavailable,
     UnreadableReply,
 )
-from tiktok_accounts_gql.tiktok.replies import LONGEST_LIFETIME, SHORTEST_LIFETIME, USUAL_LIFETIME
+from tiktok_accounts_gql.tiktok.replies import LONGEST_LIFETIME, SHORTEST_LIFETIME, USUAL_LIFETIME, Reply
 from tiktok_accounts_gql.tiktok.values import LARGEST_COUNTER, TikTokUser, TokenGrant
 
 GRANT = {
@@ -521,3 +524,55 @@ async def test_a_reply_without_a_user_cannot_be_read(body: bytes) -> None:
 async def test_a_user_beside_something_that_is_no_error_is_read(error: Any) -> None:
     body = json.dumps({"data": {"user": USER}, "error": error}).encode()
     assert (await answered(USER_INFO, 200, body)).display_name == "Ann"
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+STATUSES = st.sampled_from([200, 204, 302, 400, 401, 404, 429, 500, 503])
+
+
+def of_any(names: Any, **always: Any) -> Any:
+    """Objects with some of these fields, of any value."""
+    return st.fixed_dictionaries(
+        {name: st.just(value) for name, value in always.items()}, optional=dict.fromkeys(names, ANYTHING)
+    )
+
+
+def is_storable(text: str | None) -> bool:
+    return text is None or "\0" not in text.encode().decode()  # no half of a surrogate pair, no NUL
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=of_any(set(GRANT) - {"access_token"} | {"error", "data"}, access_token="act.x"), status=STATUSES)
+def test_no_values_beside_an_access_token_lose_it(values: dict[str, Any], status: int) -> None:
+    read = replies.token_grant(Reply(status=status, body=json.dumps(values).encode()))
+    assert read.access_token == "act.x"
+    assert SHORTEST_LIFETIME <= read.expires_in <= LONGEST_LIFETIME
+    assert len(read.open_id) <= 255
+    assert is_storable(read.open_id)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=of_any(set(USER) - {"open_id"}, open_id="open-1"))
+def test_no_values_of_a_user_lose_the_others(values: dict[str, Any]) -> None:
+    body = json.dumps({"data": {"user": values}, "error": {"code": "ok"}}).encode()
+    read = replies.user(Reply(status=200, body=body))
+    assert read.open_id == "open-1"
+    counters = (read.follower_count, read.following_count, read.likes_count, read.video_count)
+    assert all(count is None or 0 <= count <= LARGEST_COUNTER for count in counters)
+    texts = (read.union_id, read.display_name, read.username, read.avatar_url, read.bio_description, read.profile_url)
+    assert all(map(is_storable, texts))
+    assert read.profile_url is None or read.profile_url.lower().startswith("https://")
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=st.binary(max_size=200) | ANYTHING.map(lambda value: json.dumps(value).encode()), status=STATUSES)
+def test_no_bytes_are_more_than_an_error(body: bytes, status: int) -> None:
+    for read in (replies.token_grant, replies.revoked, replies.user):
+        try:
+            read(Reply(status=status, body=body))
+        except TikTokError as error:
+            assert error.message
