@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -572,7 +573,5 @@ def test_no_values_of_a_user_lose_the_others(values: dict[str, Any]) -> None:
 @given(body=st.binary(max_size=200) | ANYTHING.map(lambda value: json.dumps(value).encode()), status=STATUSES)
 def test_no_bytes_are_more_than_an_error(body: bytes, status: int) -> None:
     for read in (replies.token_grant, replies.revoked, replies.user):
-        try:
+        with suppress(TikTokError):
             read(Reply(status=status, body=body))
-        except TikTokError as error:
-            assert error.message
