@@ -43,6 +43,26 @@ def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.keys == [bytes(32)]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "user.info.basic,user.info.stats",
+        "user.info.basic user.info.stats",
+        " user.info.basic ,\tuser.info.stats,,",
+        "user.info.basic\nuser.info.stats",
+        "user.info.basic, user.info.stats user.info.basic",
+    ],
+)
+def test_scopes_are_split_at_commas_and_blanks(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    assert load(monkeypatch, TIKTOK_SCOPES=given).tiktok_scopes == ("user.info.basic", "user.info.stats")
+
+
+@pytest.mark.parametrize("given", ["", " ", " , ,"])
+def test_a_scope_is_needed(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    with pytest.raises(SettingsInvalid, match="ACCOUNTS_TIKTOK_SCOPES"):
+        load(monkeypatch, TIKTOK_SCOPES=given)
+
+
 def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

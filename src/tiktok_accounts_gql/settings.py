@@ -55,6 +55,11 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _split_scopes(value: Any) -> Any:
+    """At commas and blanks; each one once."""
+    return list(dict.fromkeys(value.replace(",", " ").split())) if isinstance(value, str) else value
+
+
 def _key(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -101,6 +106,7 @@ def _strong(value: SecretStr) -> SecretStr:
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Scopes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_scopes)]
 EncryptionKey = Annotated[SecretBytes, BeforeValidator(_key), PlainSerializer(lambda _: "…")]
 Environment = Literal["development", "production"]
 
@@ -137,10 +143,11 @@ class Settings(BaseSettings):
     tiktok_client_secret: SecretStr = Field(
         min_length=1, description="The app's client secret from TikTok's developer portal."
     )
-    tiktok_scopes: Words = Field(
+    tiktok_scopes: Scopes = Field(
         ("user.info.basic", "user.info.profile", "user.info.stats"),
         min_length=1,
-        description="Comma-separated scopes to ask for. One that the app is not approved for makes TikTok refuse all.",
+        description="Scopes to ask for, with commas or blanks between them. "
+        "One that the app is not approved for makes TikTok refuse all.",
     )
     tiktok_authorize_url: WebUrl = Field(
         "https://www.tiktok.com/v2/auth/authorize/", description="TikTok's consent page."

@@ -97,7 +97,8 @@ async def open_services(
     hub = Hub(clock=clock)
     changes = open_changes(settings.database_url)
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
-    grants = Grants(db=db, sealer=sealer, clock=clock)
+    scopes = settings.tiktok_scopes
+    grants = Grants(db=db, sealer=sealer, scopes=scopes, clock=clock)
     tokens = TokenService(
         db=db,
         tiktok=tiktok,
@@ -108,7 +109,6 @@ async def open_services(
         lease=two_calls + LEASE_MARGIN,
     )
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
-    scopes = settings.tiktok_scopes
     failures = settings.tiktok_failures_before_pause
     pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_every=probe_every)
     reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
@@ -119,7 +119,7 @@ async def open_services(
         notifications=notifications,
         avatars=avatars,
         leases=leases,
-        scopes=scopes,
+        asked_scopes=scopes,
         clock=clock,
         at_once=settings.worker_concurrency,
     )

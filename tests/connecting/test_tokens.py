@@ -131,12 +131,17 @@ async def test_the_operators_mistake_expires_no_account(
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [{"status": 500, "error": "server_error"}, {"status": 503}, {"drop": True}, {"status": 200, "body": b"<html>"}],
+    ("fault", "reason"),
+    [
+        ({"status": 500, "error": "server_error"}, "Unavailable"),
+        ({"status": 503}, "Unavailable"),
+        ({"drop": True}, "Unavailable"),
+        ({"status": 200, "body": b"<html>"}, "UnreadableReply"),
+    ],
     ids=str,
 )
 async def test_a_passing_failure_of_a_renewal_changes_no_status(
-    api: Api, tiktok: TikTok, running: Running, fault: dict[str, Any]
+    api: Api, tiktok: TikTok, running: Running, fault: dict[str, Any], reason: str
 ) -> None:
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.expire_access_token(account.open_id)
@@ -144,7 +149,7 @@ async def test_a_passing_failure_of_a_renewal_changes_no_status(
     payload = await sync_by_api(api, account)
     assert (payload["account"]["status"], payload["userErrors"][0]["code"]) == ("ACTIVE", "TIKTOK_UNAVAILABLE")
     failed = [one for one in await stored.events(running, api.viewer) if one.action == "TOKEN_REFRESH_FAILED"]
-    assert [(one.account_id, one.details[0]["value"]) for one in failed] == [(account.id, "Unavailable")]
+    assert [(one.account_id, one.details[0]["value"]) for one in failed] == [(account.id, reason)]
     assert (await sync_by_api(api, account))["success"]
 
 

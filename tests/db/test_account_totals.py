@@ -21,6 +21,7 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus, AccountTotals,
 from tiktok_accounts_gql.errors import NotFound
 from tiktok_accounts_gql.services.viewer import Viewer
 
+LARGEST = 2**53 - 1
 EXPIRED: dict[str, Any] = {"status": AccountStatus.EXPIRED, "health_action": HealthAction.RECONNECT}
 CHANGES: list[Callable[[random.Random], dict[str, Any]]] = [
     lambda _: {"disconnected_at": NOON},
@@ -30,8 +31,8 @@ CHANGES: list[Callable[[random.Random], dict[str, Any]]] = [
     lambda _: {"health_action": HealthAction.GRANT_SCOPES},
     lambda _: {"display_name": "Another name"},
     lambda chance: {
-        "follower_count": chance.choice([None, chance.randrange(2**40)]),
-        "likes_count": chance.randrange(1000),
+        "follower_count": chance.choice([None, chance.randrange(2**40), chance.randrange(2**63)]),
+        "likes_count": chance.choice([chance.randrange(1000), 2**40 - 1, 2**40, 2**53 - 1, 2**63 - 1]),
         "video_count": chance.choice([None, chance.randrange(9)]),
         "last_synced_at": NOON + timedelta(seconds=chance.randrange(9999)),
     },
@@ -56,9 +57,9 @@ async def recount(db: Database, viewer: str) -> AccountsSummary:
         inactive_accounts=sum(row.status is AccountStatus.INACTIVE for row in rows),
         expired_accounts=sum(row.status is AccountStatus.EXPIRED for row in rows),
         accounts_needing_action=sum(row.health_action in NEEDING_THE_USER for row in rows),
-        total_followers=sum(row.follower_count or 0 for row in rows),
-        total_likes=sum(row.likes_count or 0 for row in rows),
-        total_videos=sum(row.video_count or 0 for row in rows),
+        total_followers=min(sum(row.follower_count or 0 for row in rows), LARGEST),
+        total_likes=min(sum(row.likes_count or 0 for row in rows), LARGEST),
+        total_videos=min(sum(row.video_count or 0 for row in rows), LARGEST),
         oldest_sync_at=min((row.last_synced_at for row in rows if row.last_synced_at), default=None),
     )
 
@@ -177,6 +178,27 @@ async def test_parts_of_totals_are_folded_once_nobody_else_writes(
     async with alone.read() as session:
         assert (await session.execute(parts)).scalar_one() == 1
     assert (await assert_kept(alone, viewer)).total_followers == 7 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("count", "number"),
+    [(2**40, 2), (2**53 - 1, 2), (2**63 - 1, 2), (2**63 - 1, 3), (2**53 - 1, 1200)],
+    ids=["upper half", "contract", "integer", "three", "many"],
+)
+async def test_a_sum_beyond_the_contract_is_its_largest_number_and_comes_down_exactly(
+    alone: Database, viewer: str, count: int, number: int
+) -> None:
+    counters: dict[str, Any] = {"follower_count": count, "likes_count": count, "video_count": count}
+    rows = await store(alone, account(viewer, likes_count=7), *[account(viewer, n, **counters) for n in range(number)])
+    assert (await assert_kept(alone, viewer)).total_likes == min(count * number + 7, LARGEST)
+    for row in rows[1:3]:
+        async with alone.transaction() as session:
+            await accounts.change(session, viewer, row.id, likes_count=1)
+    assert (await assert_kept(alone, viewer)).total_likes == min(count * (number - 2) + 9, LARGEST)
+    others = update(Account).where(col(Account.viewer_id) == viewer, col(Account.likes_count) != 7)
+    async with alone.transaction() as session:
+        await session.execute(others.values(disconnected_at=NOON))
+    assert (await assert_kept(alone, viewer)).total_likes == 7
 
 
 async def test_an_account_that_is_deleted_or_moves_to_another_viewer_counts_there(alone: Database, viewer: str) -> None:

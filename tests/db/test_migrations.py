@@ -7,10 +7,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, MetaData, TextClause, text
 from sqlmodel import SQLModel
 
 from tests.db import catalogs
+from tiktok_accounts_gql.db import account_totals
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import NotMigrated, _config, check_migrated, migrate
 
@@ -100,3 +101,52 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty: Database) -> 
     await run(empty, lambda connection: connection.execute(text("DROP TABLE token_pairs")))
     await migrate(empty)
     await check_migrated(empty)
+
+
+BEFORE_EXACT_TOTALS = "0004"
+STORED = """INSERT INTO accounts (id, viewer_id, open_id, display_name, display_name_key, search_text, status, health_state,
+    health_action, health_since, consecutive_failures, granted_scopes, created_at, connected_at, updated_at,
+    follower_count, likes_count, video_count, profile_url)
+    VALUES (:id, 'ann', :id, 'Ann', 'ann', 'ann', 'ACTIVE', 'HEALTHY', 'NONE', '2026-11-24 12:00:00+00', 0, '[]',
+    '2026-11-24 12:00:00+00', '2026-11-24 12:00:00+00', '2026-11-24 12:00:00+00', :followers, :likes, :videos, :link)"""
+OLD: list[dict[str, Any]] = [
+    {"followers": 12, "likes": 2**53 - 1, "videos": None, "link": "https://www.tiktok.com/@ann"},
+    {"followers": 2**53, "likes": 5, "videos": 2, "link": "javascript:alert(1)"},
+    {"followers": 2**62, "likes": 2, "videos": 3, "link": "HTTPS://www.tiktok.com/@ann"},
+    {"followers": -7, "likes": 1, "videos": 4, "link": "http://www.tiktok.com/@ann"},
+]
+
+
+async def test_wrong_totals_and_what_the_contract_cannot_tell_are_mended(empty: Database) -> None:
+    """Down to the tables as they were, where SQLite's totals are spoilt by an account that comes and goes."""
+    await migrate(empty)
+    await run(empty, lambda connection: command.downgrade(_config(connection), BEFORE_EXACT_TOTALS))
+    is_sqlite = empty.engines[0].dialect.name == "sqlite"
+    async with empty.transaction() as session:
+        for number, values in enumerate(OLD):
+            await session.execute(_typed(STORED, is_sqlite), {"id": f"{number:032x}", **values})
+        if is_sqlite:
+            await session.execute(text("UPDATE accounts SET likes_count = 9223372036854775807 WHERE likes_count = 5"))
+            await session.execute(text("UPDATE accounts SET likes_count = 5 WHERE likes_count > 9007199254740991"))
+    await migrate(empty)
+    async with empty.read() as session:
+        kept = (await session.execute(text("SELECT follower_count, profile_url FROM accounts ORDER BY id"))).all()
+    link = "https://www.tiktok.com/@ann"
+    assert [tuple(row) for row in kept] == [
+        (12, link),
+        (None, None),
+        (None, link.replace("https", "HTTPS")),
+        (None, None),
+    ]
+    summary = await account_totals.summarize(empty, "ann")
+    assert (summary.total_followers, summary.total_likes, summary.total_videos) == (12, 2**53 - 1, 9)
+    async with empty.transaction() as session:
+        await session.execute(text("UPDATE accounts SET likes_count = 1 WHERE likes_count > 100"))
+    assert (await account_totals.summarize(empty, "ann")).total_likes == 9
+
+
+def _typed(statement: str, is_sqlite: bool) -> TextClause:
+    """The same id in the words of either database."""
+    return text(
+        statement if is_sqlite else statement.replace("(:id,", "(CAST(:id AS uuid),").replace("'[]',", "'[]'::json,")
+    )

@@ -1,5 +1,7 @@
 """The sandbox's own API: faults, calls, grants, the truth; and the page that offers them."""
 
+import json
+import math
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -270,3 +272,46 @@ def test_what_is_hostile_stays_text_on_the_page(app: App) -> None:
     add(app, kind="slow", open_id=hostile, times=1)
     app.http.post("/sandbox/webhooks", json={"open_id": hostile, "keep_grant": True})
     assert Forms(app.http.get("/sandbox/").text).scripts == 0
+
+
+def test_an_altered_reply_has_other_fields_and_its_call_is_carried_out(app: App) -> None:
+    granted = app.grant("ann")
+    add(
+        app,
+        kind="altered",
+        path=TOKEN_PATH,
+        open_id="ann",
+        times=1,
+        fields={"expires_in": "86400", "error.code": "ok"},
+        raw={"refresh_expires_in": "NaN", "scope": '"half \\ud83d"'},
+        remove=["open_id", "nothing.there"],
+        status=418,
+        headers={"Retry-After": "7"},
+    )
+    answer = app.refresh(granted["refresh_token"])
+    assert (answer.status_code, answer.headers["retry-after"]) == (418, "7")
+    told = json.loads(answer.text)
+    assert (told["expires_in"], told["error"], told["scope"]) == ("86400", {"code": "ok"}, "half \ud83d")
+    assert math.isnan(told["refresh_expires_in"])
+    assert "open_id" not in told
+    assert app.user_info(told["access_token"]).status_code == 200
+    assert app.refresh(granted["refresh_token"]).json()["error"] == "invalid_grant"
+    assert app.refresh(told["refresh_token"]).json()["open_id"] == "ann"
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [({"body": "<html>"}, b"<html>"), ({"body_base64": "//79"}, b"\xff\xfe\xfd"), ({"body": ""}, b"")],
+    ids=["text", "bytes", "nothing"],
+)
+def test_an_altered_reply_may_be_anything(app: App, body: dict[str, str], content: bytes) -> None:
+    token = app.grant("ann")["access_token"]
+    add(app, kind="altered", path=USER_INFO_PATH, times=1, **body)
+    assert app.user_info(token).content == content
+    assert app.user_info(token).json()["data"]["user"] == {"open_id": "ann"}
+
+
+@pytest.mark.parametrize("odd", [{"body_base64": "?"}, {"headers": {"X": "a\r\nb"}}, {"headers": {"X": "\u20ac"}}])
+def test_what_no_reply_can_have_is_refused(app: App, odd: dict[str, Any]) -> None:
+    answer = app.http.post("/sandbox/faults", json={"kind": "altered", **odd})
+    assert (answer.status_code, len(answer.json()["errors"])) == (400, 1)

@@ -1,14 +1,20 @@
 """Every reply of TikTok becomes a value or an error."""
 
+import gzip
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.tiktok.wire import CALL_NAMES, CALLS, EXCHANGE, REFRESH, REVOKE, USER_INFO, Call, answered
+from tests.tiktok.wire import CALL_NAMES, CALLS, EXCHANGE, REFRESH, REVOKE, USER_INFO, USER_INFO_OF_ALL, Call, answered
+from tiktok_accounts_gql.tiktok import replies
 from tiktok_accounts_gql.tiktok.errors import (
     AccessTokenInvalid,
     AppMisconfigured,
@@ -18,8 +24,10 @@ from tiktok_accounts_gql.tiktok.errors import (
     ScopeNotGranted,
     TikTokError,
     Unavailable,
+    UnreadableReply,
 )
-from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant
+from tiktok_accounts_gql.tiktok.replies import LONGEST_LIFETIME, SHORTEST_LIFETIME, USUAL_LIFETIME, Reply
+from tiktok_accounts_gql.tiktok.values import LARGEST_COUNTER, TikTokUser, TokenGrant
 
 GRANT = {
     "access_token": "act.x",
@@ -41,7 +49,7 @@ USER = {
     "profile_deep_link": "https://www.tiktok.com/@ann",
     "follower_count": 0,
     "following_count": 312,
-    "likes_count": 2**63 - 1,
+    "likes_count": LARGEST_COUNTER,
     "video_count": 87,
 }
 RFC_6749 = {
@@ -66,6 +74,7 @@ OPEN_API = {
     "something_new": (400, RequestRefused),
 }
 NO_ANSWERS = [b"not json", b'{"data":{"user":{"open', b"<html>maintenance</html>", b"[]", b'"ok"', b"null", b"\xff\xfe"]
+ASKED = frozenset({"user.info.basic", "user.info.stats"})
 every_call = pytest.mark.parametrize("call", CALLS, ids=CALL_NAMES)
 
 
@@ -80,6 +89,16 @@ def date_in(seconds: int) -> str:
 def user(**changes: Any) -> bytes:
     ok = {"code": "ok", "message": "", "log_id": "log-1"}
     return json.dumps({"data": {"user": {**USER, **changes}}, "error": ok}).encode()
+
+
+def none(*values: Any) -> list[tuple[Any, Any]]:
+    """Values that cannot be read."""
+    return [(value, None) for value in values]
+
+
+def each(name: str, *values: Any) -> list[dict[str, Any]]:
+    """One field with each of these values."""
+    return [{name: value} for value in values]
 
 
 async def failure(call: Call, status: int, body: bytes, **headers: str) -> TikTokError:
@@ -97,7 +116,7 @@ async def test_a_complete_token_reply_is_a_grant(call: Call) -> None:
         expires_in=7200,
         refresh_token="rft.y",
         refresh_expires_in=15552000,
-        scopes=frozenset({"user.info.basic", "user.info.stats"}),
+        scopes=frozenset(["user.info.basic", "user.info.stats"]),
     )
 
 
@@ -111,36 +130,105 @@ async def test_what_a_token_reply_lacks_is_none(name: str, nothing: str | None) 
     assert {"refresh_token": granted.refresh_token, "scope": granted.scopes}[name] is None
 
 
-@pytest.mark.parametrize("body", [grant(refresh_expires_in=None), grant(refresh_expires_in=0)])
-async def test_a_lifetime_that_is_not_told_is_none(body: bytes) -> None:
-    assert (await answered(REFRESH, 200, body)).refresh_expires_in is None
+LIFETIMES: list[tuple[Any, int | None]] = [
+    (7200, 7200),
+    ("7200", 7200),
+    (" 7200 ", 7200),
+    ("7200.0", 7200),
+    (7200.0, 7200),
+    (1, SHORTEST_LIFETIME),
+    (2**62, LONGEST_LIFETIME),
+    (1e30, LONGEST_LIFETIME),
+    *none("", None, 0, -1, -(2**62), 1.5, True, "soon", "9" * 99, [7200], {"in": 7200}),
+]
 
 
-@pytest.mark.parametrize("seconds", [-(2**62), 2**62])
-async def test_an_impossible_lifetime_does_not_cost_the_new_tokens(seconds: int) -> None:
-    granted = await answered(REFRESH, 200, grant(expires_in=seconds, refresh_expires_in=seconds))
-    assert granted.access_token == "act.x"
-    assert datetime.now(UTC) + timedelta(seconds=granted.expires_in)
-    assert datetime.now(UTC) + timedelta(seconds=granted.refresh_expires_in or 0)
+@pytest.mark.parametrize(("told", "seconds"), LIFETIMES, ids=[repr(told)[:20] for told, _ in LIFETIMES])
+async def test_a_lifetime_is_read_where_it_plainly_is_one_and_never_so_short_that_every_use_renews(
+    told: Any, seconds: int | None
+) -> None:
+    granted = await answered(REFRESH, 200, grant(expires_in=told, refresh_expires_in=told))
+    assert (granted.expires_in, granted.refresh_expires_in) == (seconds or USUAL_LIFETIME, seconds)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 5000, "1" + "0" * 30])
+async def test_a_number_that_is_none_costs_no_token(number: str) -> None:
+    body = grant(expires_in="here").replace(b'"here"', number.encode())
+    granted = await answered(REFRESH, 200, body)
+    assert (granted.access_token, granted.refresh_token) == ("act.x", "rft.y")
+    assert granted.expires_in in (USUAL_LIFETIME, LONGEST_LIFETIME)
+
+
+BESIDE: list[dict[str, Any]] = [
+    *each("error", None, "", "ok", {"code": "ok"}, {"code": 0}, {}, [], 0, "invalid_grant", {"code": "x"}),
+    *each("open_id", None, "", [], {}, True, 1.5),
+    *each("scope", None, "", [], {}, 7, "nothing.known", ["nothing.known"]),
+    *each("refresh_token", {}, [], True, "a\nb", "\u00e9", "x" * 10_000),
+    {"log_id": 12345},
+    {"error_description": {"x": [1]}},
+    {"token_type": None},
+    {"x": "half \ud83d"},
+]
+
+
+@pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 429, 500])
+@pytest.mark.parametrize("beside", BESIDE, ids=lambda beside: repr(beside)[:40])
+async def test_an_access_token_is_a_success_whatever_stands_beside_it(beside: dict[str, Any], status: int) -> None:
+    assert (await answered(REFRESH, status, grant(**beside))).access_token == "act.x"
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("scope", "scopes"),
     [
-        {"access_token": None},
-        {"access_token": ""},
-        {"access_token": 5},
-        {"open_id": None},
-        {"open_id": ["a"]},
-        {"expires_in": "7200"},
-        {"expires_in": True},
-        {"refresh_expires_in": 1.5},
-        {"refresh_token": {}},
-        {"scope": ["user.info.basic"]},
+        ("user.info.basic,user.info.stats", ["user.info.basic", "user.info.stats"]),
+        ("user.info.basic user.info.stats", ["user.info.basic", "user.info.stats"]),
+        (" user.info.basic ,\tuser.info.stats,, ", ["user.info.basic", "user.info.stats"]),
+        (["user.info.basic", "user.info.stats"], ["user.info.basic", "user.info.stats"]),
+        (["user.info.basic, user.info.stats", None, 7], ["user.info.basic", "user.info.stats"]),
+        ("user.info.basic,video.list", ["user.info.basic", "video.list"]),
+        ("video.list", None),
+        ("userinfobasic", None),
+        ({"user.info.basic": True}, None),
     ],
+    ids=str,
 )
-async def test_a_token_reply_of_other_types_is_no_answer(changes: dict[str, Any]) -> None:
-    assert isinstance(await failure(REFRESH, 200, grant(**changes)), Unavailable)
+async def test_scopes_are_split_at_commas_and_blanks_and_none_is_known_by_chance(
+    scope: Any, scopes: list[str] | None
+) -> None:
+    granted = await answered(REFRESH, 200, grant(scope=scope))
+    assert granted.scopes == (None if scopes is None else frozenset(scopes))
+
+
+@pytest.mark.parametrize(
+    ("told", "open_id"), [(7, "7"), (" open-1\n", "open-1"), ("x" * 256, ""), (["a"], ""), (None, "")]
+)
+async def test_whose_grant_it_is_may_be_a_number_or_missing(told: Any, open_id: str) -> None:
+    assert (await answered(EXCHANGE, 200, grant(open_id=told))).open_id == open_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"data": GRANT, "message": "success"}).encode(),
+        b"\xef\xbb\xbf" + grant(),
+        grant().decode().encode("utf-16"),
+        grant().decode().encode("utf-16-le"),
+        grant(x="y").replace(b'"y"', b'"\xff\xfe\x80"'),
+        grant(x="y").replace(b'"y"', b'"\x01\n"'),
+        grant() + b"\n<!-- 5 ms -->",
+        b" \r\n" + grant(),
+        grant(x="y").replace(b'"x": "y"', b'"access_token": null, "expires_in": ""'),
+    ],
+    ids=["nested", "mark", "utf-16", "utf-16-le", "broken bytes", "control", "more after", "blanks", "doubled keys"],
+)
+async def test_tokens_are_found_however_the_reply_is_written(body: bytes) -> None:
+    granted = await answered(EXCHANGE, 200, body)
+    assert (granted.access_token, granted.refresh_token, granted.expires_in) == ("act.x", "rft.y", 7200)
+
+
+@pytest.mark.parametrize("odd", [None, "", " ", True, 1.5, [], {}, "a\nb", "a\r\nX: y", "\u00e9", "x" * 10_000, "a\0b"])
+async def test_what_could_not_be_sent_back_is_no_access_token(odd: Any) -> None:
+    assert isinstance(await failure(REFRESH, 200, grant(access_token=odd)), UnreadableReply)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
@@ -154,10 +242,6 @@ async def test_an_oauth_error_counts_under_any_status(
     assert (type(error), error.log_id) == (kind, "log-1")
 
 
-async def test_an_error_beside_tokens_is_an_error() -> None:
-    assert isinstance(await failure(REFRESH, 200, grant(error="invalid_grant")), InvalidGrant)
-
-
 @pytest.mark.parametrize("inside_a_200", [False, True])
 @pytest.mark.parametrize(("code", "status", "kind"), [(code, *rest) for code, rest in OPEN_API.items()])
 async def test_an_error_of_the_open_api_counts_under_any_status(
@@ -168,29 +252,77 @@ async def test_an_error_of_the_open_api_counts_under_any_status(
     assert (type(error), error.log_id) == (kind, "log-1")
 
 
-@pytest.mark.parametrize("status", [400, 401, 500])
-async def test_a_status_of_failure_beside_an_ok_is_a_failure(status: int) -> None:
-    await failure(USER_INFO, status, user())
-    await failure(REFRESH, status, grant())
+@pytest.mark.parametrize(("status", "kind"), [(302, UnreadableReply), (400, UnreadableReply), (500, Unavailable)])
+async def test_a_status_of_failure_beside_a_user_is_a_failure(status: int, kind: type[TikTokError]) -> None:
+    assert type(await failure(USER_INFO, status, user())) is kind
 
 
-@pytest.mark.parametrize("body", NO_ANSWERS)
-@pytest.mark.parametrize("status", [200, 400, 401, 404, 500, 503])
-@every_call
-async def test_what_is_no_object_is_no_answer(call: Call, status: int, body: bytes) -> None:
-    assert isinstance(await failure(call, status, body), Unavailable)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"null",
+        b"{}",
+        b'{"error":"invalid_token"}',
+        b'{"error":{"code":"internal_error"}}',
+        b"\xff",
+        user(),
+    ],
+)
+async def test_a_401_is_a_refused_access_token_whatever_its_body(body: bytes) -> None:
+    assert isinstance(await failure(USER_INFO, 401, body), AccessTokenInvalid)
 
 
-@pytest.mark.parametrize("status", [200, 400, 401, 500, 503])
+async def test_a_401_that_cannot_be_read_is_a_refused_access_token() -> None:
+    assert isinstance(await failure(USER_INFO, 401, b"x" * 2**21), AccessTokenInvalid)
+    assert isinstance(await failure(USER_INFO, 401, gzip.compress(b"{}"), Content_Encoding="gzip"), AccessTokenInvalid)
+
+
+def unread(call: Call, status: int) -> type[TikTokError]:
+    """What a reply that cannot be read is, by its status."""
+    if status >= 500:
+        return Unavailable
+    return AccessTokenInvalid if call is USER_INFO and status == 401 else UnreadableReply
+
+
+DEEP = b"[" * 2**19
+UNREADABLE = [*NO_ANSWERS, b"", b"{}", b'{"data":null}', b'{"a":' * 150_000, DEEP, DEEP + b"]" * 2**19, b"x" * 2**21]
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body[:20]))
+@pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 500, 503])
 @pytest.mark.parametrize("call", [EXCHANGE, REFRESH, USER_INFO], ids=["exchange", "refresh", "user_info"])
-async def test_an_empty_reply_is_no_answer(call: Call, status: int) -> None:
-    assert isinstance(await failure(call, status, b""), Unavailable)
+async def test_a_reply_that_cannot_be_read_is_none_and_a_5xx_is_silence(call: Call, status: int, body: bytes) -> None:
+    error = await failure(call, status, body)
+    assert type(error) is unread(call, status)
+    assert error.ambiguous == (type(error) is not AccessTokenInvalid)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"\n"])
-async def test_an_empty_reply_to_a_revocation_is_its_success(body: bytes) -> None:
+@pytest.mark.parametrize("status", [200, 404, 503])
+@every_call
+async def test_a_compressed_reply_is_not_unpacked(call: Call, status: int) -> None:
+    if call is not REVOKE or status != 200:
+        error = await failure(call, status, gzip.compress(b"{}"), Content_Encoding="gzip")
+        assert type(error) is unread(call, status)
+
+
+REVOKED = [b"", b"{}", b"\n", b"OK", b'"ok"', b"null", b"<html>", b"\xff", b'{"error":null}', b'{"error":""}']
+REVOKED += [
+    b'{"error":{"code":"ok"}}',
+    b'{"error":{"code":0}}',
+    b'{"error":{}}',
+    b'{"error":"ok"}',
+    b'{"data":{}}',
+    DEEP,
+]
+
+
+@pytest.mark.parametrize("body", REVOKED, ids=lambda body: repr(body[:30]))
+async def test_a_revocation_is_done_unless_a_code_says_otherwise(body: bytes) -> None:
     assert await answered(REVOKE, 200, body) is None
     assert isinstance(await failure(REVOKE, 500, body), Unavailable)
+    assert isinstance(await failure(REVOKE, 302, body), UnreadableReply)
 
 
 @every_call
@@ -209,13 +341,17 @@ async def test_a_failure_of_tiktok_passes_whatever_it_says(call: Call) -> None:
     ],
     ids=["seconds", "no seconds", "date", "past date"],
 )
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"error":"rate_limit_exceeded"}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b'{"error":"rate_limit_exceeded"}', b'{"error":{"code":"x"}}', b'{"error":["x"]}', b'{"error":7}'],
+)
 async def test_a_rate_limit_tells_when_to_come_back(
     body: bytes, retry_after: Callable[[], str], seconds: float
 ) -> None:
-    error = await failure(REFRESH, 429, body, Retry_After=retry_after())
-    assert isinstance(error, RateLimited)
-    assert error.retry_after == pytest.approx(seconds, abs=60)
+    for call in CALLS:
+        error = await failure(call, 429, body, Retry_After=retry_after())
+        assert isinstance(error, RateLimited)
+        assert error.retry_after == pytest.approx(seconds, abs=60)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +375,7 @@ async def test_a_rate_limit_without_retry_after_is_one() -> None:
 
 
 async def test_a_complete_user_is_an_account_and_a_zero_stays_a_zero() -> None:
-    assert await answered(USER_INFO, 200, user()) == TikTokUser(
+    assert await answered(USER_INFO_OF_ALL, 200, user()) == TikTokUser(
         open_id="open-1",
         union_id="union-1",
         display_name="Ann",
@@ -250,35 +386,192 @@ async def test_a_complete_user_is_an_account_and_a_zero_stays_a_zero() -> None:
         is_verified=False,
         follower_count=0,
         following_count=312,
-        likes_count=2**63 - 1,
+        likes_count=LARGEST_COUNTER,
         video_count=87,
     )
 
 
 async def test_what_a_user_lacks_is_none() -> None:
     body = {"data": {"user": {"open_id": "open-1"}}, "error": {"code": "ok"}}
-    assert await answered(USER_INFO, 200, json.dumps(body).encode()) == TikTokUser(open_id="open-1")
+    read = await answered(USER_INFO, 200, json.dumps(body).encode())
+    assert read == TikTokUser(open_id="open-1", scopes=ASKED)
 
 
-@pytest.mark.parametrize("wrong", [-1, 2**63, 2**70, True, "12", 1.5, [1], {}], ids=repr)
-@pytest.mark.parametrize("name", ["follower_count", "following_count", "likes_count", "video_count"])
-async def test_a_counter_that_is_none_is_no_answer(name: str, wrong: Any) -> None:
-    assert isinstance(await failure(USER_INFO, 200, user(**{name: wrong})), Unavailable)
+COUNTERS = ["follower_count", "following_count", "likes_count", "video_count"]
+COUNTS: list[tuple[Any, int | None]] = [
+    (0, 0),
+    ("0", 0),
+    (12.0, 12),
+    ("12", 12),
+    (" 12 ", 12),
+    ("12.0", 12),
+    (2**53 - 1, 2**53 - 1),
+    (-0.0, 0),
+    *none(-1, -977433948, "-5", 2**53, 2**63, 2**70, 1e30, True, 1.5, "", "12k", "1,234", [1], {}, None),
+]
+
+
+@pytest.mark.parametrize(("told", "count"), COUNTS, ids=[repr(told)[:20] for told, _ in COUNTS])
+@pytest.mark.parametrize("name", COUNTERS)
+async def test_a_counter_is_read_where_it_plainly_is_one_and_costs_nothing_else(
+    name: str, told: Any, count: int | None
+) -> None:
+    read = await answered(USER_INFO_OF_ALL, 200, user(**{name: told}))
+    assert read == replace(await answered(USER_INFO_OF_ALL, 200, user()), **{name: count})
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "9" * 5000])
+async def test_a_counter_that_json_does_not_know_is_none(number: str) -> None:
+    body = user(likes_count="here").replace(b'"here"', number.encode())
+    read = await answered(USER_INFO_OF_ALL, 200, body)
+    assert read == replace(await answered(USER_INFO_OF_ALL, 200, user()), likes_count=None)
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"open_id": None}, {"open_id": ""}, {"open_id": 7}, {"display_name": 7}, {"username": []}, {"is_verified": 0}],
+    ("told", "verified"),
+    [
+        *[(1, True), (0, False), ("true", True), ("False", False), ("1", True), (1.0, True)],
+        *none(2, "yes", [], {}, None, -1),
+    ],
+    ids=str,
 )
-async def test_a_user_of_other_types_is_no_answer(changes: dict[str, Any]) -> None:
-    assert isinstance(await failure(USER_INFO, 200, user(**changes)), Unavailable)
+async def test_a_badge_is_read_where_it_plainly_is_one(told: Any, verified: bool | None) -> None:
+    assert (await answered(USER_INFO_OF_ALL, 200, user(is_verified=told))).is_verified is verified
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"data":[]}', b'{"data":{"user":null}}', b'{"data":{"user":7}}'])
-async def test_a_reply_without_a_user_is_no_answer(body: bytes) -> None:
-    assert isinstance(await failure(USER_INFO, 200, body), Unavailable)
+TEXTS: list[tuple[bytes, str | None]] = [
+    (b'"Ann \\ud83d"', "Ann \ufffd"),
+    (b'"\\ude00 Ann"', "\ufffd Ann"),
+    (b'"\\ud83d\\ude00"', "\U0001f600"),
+    (b'"Ann \xff"', "Ann \ufffd"),
+    (b'"Ann \xed\xa0\xbd"', "Ann \ufffd\ufffd\ufffd"),
+    (b'"A\\u0000nn"', "Ann"),
+    (b"7", "7"),
+    *none(b'""', b'" "', b'"\\u0000"', b"[]", b"{}", b"true", b"null", b"1.5", b'["Ann"]'),
+]
 
 
-@pytest.mark.parametrize("error", [b'"ok"', b'{"code":5}', b"[]"])
-async def test_an_envelope_of_other_types_is_no_answer(error: bytes) -> None:
-    assert isinstance(await failure(USER_INFO, 200, b'{"data":{},"error":' + error + b"}"), Unavailable)
+@pytest.mark.parametrize(("told", "name"), TEXTS, ids=[repr(told) for told, _ in TEXTS])
+async def test_a_name_is_read_as_far_as_it_can_be(told: bytes, name: str | None) -> None:
+    body = user(display_name="here").replace(b'"here"', told)
+    read = await answered(USER_INFO_OF_ALL, 200, body)
+    assert read == replace(await answered(USER_INFO_OF_ALL, 200, user()), display_name=name)
+
+
+LINKS = [
+    "javascript:alert(1)",
+    "http://www.tiktok.com/@ann",
+    "//www.tiktok.com/@ann",
+    "https:www.tiktok.com",
+    "https://",
+]
+LINKS += [
+    "data:text/html,x",
+    "https://a b",
+    "https://a\nb",
+    "https://user@evil.test/",
+    "https:\\\\evil.test",
+    "https://[::1",
+    "",
+]
+
+
+@pytest.mark.parametrize("link", [*LINKS, 7, [], "https://x.test/" + "x" * 3000], ids=lambda link: repr(link)[:30])
+async def test_only_https_links_are_shown(link: Any) -> None:
+    assert (await answered(USER_INFO_OF_ALL, 200, user(profile_deep_link=link))).profile_url is None
+
+
+@pytest.mark.parametrize(
+    "link", ["https://www.tiktok.com/@ann?x=1#y", "HTTPS://www.tiktok.com/@ann", " https://vm.tiktok.com/x\n"]
+)
+async def test_an_https_link_is_shown(link: str) -> None:
+    assert (await answered(USER_INFO_OF_ALL, 200, user(profile_deep_link=link))).profile_url == link.strip()
+
+
+@pytest.mark.parametrize("odd", [None, "", 7.5, [], {}, "x" * 256])
+async def test_whose_reading_it_is_may_be_missing(odd: Any) -> None:
+    assert (await answered(USER_INFO_OF_ALL, 200, user(open_id=odd))).open_id is None
+
+
+async def test_texts_without_end_are_cut_and_identifiers_dropped() -> None:
+    read = await answered(
+        USER_INFO_OF_ALL, 200, user(display_name="A" * 5000, username="a" * 5000, bio_description="b" * 5000)
+    )
+    assert (read.display_name, read.username, read.bio_description) == ("A" * 1000, None, "b" * 1000)
+
+
+async def test_what_was_not_asked_for_is_not_read() -> None:
+    read = await answered(USER_INFO, 200, user())
+    assert (read.username, read.profile_url, read.is_verified, read.follower_count) == (None, None, None, 0)
+
+
+WITHOUT_A_USER = [b"{}", b'{"data":[]}', b'{"data":null}', b'{"data":{"user":null}}', b'{"data":{"user":7}}']
+WITHOUT_A_USER += [
+    b'{"data":{"user":{}}}',
+    b'{"data":{"user":{"open_id":[]}}}',
+    b'{"data":{"user":{"likes_count":-1}}}',
+]
+WITHOUT_A_USER += [b'{"data":{},"error":"ok"}', b'{"error":{"code":5}}', b'{"error":[]}']
+
+
+@pytest.mark.parametrize("body", WITHOUT_A_USER)
+async def test_a_reply_without_a_user_cannot_be_read(body: bytes) -> None:
+    assert isinstance(await failure(USER_INFO, 200, body), UnreadableReply)
+
+
+@pytest.mark.parametrize(
+    "error", ["ok", "OK", "", None, 0, [], {}, {"code": 0}, {"code": ""}, {"code": "OK", "log_id": 5}], ids=str
+)
+async def test_a_user_beside_something_that_is_no_error_is_read(error: Any) -> None:
+    body = json.dumps({"data": {"user": USER}, "error": error}).encode()
+    assert (await answered(USER_INFO, 200, body)).display_name == "Ann"
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+STATUSES = st.sampled_from([200, 204, 302, 400, 401, 404, 429, 500, 503])
+
+
+def of_any(names: Any, **always: Any) -> Any:
+    """Objects with some of these fields, of any value."""
+    return st.fixed_dictionaries(
+        {name: st.just(value) for name, value in always.items()}, optional=dict.fromkeys(names, ANYTHING)
+    )
+
+
+def is_storable(text: str | None) -> bool:
+    return text is None or "\0" not in text.encode().decode()  # no half of a surrogate pair, no NUL
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=of_any(set(GRANT) - {"access_token"} | {"error", "data"}, access_token="act.x"), status=STATUSES)
+def test_no_values_beside_an_access_token_lose_it(values: dict[str, Any], status: int) -> None:
+    read = replies.token_grant(Reply(status=status, body=json.dumps(values).encode()))
+    assert read.access_token == "act.x"
+    assert SHORTEST_LIFETIME <= read.expires_in <= LONGEST_LIFETIME
+    assert len(read.open_id) <= 255
+    assert is_storable(read.open_id)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=of_any(set(USER) - {"open_id"}, open_id="open-1"))
+def test_no_values_of_a_user_lose_the_others(values: dict[str, Any]) -> None:
+    body = json.dumps({"data": {"user": values}, "error": {"code": "ok"}}).encode()
+    read = replies.user(Reply(status=200, body=body))
+    assert read.open_id == "open-1"
+    counters = (read.follower_count, read.following_count, read.likes_count, read.video_count)
+    assert all(count is None or 0 <= count <= LARGEST_COUNTER for count in counters)
+    texts = (read.union_id, read.display_name, read.username, read.avatar_url, read.bio_description, read.profile_url)
+    assert all(map(is_storable, texts))
+    assert read.profile_url is None or read.profile_url.lower().startswith("https://")
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=st.binary(max_size=200) | ANYTHING.map(lambda value: json.dumps(value).encode()), status=STATUSES)
+def test_no_bytes_are_more_than_an_error(body: bytes, status: int) -> None:
+    for read in (replies.token_grant, replies.revoked, replies.user):
+        with suppress(TikTokError):
+            read(Reply(status=status, body=body))

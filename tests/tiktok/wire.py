@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from tiktok_accounts_gql.tiktok.client import TikTokClient
+from tiktok_accounts_gql.tiktok.values import FIELDS_OF_SCOPES
 
 SECRET = "secret/of the app+"
 
@@ -18,6 +19,7 @@ EXCHANGE: Call = lambda client: client.exchange_code(code="code-1", redirect_uri
 REFRESH: Call = lambda client: client.refresh("rft.old")  # noqa: E731
 REVOKE: Call = lambda client: client.revoke("act.old")  # noqa: E731
 USER_INFO: Call = lambda client: client.user_info("act.old", scopes=["user.info.basic", "user.info.stats"])  # noqa: E731
+USER_INFO_OF_ALL: Call = lambda client: client.user_info("act.old", scopes=list(FIELDS_OF_SCOPES))  # noqa: E731
 CALLS = [EXCHANGE, REFRESH, REVOKE, USER_INFO]
 CALL_NAMES = ["exchange", "refresh", "revoke", "user_info"]
 

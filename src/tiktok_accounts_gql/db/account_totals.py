@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, case, cast, func, literal_column, select
 from sqlmodel import col
 
 from tiktok_accounts_gql.db import accounts
@@ -20,6 +20,13 @@ _BY_STATUS = {
     AccountStatus.INACTIVE: col(AccountTotals.inactive_accounts),
     AccountStatus.EXPIRED: col(AccountTotals.expired_accounts),
 }
+_COUNTERS: tuple[tuple[Any, Any], ...] = (
+    (col(AccountTotals.total_followers), col(AccountTotals.total_followers_upper)),
+    (col(AccountTotals.total_likes), col(AccountTotals.total_likes_upper)),
+    (col(AccountTotals.total_videos), col(AccountTotals.total_videos_upper)),
+)
+_UPPER_UNIT = 2**40
+_LARGEST = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +58,11 @@ async def summarize(db: Database, viewer_id: str) -> AccountsSummary:
 
 
 def _summary(viewer_id: str) -> Select[Any]:
-    kept: tuple[Any, ...] = (
-        *_BY_STATUS.values(),
-        col(AccountTotals.accounts_needing_action),
-        col(AccountTotals.total_followers),
-        col(AccountTotals.total_likes),
-        col(AccountTotals.total_videos),
-    )
+    kept: tuple[Any, ...] = (*_BY_STATUS.values(), col(AccountTotals.accounts_needing_action))
     everything: Any = sum(_BY_STATUS.values())
     sums = [_sum(everything).label("total_accounts"), *[_sum(column).label(column.key) for column in kept]]
-    columns: list[Any] = [*sums, _oldest_sync(viewer_id)]
+    totals = [_bounded_sum(lower, upper).label(lower.key) for lower, upper in _COUNTERS]
+    columns: list[Any] = [*sums, *totals, _oldest_sync(viewer_id)]
     return select(*columns).where(_is_of(viewer_id))
 
 
@@ -73,6 +75,15 @@ def _oldest_sync(viewer_id: str) -> ColumnElement[datetime | None]:
 
 def _sum(column: Any) -> ColumnElement[int]:
     return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
+
+def _bounded_sum(lower: Any, upper: Any) -> ColumnElement[int]:
+    """At most what the contract's BigInt can tell."""
+    exact: Any = func.coalesce(func.sum(lower), 0) + func.coalesce(func.sum(upper), 0) * literal_column(
+        str(_UPPER_UNIT)
+    )
+    largest: Any = literal_column(str(_LARGEST))
+    return cast(case((exact > largest, largest), else_=exact), BigInteger)
 
 
 def _is_of(viewer_id: str) -> ColumnElement[bool]:

@@ -196,6 +196,12 @@ async def find_by_open_id(session: AsyncSession, viewer_id: str, open_id: str) -
     return (await session.scalars(same)).one_or_none()
 
 
+async def find_open_id(session: AsyncSession, viewer_id: str, account_id: UUID) -> str | None:
+    """Of a disconnected account too."""
+    same = (col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
+    return await session.scalar(select(col(Account.open_id)).where(*same))
+
+
 async def list_connected_by_open_id(session: AsyncSession, open_id: str) -> Sequence[Account]:
     """Whoever connected it: for what TikTok itself tells about an account."""
     statement = select(Account).where(col(Account.open_id) == open_id, col(Account.disconnected_at).is_(None))

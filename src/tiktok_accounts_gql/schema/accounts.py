@@ -14,8 +14,8 @@ from tiktok_accounts_gql.schema.scalars import BigInt
 
 _UNREADABLE = "Null if it was not readable then."
 _AS_FOLLOWERS = "Null as `followerCount` is."
-_KNOWN = "Sum over the accounts whose counter is known."
-_NO_PROFILE = "Null while the scope `user.info.profile` is not granted."
+_KNOWN = "Sum over the accounts whose counter is known; 2^53 - 1 if it is more."
+_NO_PROFILE = "Null while the scope `user.info.profile` is not granted or TikTok does not tell it."
 
 
 @strawberry.type(description="The counters at one time.")
@@ -71,7 +71,8 @@ class TikTokAccount(Node):
         description=f"The name after the @, without it. It can change. {_NO_PROFILE}"
     )
     display_name: str = strawberry.field(
-        description="The name shown on TikTok. Until it was read once, the beginning of `tiktokUserId`."
+        description="The name shown on TikTok, as it was last told. Until it was read once, the beginning of "
+        "`tiktokUserId`."
     )
     avatar_url: str | None = strawberry.field(
         resolver=account_resolvers.avatar_url,
@@ -80,7 +81,7 @@ class TikTokAccount(Node):
         "the account is disconnected, and changes when the picture does.",
     )
     bio_description: str | None = strawberry.field(description=_NO_PROFILE)
-    profile_url: str | None = strawberry.field(description=f"The profile's page on TikTok. {_NO_PROFILE}")
+    profile_url: str | None = strawberry.field(description=f"The profile's page on TikTok, by https. {_NO_PROFILE}")
     is_verified: bool | None = strawberry.field(description=f"Whether TikTok shows a badge. {_NO_PROFILE}")
     status: Status = strawberry.field(description="In one word.")
     health = strawberry.field(
@@ -90,7 +91,8 @@ class TikTokAccount(Node):
         description="In full, with what to do.",
     )
     follower_count: BigInt | None = strawberry.field(
-        description="Null while the scope `user.info.stats` is not granted or the first sync is not done."
+        description="Null while the scope `user.info.stats` is not granted, the first sync is not done, or the last reply "
+        "of TikTok did not tell it readably."
     )
     following_count: BigInt | None = strawberry.field(
         description=f"Accounts that this account follows. {_AS_FOLLOWERS}"
@@ -121,8 +123,8 @@ class TikTokAccount(Node):
         resolver=account_resolvers.stats_history,
         graphql_type=list[AccountStatsPoint],
         metadata=needs("id"),
-        description="Counters as they were, oldest first: the last reading of each UTC hour or day that has one. More "
-        "than 400 points are an error.",
+        description="Counters as they were, oldest first: the last reading of each UTC hour or day that has one. A "
+        "reading without any counter is none. More than 400 points are an error.",
     )
     growth = strawberry.field(
         resolver=account_resolvers.growth,

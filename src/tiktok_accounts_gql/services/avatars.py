@@ -37,7 +37,7 @@ class AvatarService:
                 return picture
         if account is not None and account.avatar_hash is not None:
             return None
-        return initials(user.display_name or user.open_id)
+        return initials(user.display_name or user.open_id or "")
 
     def copy_of(self, account: Account, picture: Picture | None) -> Avatar | None:
         """As it is stored; nothing if there is none."""

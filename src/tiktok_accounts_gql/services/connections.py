@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,12 +28,20 @@ from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.reading import AccountReader
+from tiktok_accounts_gql.services.scopes import read_granted
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, TikTokError
+from tiktok_accounts_gql.tiktok.errors import (
+    AccessTokenInvalid,
+    InvalidGrant,
+    ScopeNotGranted,
+    TikTokError,
+    UnreadableReply,
+    WrongAccount,
+)
 from tiktok_accounts_gql.tiktok.pictures import Picture
-from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, TikTokUser, TokenGrant
+from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES, TikTokUser, TokenGrant
 
 log = structlog.get_logger()
 
@@ -59,16 +68,22 @@ class Connected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """What a grant opened: nothing if TikTok did not answer.
+    """What a grant opened: nothing if TikTok did not answer, or with what is of no use.
 
-    `replaces`: the grant that was stored before the reading. `works`: unless a later consent has ended the new one.
+    `granted`: its scopes. `replaces`: the grant that was stored before the reading.
     """
 
     grant: TokenGrant
+    granted: frozenset[str]
     replaces: UUID | None
-    works: bool = True
+    failure: TikTokError | None = None
     user: TikTokUser | None = None
     picture: Picture | None = None
+
+    @property
+    def works(self) -> bool:
+        """Unless a later consent has ended the grant."""
+        return not isinstance(self.failure, AccessTokenInvalid)
 
 
 class ConnectionService:
@@ -105,7 +120,7 @@ class ConnectionService:
         Raises AuthorizationCodeInvalid, WrongTikTokAccount, ConnectedElsewhere, ScopeMissing, TikTokRateLimited,
         TikTokUnavailable, AppMisconfigured.
         """
-        grant = await self._exchange(consent)
+        grant = await self._identified(await self._exchange(consent))
         if BASIC_SCOPE not in self._granted(grant):
             await self._give_back(grant)
             raise ScopeMissing
@@ -133,8 +148,31 @@ class ConnectionService:
         except TikTokError as error:
             raise user_mistake(error) from error
 
-    def _granted(self, grant: TokenGrant) -> frozenset[str]:
-        return self._scopes if grant.scopes is None else grant.scopes
+    async def _identified(self, grant: TokenGrant) -> TokenGrant:
+        """Asks for the account whose grant it is, if the token reply did not say.
+
+        Without an answer the grant is revoked: it can be stored nowhere. Raises SyncFailed, TikTokUnavailable, …
+        """
+        if grant.open_id:
+            return grant
+        failure: TikTokError = UnreadableReply()
+        try:
+            user = await self._ask(grant, self._granted(grant))
+        except TikTokError as error:
+            failure = error
+        else:
+            if user.open_id:
+                return replace(grant, open_id=user.open_id)
+        await self._revoke(grant)
+        raise user_mistake(failure) from failure
+
+    async def _ask(self, grant: TokenGrant, scopes: Collection[str]) -> TikTokUser:
+        return await read_granted(lambda accepted: self._reader.read(grant.access_token, accepted), scopes)
+
+    def _granted(self, grant: TokenGrant, earlier: Account | None = None) -> frozenset[str]:
+        """A reply that names no scope says nothing new: what is stored holds, or else what was asked for."""
+        stored = earlier.granted_scopes if earlier and BASIC_SCOPE in earlier.granted_scopes else self._scopes
+        return frozenset(stored) if grant.scopes is None else grant.scopes
 
     async def _is_wanted(self, viewer: Viewer, consent: Consent, grant: TokenGrant) -> bool:
         if consent.account_id is None:
@@ -153,10 +191,13 @@ class ConnectionService:
             with suppress(NotFound):  # disconnected meanwhile
                 await self._hand_over(account, grant)
         if not connected:
-            try:
-                await self._tiktok.revoke(grant.access_token)
-            except TikTokError as error:
-                log.warning("grant not given back", reason=error.message, log_id=error.log_id)
+            await self._revoke(grant)
+
+    async def _revoke(self, grant: TokenGrant) -> None:
+        try:
+            await self._tiktok.revoke(grant.access_token)
+        except TikTokError as error:
+            log.warning("grant not given back", reason=error.message, log_id=error.log_id)
 
     async def _hand_over(self, account: Account, grant: TokenGrant) -> None:
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
@@ -166,7 +207,9 @@ class ConnectionService:
                 async with self._db.transaction() as session:
                     current = await accounts.get(session, account.viewer_id, account.id, lock=True)
                     await self._grants.store(session, current, grant, replaces=replaces)
-                    await accounts.change(session, account.viewer_id, account.id, **self._grants.lifetimes(grant))
+                    await accounts.change(
+                        session, account.viewer_id, account.id, **self._grants.changes(current, grant)
+                    )
                     self._publish(session, account, ChangeKind.UPDATED)
                     self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
                 return
@@ -175,8 +218,9 @@ class ConnectionService:
     async def _works(self, grant: TokenGrant) -> bool:
         """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
         try:
-            await self._tiktok.user_info(grant.access_token, scopes=self._granted(grant))
-        except AccessTokenInvalid:
+            user = await self._tiktok.user_info(grant.access_token, scopes=self._granted(grant))
+            readings.of_account(user, open_id=grant.open_id, union_id=None)
+        except (AccessTokenInvalid, WrongAccount):
             return False
         except TikTokError:
             return True
@@ -186,12 +230,17 @@ class ConnectionService:
         async with self._db.read() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
         replaces = None if earlier is None else await self._grants.grant_id(earlier)
+        granted = self._granted(grant, earlier)
         try:
-            user = await self._reader.read(grant.access_token, self._granted(grant))
+            union_id = None if earlier is None else earlier.union_id
+            user = readings.of_account(await self._ask(grant, granted), open_id=grant.open_id, union_id=union_id)
         except TikTokError as error:
-            return _Reading(grant=grant, replaces=replaces, works=not isinstance(error, AccessTokenInvalid))
+            if isinstance(error, ScopeNotGranted):
+                granted = granted.difference(FIELDS_OF_SCOPES)
+            return _Reading(grant=grant, granted=granted, replaces=replaces, failure=error)
+        accepted = granted.difference(FIELDS_OF_SCOPES) | user.scopes
         picture = await self._avatars.fetch(earlier, user)
-        return _Reading(grant=grant, replaces=replaces, user=user, picture=picture)
+        return _Reading(grant=grant, granted=accepted, replaces=replaces, user=user, picture=picture)
 
     async def _is_mine(self, viewer: Viewer, open_id: str) -> bool:
         """Now, that is: the viewer may have left it, and another one may have connected it since."""
@@ -222,7 +271,7 @@ class ConnectionService:
         await self._grants.store(session, account, reading.grant, replaces=reading.replaces)
         if pictured := self._avatars.store(session, self._avatars.copy_of(account, reading.picture)):
             account = await accounts.change(session, viewer.id, account.id, **pictured)
-        if reading.user is not None:
+        if reading.user is not None and readings.has_counters(account):
             snapshots.add(session, account, values["last_synced_at"])
         return account
 
@@ -231,16 +280,28 @@ class ConnectionService:
         self._notifications.publish(session, account.viewer_id, event)
 
     def _columns(self, reading: _Reading, earlier: Account | None) -> dict[str, Any]:
-        now = self._clock()
-        grant = reading.grant
-        names = {} if earlier else accounts.names(None, readings.placeholder(grant.open_id))
-        read = readings.columns(reading.user, earlier, now) if reading.user else names
-        granted = self._granted(grant)
-        well = health.worked(None, now, scopes_missing=bool(self._scopes - granted))
-        scopes = {"granted_scopes": sorted(granted), "last_error": None, "connected_at": now}
-        return {**read, **self._grants.lifetimes(grant), **well, **scopes}
+        now, grant, granted = self._clock(), reading.grant, reading.granted
+        name = earlier.display_name if earlier else readings.placeholder(grant.open_id)
+        unread = {} if earlier else accounts.names(None, name)
+        hidden = readings.withheld(name, granted)
+        read = readings.columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
+        begins = {"granted_scopes": sorted(granted), "connected_at": now, "reauthorize_by": _still_ahead(earlier, now)}
+        return {**read, **begins, **self._grants.lifetimes(grant), **self._health(reading, now)}
+
+    def _health(self, reading: _Reading, now: datetime) -> dict[str, Any]:
+        """What the first sync will read is no trouble yet; another account's reading is."""
+        if isinstance(reading.failure, WrongAccount):
+            return {**health.unread(now), "last_error": user_mistake(reading.failure).message}
+        missing = bool(self._scopes.difference(reading.granted))
+        return {**health.worked(None, now, scopes_missing=missing), "last_error": None}
 
     def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
         action = AuditAction.ACCOUNT_RECONNECTED if reconnected else AuditAction.ACCOUNT_CONNECTED
         scopes = Detail(name="grantedScopes", value=",".join(account.granted_scopes))
         self._audit.record(session, viewer, action, account_id=account.id, details=[scopes])
+
+
+def _still_ahead(earlier: Account | None, now: datetime) -> datetime | None:
+    """When the user had to reconnect, for a new grant that does not say."""
+    stored = earlier.reauthorize_by if earlier else None
+    return stored if stored and stored > now else None

@@ -1,5 +1,6 @@
 """Grants at rest: sealed pairs of tokens, and which of them is the account's."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, TokenPair
 from tiktok_accounts_gql.errors import ReauthorizationRequired
+from tiktok_accounts_gql.services import scopes as scope_rules
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
@@ -20,8 +22,10 @@ class Overtaken(Exception):
 class Grants:
     """Stores, rotates and opens them."""
 
-    def __init__(self, *, db: Database, sealer: Sealer, clock: Clock) -> None:
+    def __init__(self, *, db: Database, sealer: Sealer, scopes: Collection[str], clock: Clock) -> None:
+        """`scopes`: those that this server asks for."""
         self._db = db
+        self._scopes = frozenset(scopes)
         self._sealer = sealer
         self._clock = clock
 
@@ -42,19 +46,20 @@ class Grants:
     async def store(self, session: Session, account: Account, grant: TokenGrant, *, replaces: UUID | None) -> None:
         """Seals the grant of a new connection, in the caller's transaction, which has locked the account.
 
-        `replaces`: the `grant_id` that was stored when the grant was last seen to work. Raises Overtaken.
+        `replaces`: the `grant_id` that was stored when the grant was last seen to work. Without a refresh token it
+        keeps the stored one. Raises Overtaken.
         """
         stored = await token_pairs.find(session, account.viewer_id, account.id)
         if stored is not None and stored.grant_id != replaces:
             raise Overtaken
-        refresh = grant.refresh_token
+        refresh = grant.refresh_token and self._sealed(account.id, "refresh_token", grant.refresh_token)
         await token_pairs.replace(
             session,
             TokenPair(
                 account_id=account.id,
                 viewer_id=account.viewer_id,
                 access_token=self._sealed(account.id, "access_token", grant.access_token),
-                refresh_token=None if refresh is None else self._sealed(account.id, "refresh_token", refresh),
+                refresh_token=refresh or (stored.refresh_token if stored else None),
                 issued_at=self._clock(),
                 expires_at=self._clock() + timedelta(seconds=grant.expires_in),
             ),
@@ -72,15 +77,21 @@ class Grants:
         lives = {"issued_at": now, "expires_at": now + timedelta(seconds=grant.expires_in)}
         return await token_pairs.rotate(session, viewer.id, pair.account_id, grant_id=pair.grant_id, **values, **lives)
 
+    def are_scopes_missing(self, granted: Collection[str]) -> bool:
+        return bool(self._scopes.difference(granted))
+
     def lifetimes(self, grant: TokenGrant) -> dict[str, object]:
-        """The account's columns that a grant changes; what the reply lacks keeps its stored value."""
+        """The account's columns that tell how long a grant lives; what the reply lacks keeps its stored value."""
         now = self._clock()
         values: dict[str, object] = {"token_expires_at": now + timedelta(seconds=grant.expires_in), "updated_at": now}
         if grant.refresh_expires_in is not None:
             values["reauthorize_by"] = now + timedelta(seconds=grant.refresh_expires_in)
-        if grant.scopes is not None:
-            values["granted_scopes"] = sorted(grant.scopes)
         return values
+
+    def changes(self, account: Account, grant: TokenGrant) -> dict[str, object]:
+        """The account's columns that a renewal changes; what the reply lacks keeps its stored value."""
+        scopes = account.granted_scopes if grant.scopes is None else grant.scopes
+        return {**self.lifetimes(grant), **scope_rules.changes(account, scopes, self._scopes, self._clock())}
 
     def open(self, pair: TokenPair, column: str) -> str:
         """One of the pair's tokens, in clear."""

@@ -95,6 +95,18 @@ def worked(before: Account | None, now: datetime, *, scopes_missing: bool) -> di
     return _columns(before, SCOPES_MISSING if scopes_missing else HEALTHY, now, failures=0)
 
 
+def rescoped(before: Account, now: datetime, *, scopes_missing: bool) -> dict[str, Any]:
+    """The columns of an account whose scopes changed: of one that has another trouble, none."""
+    if before.health_state is not HealthState.HEALTHY and before.health_reason is not HealthReason.SCOPE_MISSING:
+        return {}
+    return _columns(before, SCOPES_MISSING if scopes_missing else HEALTHY, now, failures=before.consecutive_failures)
+
+
+def unread(now: datetime) -> dict[str, Any]:
+    """The columns of an account that was connected, but read by a reply that is of no use."""
+    return _columns(None, AFTER[Outcome.REFUSED], now, failures=1)
+
+
 def failed(before: Account, error: UserMistake, now: datetime) -> dict[str, Any]:
     """The columns of an account that could not be read."""
     retry_after = timedelta(seconds=error.retry_after_seconds or 0)

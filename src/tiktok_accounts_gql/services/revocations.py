@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import Sealer
-from tiktok_accounts_gql.db import revocations, token_pairs
+from tiktok_accounts_gql.db import accounts, revocations, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
 from tiktok_accounts_gql.tiktok.client import TikTokClient
@@ -84,7 +84,9 @@ class RevocationService:
         if owed.access_token_expires_at > self._clock() or owed.refresh_token is None:
             return self._sealer.open(owed.access_token, revocations.place(owed.id, "access_token"))
         refresh_token = self._sealer.open(owed.refresh_token, revocations.place(owed.id, "refresh_token"))
-        grant = await self._tiktok.refresh(refresh_token)
+        async with self._db.read() as session:
+            open_id = await accounts.find_open_id(session, owed.viewer_id, owed.account_id)
+        grant = await self._tiktok.refresh(refresh_token, open_id=open_id)
         pair = {"access_token": grant.access_token, "refresh_token": grant.refresh_token or refresh_token}
         sealed = {
             column: self._sealer.seal(token, revocations.place(owed.id, column)) for column, token in pair.items()

@@ -16,9 +16,9 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.errors import NotFound, UserMistake
+from tiktok_accounts_gql.errors import NotFound, ScopeMissing, UserMistake
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
-from tiktok_accounts_gql.services import health, readings
+from tiktok_accounts_gql.services import health, readings, scopes
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.leases import Lease, Leases
@@ -79,17 +79,17 @@ class SyncEndings:
         notifications: Notifications,
         avatars: AvatarService,
         leases: Leases,
-        scopes: Collection[str],
+        asked_scopes: Collection[str],
         clock: Clock,
         at_once: int,
     ) -> None:
-        """`scopes`: those that this server asks for. `at_once`: how many accounts are read at the same time."""
+        """`asked_scopes`: those that this server asks for. `at_once`: how many accounts are read at the same time."""
         self._writes = Grouped(db, self._write, moment=TOGETHER, most=at_once)
         self._audit = audit
         self._notifications = notifications
         self._avatars = avatars
         self._leases = leases
-        self._scopes = frozenset(scopes)
+        self._scopes = frozenset(asked_scopes)
         self._clock = clock
 
     async def succeeded(self, reading: Reading, user: TikTokUser) -> Synced:
@@ -98,9 +98,13 @@ class SyncEndings:
         picture = self._avatars.copy_of(before, await self._avatars.fetch(before, user))
 
         def change(session: Session, account: Account) -> Synced:
-            values = {**readings.columns(user, account, now), **self._avatars.store(session, picture)}
-            account_groups.amend(session, account, **values, **self._well(account, now))
-            snapshots.add(session, account, now)
+            granted = scopes.granted_after(before, account, user.scopes)
+            values = {**readings.columns(user, account, granted, now), **self._avatars.store(session, picture)}
+            account_groups.amend(
+                session, account, granted_scopes=granted, **values, **self._well(account, granted, now)
+            )
+            if readings.has_counters(account):
+                snapshots.add(session, account, now)
             details = readings.changed_counters(before, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNCED, account_id=account.id, details=details)
             self._publish(session, account)
@@ -115,8 +119,8 @@ class SyncEndings:
 
         def change(session: Session, account: Account) -> Synced:
             if account.connected_at == before.connected_at:  # or else the failure is of an earlier connection
-                values = {**health.failed(account, error, now), "last_error": error.message, "updated_at": now}
-                account_groups.amend(session, account, **values)
+                values = {**self._refused(before, account, error), **health.failed(account, error, now)}
+                account_groups.amend(session, account, **{**values, "last_error": error.message, "updated_at": now})
                 self._publish(session, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=account.id, details=why)
             return Synced(account=account, error=error)
@@ -155,11 +159,17 @@ class SyncEndings:
             await reading.background.also(session, synced)
         return synced
 
-    def _well(self, account: Account, now: datetime) -> dict[str, Any]:
+    def _refused(self, before: Account, account: Account, error: UserMistake) -> dict[str, Any]:
+        """TikTok shows nothing of the account: then none of the scopes that would show it is granted."""
+        if not isinstance(error, ScopeMissing):
+            return {}
+        return scopes.changes(account, scopes.granted_after(before, account, ()), self._scopes, self._clock())
+
+    def _well(self, account: Account, granted_scopes: Collection[str], now: datetime) -> dict[str, Any]:
         """Nothing, if TikTok ended the authorization after the reading: then its tokens are erased."""
         if account.status is AccountStatus.INACTIVE:
             return {}
-        missing = bool(self._scopes.difference(account.granted_scopes))
+        missing = bool(self._scopes.difference(granted_scopes))
         return {**health.worked(account, now, scopes_missing=missing), "last_error": None}
 
     def _publish(self, session: Session, account: Account) -> None:

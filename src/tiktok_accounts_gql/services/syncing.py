@@ -18,16 +18,18 @@ from tiktok_accounts_gql.errors import (
     TikTokUnavailable,
     UserMistake,
 )
+from tiktok_accounts_gql.services import readings
 from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.leases import LeaseLost, Leases
 from tiktok_accounts_gql.services.reading import AccountReader, Turn
 from tiktok_accounts_gql.services.retries import wait_for_tiktok
+from tiktok_accounts_gql.services.scopes import read_granted
 from tiktok_accounts_gql.services.sync_endings import Background, Reading, Synced, SyncEndings
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
-from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, TikTokError, Unavailable
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, TikTokError, UnreadableReply
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
 POLL_SECONDS = 0.2
@@ -122,7 +124,8 @@ class SyncService:
 
     async def _attempt(self, reading: Reading) -> Synced:
         try:
-            user = await self._read(reading)
+            account = reading.account
+            user = readings.of_account(await self._read(reading), open_id=account.open_id, union_id=account.union_id)
         except NotAsked as error:
             if reading.background is None:
                 return await self._endings.failed(reading, user_mistake(error))
@@ -163,15 +166,21 @@ class SyncService:
         try:
             return await self._ask(reading, token)
         except AccessTokenInvalid as error:
-            raise Unavailable(log_id=error.log_id) from error
+            raise UnreadableReply(log_id=error.log_id) from error
 
     async def _ask(self, reading: Reading, token: str, turn: Turn | None = None) -> TikTokUser:
         async def hold(turn: Turn) -> None:
             await self._leases.keep(reading.lease, wait=turn.left)
 
-        in_background = reading.background is not None
-        scopes = reading.account.granted_scopes
-        return await self._reader.read(token, scopes, turn=turn, in_background=in_background, hold=hold)
+        turns = [] if turn is None else [turn]  # for the first request; each one more takes its own
+
+        async def read(scopes: frozenset[str]) -> TikTokUser:
+            now = turns.pop() if turns else None
+            return await self._reader.read(
+                token, scopes, turn=now, in_background=reading.background is not None, hold=hold
+            )
+
+        return await read_granted(read, reading.account.granted_scopes)
 
 
 def _was_read_since(account: Account, time: datetime) -> bool:

@@ -18,6 +18,7 @@ DEFAULT_RETRY_SECONDS = 60
 _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
+    tiktok.UnreadableReply: TikTokUnavailable,
     tiktok.NotAsked: TikTokUnavailable,
     tiktok.AccessTokenInvalid: ReauthorizationRequired,
     tiktok.InvalidGrant: ReauthorizationRequired,
@@ -29,6 +30,8 @@ _PASSING = (TikTokRateLimited, TikTokUnavailable)
 
 def user_mistake(error: tiktok.TikTokError) -> UserMistake:
     """What to tell the user; SYNC_FAILED for everything that has no code of its own."""
+    if isinstance(error, tiktok.WrongAccount):
+        return SyncFailed(f"{error.message} Nothing of it was stored.")
     meaning = _MEANING.get(type(error), SyncFailed)
     if issubclass(meaning, _PASSING):
         seconds = ceil(error.retry_after or DEFAULT_RETRY_SECONDS)

@@ -145,12 +145,11 @@ class TokenService:
         if pair.refresh_token is None:
             return await self._expire(viewer, pair, lease_id, InvalidGrant())
         try:
-            grant = await self._tiktok.refresh(self._grants.open(pair, "refresh_token"))
+            grant = await self._refresh(viewer, pair, "refresh_token")
         except InvalidGrant as error:
             return await self._refused(viewer, pair, lease_id, error)
         except TikTokError as error:
-            ambiguous = isinstance(error, Unavailable) and error.ambiguous
-            attempted_at = self._clock() if ambiguous else pair.attempted_at
+            attempted_at = self._clock() if error.ambiguous else pair.attempted_at
             await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, attempted_at=attempted_at))
             raise
         return await self._keep(viewer, pair, grant)
@@ -162,17 +161,19 @@ class TokenService:
             async with self._db.transaction() as session:
                 account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
                 if kept := await self._grants.rotate(session, viewer, pair, grant):
-                    revived = self._revived(account)
-                    await accounts.change(session, viewer.id, account.id, **self._grants.lifetimes(grant), **revived)
-                    if revived:
+                    changes = {**self._grants.changes(account, grant), **self._revived(account, grant)}
+                    await accounts.change(session, viewer.id, account.id, **changes)
+                    if "granted_scopes" in changes or "health_state" in changes:
                         self._publish(session, account)
                     self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
         return grant.access_token if kept else await self._superseded(viewer, pair, grant)
 
-    def _revived(self, account: Account) -> dict[str, object]:
+    def _revived(self, account: Account, grant: TokenGrant) -> dict[str, object]:
         """An account that another process took for expired is not: here is its new pair."""
-        expired = account.health_reason is HealthReason.TOKEN_EXPIRED
-        return {**health.worked(account, self._clock(), scopes_missing=False), "last_error": None} if expired else {}
+        if account.health_reason is not HealthReason.TOKEN_EXPIRED:
+            return {}
+        missing = self._grants.are_scopes_missing(grant.scopes or account.granted_scopes)
+        return {**health.worked(account, self._clock(), scopes_missing=missing), "last_error": None}
 
     async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
         """Connected anew meanwhile: that pair counts. Disconnected: this one still has to end."""
@@ -192,16 +193,22 @@ class TokenService:
         if current.grant_id != pair.grant_id:
             return self._grants.open(current, "access_token")
         if pair.previous_refresh_token is not None and pair.attempted_at is not None:
-            grant = await self._with_previous(pair)
+            grant = await self._with_previous(viewer, pair)
             if grant is not None:
                 return await self._keep(viewer, pair, grant)
         return await self._expire(viewer, pair, lease_id, error)
 
-    async def _with_previous(self, pair: TokenPair) -> TokenGrant | None:
+    async def _with_previous(self, viewer: Viewer, pair: TokenPair) -> TokenGrant | None:
         try:
-            return await self._tiktok.refresh(self._grants.open(pair, "previous_refresh_token"))
+            return await self._refresh(viewer, pair, "previous_refresh_token")
         except TikTokError:
             return None
+
+    async def _refresh(self, viewer: Viewer, pair: TokenPair, column: str) -> TokenGrant:
+        """Whose tokens they have to be is read first: nothing comes between a rotation and its commit."""
+        async with self._db.read() as session:
+            open_id = await accounts.find_open_id(session, viewer.id, pair.account_id)
+        return await self._tiktok.refresh(self._grants.open(pair, column), open_id=open_id)
 
     async def _expire(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
         await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, expired=True))

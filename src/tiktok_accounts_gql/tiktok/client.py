@@ -13,7 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from tiktok_accounts_gql.tiktok import replies
-from tiktok_accounts_gql.tiktok.errors import Unavailable
+from tiktok_accounts_gql.tiktok.errors import Unavailable, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.replies import Reply
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant, fields_of
 from tiktok_accounts_gql.tls import trusted
@@ -96,12 +96,19 @@ class TikTokClient:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         if code_verifier is not None:
             form["code_verifier"] = code_verifier
-        return replies.token_grant(await self._post(TOKEN_PATH, form))
+        return await self._granted(form)
 
-    async def refresh(self, refresh_token: str) -> TokenGrant:
-        """New tokens; the old refresh token is worthless from then on."""
+    async def refresh(self, refresh_token: str, *, open_id: str | None = None) -> TokenGrant:
+        """New tokens; the old refresh token is worthless from then on.
+
+        `open_id`: whose they have to be. Another account's are dropped, not revoked: that would end its own
+        authorization. Raises WrongAccount then.
+        """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return replies.token_grant(await self._post(TOKEN_PATH, form))
+        grant = await self._granted(form, open_id)
+        if open_id and grant.open_id and grant.open_id != open_id:
+            raise WrongAccount
+        return grant
 
     async def revoke(self, access_token: str) -> None:
         """Ends the authorization of the TikTok user for this app."""
@@ -111,7 +118,19 @@ class TikTokClient:
         """The account behind a token, as far as these granted scopes allow."""
         query = {"fields": ",".join(fields_of(scopes))}
         headers = {"Authorization": f"Bearer {access_token}"}
-        return replies.user(await self._call("GET", USER_INFO_PATH, params=query, headers=headers))
+        return replies.user(await self._call("GET", USER_INFO_PATH, params=query, headers=headers), scopes)
+
+    async def _granted(self, form: Mapping[str, str], open_id: str | None = None) -> TokenGrant:
+        """A reply whose access token cannot be read may still bring a new refresh token: it is used at once."""
+        reply = await self._post(TOKEN_PATH, form)
+        try:
+            return replies.token_grant(reply)
+        except UnreadableReply:
+            refresh_token = replies.lone_refresh_token(reply, open_id)
+            if refresh_token in (None, form.get("refresh_token")):
+                raise
+        again = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return replies.token_grant(await self._post(TOKEN_PATH, again))
 
     async def _post(self, path: str, form: Mapping[str, str]) -> Reply:
         credentials = {"client_key": self._client_key, "client_secret": self._client_secret.get_secret_value()}
@@ -128,11 +147,16 @@ class TikTokClient:
 
 
 async def _whole(response: httpx.Response) -> Reply:
-    if response.is_redirect or response.headers.get("content-encoding", "identity") != "identity":
-        raise Unavailable
+    """A body that is compressed or too large is not read: its status says what it says without it."""
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    body = await _body(response) if coding in ("", "identity") else b""
+    return Reply(status=response.status_code, body=body, retry_after=response.headers.get("retry-after"))
+
+
+async def _body(response: httpx.Response) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_REPLY_BYTES:
-            raise Unavailable
-    return Reply(status=response.status_code, body=bytes(body), retry_after=response.headers.get("retry-after"))
+            return b""
+    return bytes(body)

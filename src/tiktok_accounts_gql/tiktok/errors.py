@@ -4,6 +4,7 @@
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
 │   └── NotAsked
+├── UnreadableReply · WrongAccount      TikTok is there; what it says of this account is of no use
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
 ├── ScopeNotGranted                     the user did not grant it
@@ -17,9 +18,11 @@ Messages are fit for people and hold nothing of what was sent; `log_id` is what 
 class TikTokError(Exception):
     """TikTok did not do what it was asked."""
 
-    def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, ambiguous: bool = False, log_id: str | None = None) -> None:
+        """`ambiguous`: the request may have been carried out all the same."""
         super().__init__(message or type(self).__doc__)
         self.log_id = log_id
+        self.ambiguous = ambiguous
         self.retry_after: float | None = None
 
     @property
@@ -46,10 +49,24 @@ class Unavailable(TikTokError):
         retry_after: float | None = None,
         log_id: str | None = None,
     ) -> None:
-        """`ambiguous`: the request may have been carried out all the same."""
-        super().__init__(message, log_id=log_id)
-        self.ambiguous = ambiguous
+        super().__init__(message, ambiguous=ambiguous, log_id=log_id)
         self.retry_after = retry_after
+
+
+class UnreadableReply(TikTokError):
+    """TikTok's reply cannot be read."""
+
+    def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
+        """Always ambiguous: tokens may have rotated although the reply that brought them is lost."""
+        super().__init__(message, ambiguous=True, log_id=log_id)
+
+
+class WrongAccount(TikTokError):
+    """TikTok answered for another account."""
+
+    def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
+        """Always ambiguous: TikTok may have done for this account what it answered for another one."""
+        super().__init__(message, ambiguous=True, log_id=log_id)
 
 
 class NotAsked(Unavailable):

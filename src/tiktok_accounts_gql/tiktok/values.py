@@ -1,10 +1,11 @@
-"""What TikTok's API tells, as values. `None` stands for what a reply lacks: the caller keeps what is stored."""
+"""What TikTok's API tells, as values. `None` stands for what a reply lacks, or what of it could not be read."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 BASIC_SCOPE = "user.info.basic"
+LARGEST_COUNTER = 2**53 - 1  # as the contract's BigInt: no account comes near it
 
 FIELDS_OF_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -17,7 +18,10 @@ FIELDS_OF_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenGrant:
-    """What an exchange or a refresh returns. Lifetimes are the seconds that remain."""
+    """What an exchange or a refresh returns. Lifetimes are the seconds that remain.
+
+    `open_id`: empty if the reply does not say. `scopes`: None if none of them is known.
+    """
 
     open_id: str
     access_token: str = field(repr=False)
@@ -29,9 +33,10 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TikTokUser:
-    """An account as TikTok shows it. A real 0 is 0."""
+    """An account as TikTok shows it. A real 0 is 0. `scopes`: those whose fields were asked for."""
 
-    open_id: str
+    scopes: frozenset[str] = frozenset(FIELDS_OF_SCOPES)
+    open_id: str | None = None
     union_id: str | None = None
     display_name: str | None = None
     username: str | None = None

@@ -88,7 +88,10 @@ class Account(SQLModel, table=True):
 
 
 class AccountTotals(SQLModel, table=True):
-    """Totals of a viewer's connected accounts, kept by triggers on their table: the sum of all of the viewer's parts."""
+    """Totals of a viewer's connected accounts, kept by triggers on their table: the sum of all of the viewer's parts.
+
+    Counters are added up in two: their lower 40 bits, and the rest in `…_upper`, so that no sum overflows.
+    """
 
     __tablename__ = "account_totals"
 
@@ -101,6 +104,9 @@ class AccountTotals(SQLModel, table=True):
     total_followers: int = Field(sa_type=BigInteger)
     total_likes: int = Field(sa_type=BigInteger)
     total_videos: int = Field(sa_type=BigInteger)
+    total_followers_upper: int = Field(sa_type=BigInteger)
+    total_likes_upper: int = Field(sa_type=BigInteger)
+    total_videos_upper: int = Field(sa_type=BigInteger)
 
 
 class AccountChanges(SQLModel, table=True):

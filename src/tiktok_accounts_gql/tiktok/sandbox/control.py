@@ -3,17 +3,19 @@
 Bodies are JSON, or the forms of the page; what is wrong with one is told with 400.
 """
 
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tiktok_accounts_gql.tiktok.sandbox import pages
+from tiktok_accounts_gql.tiktok.sandbox.altered import Alteration
 from tiktok_accounts_gql.tiktok.sandbox.dashboard import dashboard
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault, Faults, Kind, Waiting, fault_of
 from tiktok_accounts_gql.tiktok.sandbox.state import Grant, SandboxState
@@ -36,8 +38,23 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _base64(value: str) -> str:
+    base64.b64decode(value, validate=True)  # raises a ValueError
+    return value
+
+
+def _header(value: str) -> str:
+    value.encode("latin-1")  # raises a ValueError
+    if any(char in value for char in "\r\n\0"):
+        raise ValueError("A header is one line.")
+    return value
+
+
+Header = Annotated[str, AfterValidator(_header)]
+
+
 class NewFault(Body):
-    """Without `path`, `open_id` and `times`: all calls until it is cleared."""
+    """Without `path`, `open_id` and `times`: all calls until it is cleared. The last ones are those of `altered`."""
 
     kind: Kind
     path: Literal["/v2/oauth/token/", "/v2/oauth/revoke/", "/v2/user/info/"] | None = None
@@ -48,9 +65,22 @@ class NewFault(Body):
     status: int | None = Field(None, ge=200, le=599)
     retry_after: int | None = Field(None, ge=0)
     seconds: float | None = Field(None, gt=0, le=600)
+    fields: dict[str, Any] = {}
+    raw: dict[str, str] = {}
+    remove: tuple[str, ...] = ()
+    headers: dict[Header, Header] = {}
+    body: str | None = None
+    body_base64: Annotated[str, AfterValidator(_base64)] | None = None
 
     def fault(self) -> Fault:
-        made = fault_of(self.kind, status=self.status, seconds=self.seconds, retry_after=self.retry_after)
+        names = {"fields", "raw", "remove", "headers", "body", "body_base64", "status"}
+        made = fault_of(
+            self.kind,
+            status=self.status,
+            seconds=self.seconds,
+            retry_after=self.retry_after,
+            alteration=Alteration(**self.model_dump(include=names)),
+        )
         return replace(
             made, kind=self.kind.value, **self.model_dump(include={"path", "open_id", "times", "share", "seed"})
         )

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from starlette.responses import Response
 
+from tiktok_accounts_gql.tiktok.sandbox.altered import Alteration
 from tiktok_accounts_gql.tiktok.sandbox.broken import CutOff, Drip, Endless, Reset
 from tiktok_accounts_gql.tiktok.sandbox.refusals import Refused
 
@@ -28,6 +29,7 @@ class Kind(StrEnum):
     RESET = "reset"
     REPLY_LOST = "reply_lost"
     LARGE = "large"
+    ALTERED = "altered"
 
 
 SAYS: Mapping[Kind, str] = {
@@ -41,6 +43,7 @@ SAYS: Mapping[Kind, str] = {
     Kind.RESET: "the connection is reset before anything happens",
     Kind.REPLY_LOST: "carried out, but the connection closes without a reply",
     Kind.LARGE: "a reply of 50 MB",
+    Kind.ALTERED: "carried out, but the reply has other fields, status, headers or body",
 }
 
 
@@ -49,7 +52,8 @@ class Fault:
     """The next `times` calls are answered like this: of `path`, of one account if `open_id` is given.
 
     Without `times` it lasts until it is cleared; a `share` below 1 hits that part of the calls, the same ones for the
-    same `seed`. `passthrough`, `lost` and `drip_seconds` let the call be carried out as ever: what fails is its reply.
+    same `seed`. With `passthrough`, `lost`, `drip_seconds` or `alteration` the call is carried out as
+    ever: what fails is its reply.
     """
 
     kind: str = "custom"
@@ -70,10 +74,11 @@ class Fault:
     drop: bool = False
     reset: bool = False
     lost: bool = False
+    alteration: Alteration | None = None
 
     @property
     def carried_out(self) -> bool:
-        return self.passthrough or self.lost or self.drip_seconds > 0
+        return self.passthrough or self.lost or self.drip_seconds > 0 or self.alteration is not None
 
     def reply(self) -> Response:
         """In place of the call's own. Raises Refused."""
@@ -91,6 +96,8 @@ class Fault:
         """What becomes of the reply in the end, be it an error."""
         if self.lost:
             return Reset(response.status_code)
+        if self.alteration is not None:
+            return self.alteration.apply(response)
         return Drip(response, seconds=self.drip_seconds) if self.drip_seconds else response
 
 
@@ -98,7 +105,12 @@ NONE = Fault(kind="none", passthrough=True)
 
 
 def fault_of(
-    kind: Kind, *, status: int | None = None, seconds: float | None = None, retry_after: int | None = None
+    kind: Kind,
+    *,
+    status: int | None = None,
+    seconds: float | None = None,
+    retry_after: int | None = None,
+    alteration: Alteration | None = None,
 ) -> Fault:
     """One of each kind, for all calls until it is cleared."""
     about: dict[Kind, Fault] = {
@@ -116,6 +128,7 @@ def fault_of(
         Kind.RESET: Fault(reset=True),
         Kind.REPLY_LOST: Fault(lost=True),
         Kind.LARGE: Fault(size=LARGE_BYTES),
+        Kind.ALTERED: Fault(alteration=alteration or Alteration(status=status)),
     }
     return about[kind]
 
