@@ -10,6 +10,7 @@ from sqlmodel import SQLModel, col
 
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, AuditEvent, OwedRevocation, Snapshot, TokenPair
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.wiring import Running
@@ -51,6 +52,15 @@ async def rows(running: Running, model: type[SQLModel], account: Account) -> lis
         return list(await session.scalars(select(model).where(col(model.account_id) == account.id)))  # type: ignore[attr-defined]
 
 
+async def settled(running: Running, account: Account) -> None:
+    """Once TikTok was told, or has no more to be told."""
+
+    async def owes_nothing() -> bool:
+        return await rows(running, OwedRevocation, account) == []
+
+    await until(owes_nothing)
+
+
 async def test_a_disconnected_account_is_gone_from_every_answer(api: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(api.viewer)
     payload = await disconnect(api, account)
@@ -68,9 +78,9 @@ async def test_the_tokens_are_revoked_and_erased_and_the_rest_is_kept(
 ) -> None:
     account = await tiktok.connect(api.viewer)
     await disconnect(api, account)
-    assert tiktok.revocations(account.open_id) == 1
     assert await rows(running, TokenPair, account) == []
-    assert await rows(running, OwedRevocation, account) == []
+    await settled(running, account)
+    assert tiktok.revocations(account.open_id) == 1
     assert len(await rows(running, Snapshot, account)) == 1
     actions = [event.action for event in await rows(running, AuditEvent, account)]
     assert actions == ["ACCOUNT_CONNECTED", "ACCOUNT_DISCONNECTED"]
@@ -84,6 +94,7 @@ async def test_without_an_answer_of_tiktok_the_revocation_is_owed_and_settled_la
     payload = await disconnect(api, account)
     assert payload["userErrors"] == []
     assert await rows(running, TokenPair, account) == []
+    await until(lambda: tiktok.revocations(account.open_id) == 1)
     [owed] = await rows(running, OwedRevocation, account)
     assert tiktok.revoked(account.open_id) is False
     await running.revocations.settle(owed)
@@ -95,6 +106,7 @@ async def test_an_expired_access_token_is_renewed_to_be_revoked(api: Api, tiktok
     account = await tiktok.connect(api.viewer)
     tiktok.fail(REVOKE, account, status=503)
     await disconnect(api, account)
+    await until(lambda: tiktok.revocations(account.open_id) == 1)
     [owed] = await rows(running, OwedRevocation, account)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     owed.access_token_expires_at = owed.next_attempt_at.replace(year=2020)
@@ -108,7 +120,7 @@ async def test_an_authorization_that_is_gone_already_is_no_debt(api: Api, tiktok
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.revoke_grant(account.open_id)
     await disconnect(api, account)
-    assert await rows(running, OwedRevocation, account) == []
+    await settled(running, account)
 
 
 async def test_the_second_time_there_is_nothing_to_disconnect(api: Api, tiktok: TikTok) -> None:

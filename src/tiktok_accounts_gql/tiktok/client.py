@@ -13,7 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from tiktok_accounts_gql.tiktok import replies
-from tiktok_accounts_gql.tiktok.errors import Unavailable
+from tiktok_accounts_gql.tiktok.errors import TikTokError, Unavailable, UnreadableReply
 from tiktok_accounts_gql.tiktok.replies import Reply
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant, fields_of
 from tiktok_accounts_gql.tls import trusted
@@ -129,10 +129,14 @@ class TikTokClient:
 
 async def _whole(response: httpx.Response) -> Reply:
     if response.is_redirect or response.headers.get("content-encoding", "identity") != "identity":
-        raise Unavailable
+        raise _unreadable(response)
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_REPLY_BYTES:
-            raise Unavailable
+            raise _unreadable(response)
     return Reply(status=response.status_code, body=bytes(body), retry_after=response.headers.get("retry-after"))
+
+
+def _unreadable(response: httpx.Response) -> TikTokError:
+    return Unavailable() if response.is_server_error else UnreadableReply()

@@ -4,9 +4,11 @@
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
 │   └── NotAsked
+│       └── QuotaExhausted
+├── UnreadableReply                     about this account, this time; it may pass
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
-├── ScopeNotGranted                     the user did not grant it
+├── ScopeNotGranted · AccessDenied      the user did not grant it
 └── AppMisconfigured · RequestRefused   the operator's mistake, or ours
 ```
 
@@ -15,7 +17,9 @@ Messages are fit for people and hold nothing of what was sent; `log_id` is what 
 
 
 class TikTokError(Exception):
-    """TikTok did not do what it was asked."""
+    """TikTok did not do what it was asked. `code`: TikTok's own, for the log."""
+
+    code: str | None = None
 
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
         super().__init__(message or type(self).__doc__)
@@ -53,7 +57,17 @@ class Unavailable(TikTokError):
 
 
 class NotAsked(Unavailable):
-    """TikTok is taken to be down: it was not asked, or only to find out."""
+    """TikTok was not asked, or only to find out whether it is down: it says nothing about the account."""
+
+
+class QuotaExhausted(NotAsked):
+    """Our own quota has no slot soon enough: TikTok was not asked."""
+
+
+class UnreadableReply(TikTokError):
+    """TikTok's reply cannot be read."""
+
+    ambiguous = True
 
 
 class AccessTokenInvalid(TikTokError):
@@ -62,6 +76,10 @@ class AccessTokenInvalid(TikTokError):
 
 class InvalidGrant(TikTokError):
     """TikTok does not accept the authorization code or refresh token."""
+
+
+class AccessDenied(TikTokError):
+    """The user denied the authorization."""
 
 
 class ScopeNotGranted(TikTokError):

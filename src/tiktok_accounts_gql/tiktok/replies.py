@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import orjson
 
 from tiktok_accounts_gql.tiktok.errors import (
+    AccessDenied,
     AccessTokenInvalid,
     AppMisconfigured,
     InvalidGrant,
@@ -17,6 +18,7 @@ from tiktok_accounts_gql.tiktok.errors import (
     ScopeNotGranted,
     TikTokError,
     Unavailable,
+    UnreadableReply,
 )
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant
 
@@ -24,6 +26,7 @@ T = TypeVar("T", str, int, bool)
 
 TOO_MANY, SERVER_ERROR, CLIENT_ERROR = 429, 500, 400
 LARGEST_COUNTER = 2**63 - 1
+LONGEST_CODE = 100
 LONGEST_WAIT = 86_400.0  # seconds: nobody is told to come back later than in a day
 LONGEST_LIFETIME = 10 * 365 * 86_400  # seconds: whatever is longer would lead out of the calendar
 
@@ -37,6 +40,7 @@ _MEANING: Mapping[str, type[TikTokError]] = {
     "invalid_grant": InvalidGrant,
     "invalid_client": AppMisconfigured,
     "unauthorized_client": AppMisconfigured,
+    "access_denied": AccessDenied,
 }
 
 
@@ -103,7 +107,9 @@ def _failure(reply: Reply, code: str | None, log_id: str | None) -> TikTokError:
         return RateLimited(retry_after=_seconds(reply.retry_after), log_id=log_id)
     if reply.status >= SERVER_ERROR:
         return Unavailable(log_id=log_id)
-    return _MEANING.get(code or "", RequestRefused if code else Unavailable)(log_id=log_id)
+    failure = _MEANING.get(code or "", RequestRefused if code else UnreadableReply)(log_id=log_id)
+    failure.code = code and code[:LONGEST_CODE]
+    return failure
 
 
 def _object(reply: Reply) -> dict[str, Any]:
@@ -116,13 +122,13 @@ def _object(reply: Reply) -> dict[str, Any]:
         body = None
     if isinstance(body, dict):
         return body
-    raise _failure(reply, None, None) if reply.status == TOO_MANY else Unavailable
+    raise _failure(reply, None, None)
 
 
 def _typed(body: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     value = body.get(name)
     if value is not None and type(value) is not kind:
-        raise Unavailable
+        raise UnreadableReply
     return value.replace("\0", "") if isinstance(value, str) else value  # PostgreSQL stores no NUL
 
 
@@ -135,14 +141,14 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
 def _required(body: Mapping[str, Any], name: str) -> str:
     value = _text(body, name)
     if value is None:
-        raise Unavailable
+        raise UnreadableReply
     return value
 
 
 def _counter(body: Mapping[str, Any], name: str) -> int | None:
     value: int | None = _typed(body, name, int)
     if value is not None and not 0 <= value <= LARGEST_COUNTER:
-        raise Unavailable
+        raise UnreadableReply
     return value
 
 
