@@ -86,6 +86,7 @@ async def furnished(house: House, viewer: str) -> tuple[Account, str]:
     assert (await house.running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
     house.tiktok.fail(REVOKE_PATH, gone, status=503)
     await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
+    await until(lambda: house.tiktok.revocations(gone.open_id) == 1)
     begun = await house.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
     columns = {f"{table.model.__tablename__}.{name}" for table in sealed.TABLES for name in table.columns}
     assert await house.key_ids() == {column: {key_id(OLD)} for column in columns}

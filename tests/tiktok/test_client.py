@@ -26,7 +26,7 @@ from tests.tiktok.wire import (
     client_of,
 )
 from tiktok_accounts_gql.tiktok.client import TikTokClient, authorization_url
-from tiktok_accounts_gql.tiktok.errors import TikTokError, Unavailable
+from tiktok_accounts_gql.tiktok.errors import TikTokError, Unavailable, UnreadableReply
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 CREDENTIALS = {"client_key": "key-1", "client_secret": SECRET}
@@ -233,7 +233,7 @@ async def test_an_endless_reply_is_not_read_to_its_end() -> None:
             sent += 65536
 
     async with answering(pour) as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnreadableReply):
             await USER_INFO(client)
     assert sent < 20 * 1024 * 1024
 
@@ -250,6 +250,6 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
         await writer.drain()
 
     async with answering(redirect) as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnreadableReply):
             await REVOKE(client)
     assert requests == 1

@@ -18,6 +18,7 @@ from tiktok_accounts_gql.tiktok.errors import (
     ScopeNotGranted,
     TikTokError,
     Unavailable,
+    UnreadableReply,
 )
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant
 
@@ -140,7 +141,7 @@ async def test_an_impossible_lifetime_does_not_cost_the_new_tokens(seconds: int)
     ],
 )
 async def test_a_token_reply_of_other_types_is_no_answer(changes: dict[str, Any]) -> None:
-    assert isinstance(await failure(REFRESH, 200, grant(**changes)), Unavailable)
+    assert isinstance(await failure(REFRESH, 200, grant(**changes)), UnreadableReply)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
@@ -178,13 +179,13 @@ async def test_a_status_of_failure_beside_an_ok_is_a_failure(status: int) -> Non
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 500, 503])
 @every_call
 async def test_what_is_no_object_is_no_answer(call: Call, status: int, body: bytes) -> None:
-    assert isinstance(await failure(call, status, body), Unavailable)
+    assert isinstance(await failure(call, status, body), Unavailable if status >= 500 else UnreadableReply)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500, 503])
 @pytest.mark.parametrize("call", [EXCHANGE, REFRESH, USER_INFO], ids=["exchange", "refresh", "user_info"])
 async def test_an_empty_reply_is_no_answer(call: Call, status: int) -> None:
-    assert isinstance(await failure(call, status, b""), Unavailable)
+    assert isinstance(await failure(call, status, b""), Unavailable if status >= 500 else UnreadableReply)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\n"])
@@ -263,7 +264,7 @@ async def test_what_a_user_lacks_is_none() -> None:
 @pytest.mark.parametrize("wrong", [-1, 2**63, 2**70, True, "12", 1.5, [1], {}], ids=repr)
 @pytest.mark.parametrize("name", ["follower_count", "following_count", "likes_count", "video_count"])
 async def test_a_counter_that_is_none_is_no_answer(name: str, wrong: Any) -> None:
-    assert isinstance(await failure(USER_INFO, 200, user(**{name: wrong})), Unavailable)
+    assert isinstance(await failure(USER_INFO, 200, user(**{name: wrong})), UnreadableReply)
 
 
 @pytest.mark.parametrize(
@@ -271,14 +272,14 @@ async def test_a_counter_that_is_none_is_no_answer(name: str, wrong: Any) -> Non
     [{"open_id": None}, {"open_id": ""}, {"open_id": 7}, {"display_name": 7}, {"username": []}, {"is_verified": 0}],
 )
 async def test_a_user_of_other_types_is_no_answer(changes: dict[str, Any]) -> None:
-    assert isinstance(await failure(USER_INFO, 200, user(**changes)), Unavailable)
+    assert isinstance(await failure(USER_INFO, 200, user(**changes)), UnreadableReply)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"data":[]}', b'{"data":{"user":null}}', b'{"data":{"user":7}}'])
 async def test_a_reply_without_a_user_is_no_answer(body: bytes) -> None:
-    assert isinstance(await failure(USER_INFO, 200, body), Unavailable)
+    assert isinstance(await failure(USER_INFO, 200, body), UnreadableReply)
 
 
 @pytest.mark.parametrize("error", [b'"ok"', b'{"code":5}', b"[]"])
 async def test_an_envelope_of_other_types_is_no_answer(error: bytes) -> None:
-    assert isinstance(await failure(USER_INFO, 200, b'{"data":{},"error":' + error + b"}"), Unavailable)
+    assert isinstance(await failure(USER_INFO, 200, b'{"data":{},"error":' + error + b"}"), UnreadableReply)

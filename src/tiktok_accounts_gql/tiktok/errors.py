@@ -8,7 +8,7 @@ TikTokError
 ├── UnreadableReply                     about this account, this time; it may pass
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
-├── ScopeNotGranted · AccessDenied      the user did not grant it
+├── ScopeNotGranted                     the user did not grant it
 └── AppMisconfigured · RequestRefused   the operator's mistake, or ours
 ```
 
@@ -76,10 +76,6 @@ class AccessTokenInvalid(TikTokError):
 
 class InvalidGrant(TikTokError):
     """TikTok does not accept the authorization code or refresh token."""
-
-
-class AccessDenied(TikTokError):
-    """The user denied the authorization."""
 
 
 class ScopeNotGranted(TikTokError):

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import orjson
 
 from tiktok_accounts_gql.tiktok.errors import (
-    AccessDenied,
     AccessTokenInvalid,
     AppMisconfigured,
     InvalidGrant,
@@ -40,7 +39,6 @@ _MEANING: Mapping[str, type[TikTokError]] = {
     "invalid_grant": InvalidGrant,
     "invalid_client": AppMisconfigured,
     "unauthorized_client": AppMisconfigured,
-    "access_denied": AccessDenied,
 }
 
 
