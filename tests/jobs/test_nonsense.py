@@ -54,7 +54,7 @@ async def sync(scene: Scene, *accounts: Account) -> list[str | None]:
     """By their owners, one after the other; the codes of what went wrong."""
     syncing = scene.running.services.syncing
     synced = [await syncing.sync(Viewer(id=account.viewer_id), account.id) for account in accounts]
-    return [one.error and one.error.code.value for one in synced]
+    return [one.error.code.value if one.error else None for one in synced]
 
 
 async def stored(scene: Scene, *accounts: Account) -> list[Account]:

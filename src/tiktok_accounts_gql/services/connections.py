@@ -35,7 +35,6 @@ from tiktok_accounts_gql.services.slots import FOR_A_USER
 from tiktok_accounts_gql.services.tiktok_failures import DEFAULT_RETRY_SECONDS, user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import (
-    AccessDenied,
     AccessTokenInvalid,
     InvalidGrant,
     RequestRefused,
@@ -44,6 +43,8 @@ from tiktok_accounts_gql.tiktok.errors import (
 )
 from tiktok_accounts_gql.tiktok.pictures import Picture
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, TikTokUser, TokenGrant
+
+ACCESS_DENIED = "access_denied"  # RFC 6749, section 4.1.2.1
 
 log = structlog.get_logger()
 
@@ -141,12 +142,10 @@ class ConnectionService:
             )
         except InvalidGrant:
             raise AuthorizationCodeInvalid from None
-        except AccessDenied:
-            raise AuthorizationDenied from None
-        except (
-            RequestRefused,
-            AccessTokenInvalid,
-        ) as error:  # all but the code is of our making, and TikTok has a word for that
+        except (RequestRefused, AccessTokenInvalid) as error:
+            if error.code == ACCESS_DENIED:
+                raise AuthorizationDenied from error
+            # The code has a refusal of its own: all else about the request is this server's.
             log.error("code not exchanged", reason=error.message, tiktok_code=error.code, log_id=error.log_id)  # noqa: TRY400
             raise AppMisconfigured from error
         except UnreadableReply as error:
