@@ -6,7 +6,7 @@ AppError                      has a code and a message for people
 │   ├── InvalidInput · TooManyIds · NotFound · IdempotencyKeyReused · JobFinished
 │   ├── AuthorizationStateInvalid · AuthorizationStateExpired · AuthorizationCodeInvalid · AuthorizationDenied
 │   ├── WrongTikTokAccount · ConnectedElsewhere · ReauthorizationRequired · ScopeMissing
-│   └── SyncFailed · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
+│   └── SyncFailed (AccountUnreadable) · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
 └── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
     └── Unauthenticated · Forbidden · NoSuchJob · BadUserInput · LimitExceeded · TooManyStreams ·
         ServiceUnavailable
@@ -68,9 +68,10 @@ class AppError(Exception):
 
 
 class UserMistake(AppError):
-    """The user can mend this."""
+    """The user can mend this. `passes`: by itself, so that work in the background tries again."""
 
     code: UserErrorCode
+    passes: bool = False
 
     def __init__(
         self,
@@ -171,15 +172,23 @@ class SyncFailed(UserMistake):
     code = UserErrorCode.SYNC_FAILED
 
 
+class AccountUnreadable(SyncFailed):
+    """TikTok's reply about the account cannot be read. Try again later."""
+
+    passes = True
+
+
 class TikTokRateLimited(UserMistake):
     """TikTok asks for fewer requests. Try again later."""
 
+    passes = True
     code = UserErrorCode.TIKTOK_RATE_LIMITED
 
 
 class TikTokUnavailable(UserMistake):
     """TikTok does not answer, or not as documented. Try again later."""
 
+    passes = True
     code = UserErrorCode.TIKTOK_UNAVAILABLE
 
 

@@ -12,6 +12,7 @@ from tiktok_accounts_gql.db.changes import Changes, open_changes
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.quota import Endpoint
 from tiktok_accounts_gql.events import Hub
 from tiktok_accounts_gql.jobs.queue import JobQueue, migrate_engine
 from tiktok_accounts_gql.services.accounts import AccountService
@@ -30,11 +31,13 @@ from tiktok_accounts_gql.services.job_work import JobWork
 from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
+from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.paging import Pager
-from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pace_of
+from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
+from tiktok_accounts_gql.services.slots import PROBE_EVERY, Slots, pace_of
 from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.sync_endings import SyncEndings
 from tiktok_accounts_gql.services.syncing import SyncService
@@ -99,9 +102,14 @@ async def open_services(
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
     scopes = settings.tiktok_scopes
     grants = Grants(db=db, sealer=sealer, scopes=scopes, clock=clock)
+    failures, stopping = settings.tiktok_failures_before_pause, asyncio.Event()
+    pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_every=probe_every)
+    slots = {endpoint: Slots(db=db, endpoint=endpoint, pace=pace, stopping=stopping) for endpoint in Endpoint}
+    reader = AccountReader(slots=slots[Endpoint.USER_INFO], tiktok=tiktok)
+    oauth = OAuthCalls(token_slots=slots[Endpoint.TOKEN], revoke_slots=slots[Endpoint.REVOKE], tiktok=tiktok)
     tokens = TokenService(
         db=db,
-        tiktok=tiktok,
+        oauth=oauth,
         grants=grants,
         audit=audit,
         notifications=notifications,
@@ -109,9 +117,6 @@ async def open_services(
         lease=two_calls + LEASE_MARGIN,
     )
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
-    failures = settings.tiktok_failures_before_pause
-    pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_every=probe_every)
-    reader = AccountReader(db=db, tiktok=tiktok, pace=pace)
     leases = Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN)
     endings = SyncEndings(
         db=db,
@@ -126,7 +131,7 @@ async def open_services(
     syncing = SyncService(db=db, reader=reader, tokens=tokens, leases=leases, endings=endings, clock=clock)
     connections = ConnectionService(
         db=db,
-        tiktok=tiktok,
+        oauth=oauth,
         reader=reader,
         grants=grants,
         audit=audit,
@@ -147,7 +152,7 @@ async def open_services(
         return_origins=settings.origins,
         clock=clock,
     )
-    revocations = RevocationService(db=db, tiktok=tiktok, sealer=sealer, clock=clock)
+    revocations = RevocationService(db=db, oauth=oauth, sealer=sealer, clock=clock)
     removals = RemovalService(db=db, audit=audit, notifications=notifications, clock=clock)
     services = Services(
         accounts=AccountService(
@@ -202,7 +207,15 @@ async def open_services(
             reader=reader,
         )
     finally:
-        under_way = (authorizations.settle, syncing.settle, tokens.settle, writer.close)
+        reader.stop()
+        under_way = (
+            authorizations.settle,
+            syncing.settle,
+            tokens.settle,
+            revocations.close,
+            leases.close,
+            writer.close,
+        )
         for settle in (*under_way, tiktok.aclose, pictures.aclose, db.close):
             await settle()
         queue.close()

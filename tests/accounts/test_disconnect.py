@@ -1,18 +1,24 @@
 """Mutation.disconnectAccount"""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import SQLModel, col
 
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
+from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, AuditEvent, OwedRevocation, Snapshot, TokenPair
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.wiring import Running
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
+from tiktok_accounts_gql.wiring import Running, open_services
 
 DISCONNECT = """
 mutation Disconnect($input: DisconnectAccountInput!) {
@@ -51,6 +57,15 @@ async def rows(running: Running, model: type[SQLModel], account: Account) -> lis
         return list(await session.scalars(select(model).where(col(model.account_id) == account.id)))  # type: ignore[attr-defined]
 
 
+async def settled(running: Running, account: Account) -> None:
+    """Once TikTok was told, or has no more to be told."""
+
+    async def owes_nothing() -> bool:
+        return await rows(running, OwedRevocation, account) == []
+
+    await until(owes_nothing)
+
+
 async def test_a_disconnected_account_is_gone_from_every_answer(api: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(api.viewer)
     payload = await disconnect(api, account)
@@ -68,9 +83,9 @@ async def test_the_tokens_are_revoked_and_erased_and_the_rest_is_kept(
 ) -> None:
     account = await tiktok.connect(api.viewer)
     await disconnect(api, account)
-    assert tiktok.revocations(account.open_id) == 1
     assert await rows(running, TokenPair, account) == []
-    assert await rows(running, OwedRevocation, account) == []
+    await settled(running, account)
+    assert tiktok.revocations(account.open_id) == 1
     assert len(await rows(running, Snapshot, account)) == 1
     actions = [event.action for event in await rows(running, AuditEvent, account)]
     assert actions == ["ACCOUNT_CONNECTED", "ACCOUNT_DISCONNECTED"]
@@ -84,6 +99,7 @@ async def test_without_an_answer_of_tiktok_the_revocation_is_owed_and_settled_la
     payload = await disconnect(api, account)
     assert payload["userErrors"] == []
     assert await rows(running, TokenPair, account) == []
+    await until(lambda: tiktok.revocations(account.open_id) == 1)
     [owed] = await rows(running, OwedRevocation, account)
     assert tiktok.revoked(account.open_id) is False
     await running.revocations.settle(owed)
@@ -95,6 +111,7 @@ async def test_an_expired_access_token_is_renewed_to_be_revoked(api: Api, tiktok
     account = await tiktok.connect(api.viewer)
     tiktok.fail(REVOKE, account, status=503)
     await disconnect(api, account)
+    await until(lambda: tiktok.revocations(account.open_id) == 1)
     [owed] = await rows(running, OwedRevocation, account)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     owed.access_token_expires_at = owed.next_attempt_at.replace(year=2020)
@@ -108,7 +125,7 @@ async def test_an_authorization_that_is_gone_already_is_no_debt(api: Api, tiktok
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.revoke_grant(account.open_id)
     await disconnect(api, account)
-    assert await rows(running, OwedRevocation, account) == []
+    await settled(running, account)
 
 
 async def test_the_second_time_there_is_nothing_to_disconnect(api: Api, tiktok: TikTok) -> None:
@@ -175,3 +192,135 @@ async def test_connected_again_it_is_the_same_account(api: Api, tiktok: TikTok, 
     seen = await api.data(EVERYWHERE, id=global_id(account))
     assert seen["account"] == {"id": global_id(account)}
     assert len(await rows(running, Snapshot, account)) == 2
+
+
+# TikTok is told beside the answer
+
+
+async def owed(running: Running, account: Account) -> OwedRevocation:
+    [row] = await rows(running, OwedRevocation, account)
+    assert isinstance(row, OwedRevocation)
+    return row
+
+
+async def change_owed(running: Running, account: Account, **values: Any) -> None:
+    async with running.db.transaction() as session:
+        changed = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id).values(**values)
+        await session.execute(changed)
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        (REVOKE, {"delay_seconds": 1.2, "passthrough": True}),
+        (REVOKE, {"drip_seconds": 1.2}),
+        (TOKEN_PATH, {"delay_seconds": 1.2, "passthrough": True}),
+    ],
+    ids=["slow", "dripping", "slow to renew first"],
+)
+async def test_the_answer_does_not_wait_for_tiktok(
+    api: Api, tiktok: TikTok, running: Running, path: str, fault: dict[str, Any]
+) -> None:
+    account = await tiktok.connect(api.viewer)
+    if path == TOKEN_PATH:
+        tiktok.sandbox.state.expire_access_token(account.open_id)
+        async with running.db.transaction() as session:
+            worn = update(TokenPair).where(col(TokenPair.account_id) == account.id).values(expires_at=utc_now())
+            await session.execute(worn)
+    tiktok.fail(path, account, **fault)
+    async with asyncio.timeout(1):
+        assert (await disconnect(api, account))["userErrors"] == []
+    assert tiktok.revocations(account.open_id) == 0
+    assert await rows(running, TokenPair, account) == []
+    await settled(running, account)
+    assert tiktok.revoked(account.open_id)
+
+
+async def test_many_disconnect_while_tiktok_is_slow_about_one_of_them(
+    api: Api, tiktok: TikTok, running: Running
+) -> None:
+    slow, *others = [await tiktok.connect(api.viewer) for _ in range(5)]
+    tiktok.fail(REVOKE, slow, delay_seconds=1.5, passthrough=True)
+    await disconnect(api, slow)
+    for account in others:
+        await disconnect(api, account)
+    await until(lambda: all(tiktok.revoked(account.open_id) for account in others), seconds=1.3)
+    assert not tiktok.revoked(slow.open_id)
+    await settled(running, slow)
+
+
+async def test_a_stop_waits_for_the_revocation_under_way(tiktok: TikTok, settings: Settings, viewer: str) -> None:
+    account = await tiktok.connect(viewer)
+    tiktok.fail(REVOKE, account, delay_seconds=0.6, passthrough=True)
+    async with open_services(settings) as ending:
+        await ending.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+        await until(lambda: not tiktok.sandbox.faults.list_waiting())
+        assert not tiktok.revoked(account.open_id)
+    assert tiktok.revoked(account.open_id)
+    assert await rows(tiktok.running, OwedRevocation, account) == []
+
+
+async def test_after_a_crash_another_process_revokes_at_once(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str
+) -> None:
+    """The process died right after it had committed."""
+    account = await tiktok.connect(viewer)
+    async with open_services(settings) as crashing:
+        await crashing.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+        for round_ in crashing.revocations._rounds:
+            round_.cancel()
+    assert not tiktok.revoked(account.open_id)
+    assert (await owed(running, account)).next_attempt_at <= utc_now()
+    assert await running.revocations.settle_due() >= 1
+    assert tiktok.revoked(account.open_id)
+    assert await rows(running, OwedRevocation, account) == []
+
+
+async def test_two_processes_revoke_once(tiktok: TikTok, running: Running, settings: Settings, viewer: str) -> None:
+    account = await tiktok.connect(viewer)
+    tiktok.fail(REVOKE, account, delay_seconds=0.3, passthrough=True)
+    await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    async with open_services(settings) as other:
+        await asyncio.gather(*[one.revocations.settle_due() for one in (other, running, other)])
+    await settled(running, account)
+    assert tiktok.revocations(account.open_id) == 1
+
+
+async def test_one_that_cannot_be_revoked_stops_none_behind_it(tiktok: TikTok, running: Running, viewer: str) -> None:
+    broken, behind = await tiktok.connect(viewer), await tiktok.connect(viewer)
+    for account in (broken, behind):
+        tiktok.fail(REVOKE, account, status=503)
+        await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    await until(lambda: tiktok.revocations(broken.open_id) == tiktok.revocations(behind.open_id) == 1)
+    past = utc_now() - timedelta(days=1)
+    await change_owed(running, broken, access_token=b"no seal", next_attempt_at=past)
+    await change_owed(running, behind, next_attempt_at=past + timedelta(seconds=1))
+    assert await running.revocations.settle_due() >= 2
+    assert tiktok.revoked(behind.open_id)
+    assert (await owed(running, broken)).next_attempt_at > utc_now()  # and is tried again then
+
+
+async def test_an_access_token_that_only_we_take_for_good_is_renewed_to_be_revoked(
+    api: Api, tiktok: TikTok, running: Running
+) -> None:
+    account = await tiktok.connect(api.viewer)
+    tiktok.sandbox.state.expire_access_token(account.open_id)
+    await disconnect(api, account)
+    await settled(running, account)
+    assert tiktok.refreshes(account.open_id) == 1
+    assert tiktok.revoked(account.open_id)
+
+
+async def test_whoever_waited_for_a_slot_for_too_long_does_not_renew_a_second_time(
+    tiktok: TikTok, running: Running, viewer: str
+) -> None:
+    account = await tiktok.connect(viewer)
+    tiktok.fail(REVOKE, account, status=503)
+    await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    await until(lambda: tiktok.revocations(account.open_id) == 1)
+    mine = await owed(running, account)
+    mine.access_token_expires_at = utc_now() - timedelta(days=1)
+    await change_owed(running, account, next_attempt_at=utc_now() + timedelta(minutes=2))  # another process claimed it
+    assert await running.revocations.settle(mine) is False
+    assert tiktok.refreshes(account.open_id) == 0
+    assert await rows(running, OwedRevocation, account) != []

@@ -166,7 +166,7 @@ async def test_a_reply_that_cannot_be_read_keeps_what_was_read_before(
     alter(tiktok, account, **how)
     synced = await sync(running, account)
     assert synced.error is not None
-    assert (synced.error.code, synced.account.status) == ("TIKTOK_UNAVAILABLE", "ACTIVE")
+    assert (synced.error.code, synced.account.status) == ("SYNC_FAILED", "ACTIVE")
     [kept] = await stored.accounts(running, api.viewer)
     assert (kept.likes_count, kept.last_synced_at) == (account.likes_count, account.last_synced_at)
     assert len(await stored.snapshots(running, api.viewer)) == 1
@@ -194,7 +194,7 @@ async def test_a_refused_access_token_is_renewed_whatever_the_refusal_says(
     alter(tiktok, account, times=2, **how)
     synced = await sync(running, account)
     assert synced.error is not None
-    assert (synced.error.code, synced.account.status) == ("TIKTOK_UNAVAILABLE", "ACTIVE")
+    assert (synced.error.code, synced.account.status) == ("SYNC_FAILED", "ACTIVE")
     assert tiktok.refreshes(account.open_id) == 2
     assert (await sync(running, account)).error is None
 

@@ -117,7 +117,7 @@ async def test_a_renewal_that_grants_less_hides_the_rest_at_once(
     account = await tiktok.connect(api.viewer)
     tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"scope": " ".join(scopes)}))
     token = (await stored.pair(running, settings, account)).access_token
-    await running.tokens.renewed(Viewer(id=api.viewer), account.id, refused=token)
+    await running.tokens.access_token(Viewer(id=api.viewer), account.id, refused=token)
     await assert_shown(api, account, scopes, points=1)
     regrant(tiktok, account, scopes)
     assert (await sync(running, account)).error is None

@@ -17,6 +17,7 @@ from tests.connecting import flows, stored
 from tests.support import rows
 from tests.support.statements import told
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
 from tiktok_accounts_gql.cli import app
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import sealed, token_pairs
@@ -85,6 +86,7 @@ async def furnished(house: House, viewer: str) -> tuple[Account, str]:
     assert (await house.running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
     house.tiktok.fail(REVOKE_PATH, gone, status=503)
     await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
+    await until(lambda: house.tiktok.revocations(gone.open_id) == 1)
     begun = await house.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
     columns = {f"{table.model.__tablename__}.{name}" for table in sealed.TABLES for name in table.columns}
     assert await house.key_ids() == {column: {key_id(OLD)} for column in columns}
@@ -119,6 +121,7 @@ async def test_what_is_owed_to_tiktok_is_settled_with_the_new_key(house: House, 
     gone = await house.tiktok.connect(viewer)
     house.tiktok.fail(REVOKE_PATH, gone, status=503)
     await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
+    await until(lambda: house.tiktok.revocations(gone.open_id) == 1)
     assert not house.tiktok.revoked(gone.open_id)
     await house.rotate(NEW, OLD)
     async with house.running.db.read() as session:

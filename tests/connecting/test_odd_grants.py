@@ -11,6 +11,7 @@ import pytest
 from tests.connecting import flows, stored
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -166,7 +167,7 @@ async def test_a_connection_learns_from_user_info_whose_grant_it_is(
 @pytest.mark.parametrize(
     ("how", "code"),
     [
-        ({"remove": ("data.user.open_id",)}, "TIKTOK_UNAVAILABLE"),
+        ({"remove": ("data.user.open_id",)}, "SYNC_FAILED"),
         ({"status": 503}, "TIKTOK_UNAVAILABLE"),
         ({"fields": {"error.code": "invalid_params"}}, "SYNC_FAILED"),
     ],
@@ -211,7 +212,7 @@ async def test_tokens_are_found_however_the_reply_is_written(
     told = json.dumps({"data": reply, "message": "success"} if nested else reply)
     body = told.encode() if nested else told.encode("utf-16")
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, open_id=account.open_id, status=200, body=body))
-    await running.tokens.renewed(Viewer(id=viewer), account.id, refused=before.access_token)
+    await running.tokens.access_token(Viewer(id=viewer), account.id, refused=before.access_token)
     assert (await stored.pair(running, settings, account)).refresh_token == "rft.new"
 
 
@@ -272,7 +273,10 @@ async def test_a_revocation_that_succeeds_in_any_words_is_owed_no_more(
     account = await tiktok.connect(viewer)
     alter(tiktok, account.open_id, REVOKE_PATH, body=body)
     await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-    await running.revocations.settle_due()
-    assert (await stored.counts(running, viewer))["owed_revocations"] == 0
+
+    async def is_settled() -> bool:
+        return (await stored.counts(running, viewer))["owed_revocations"] == 0
+
+    await until(is_settled)
     assert tiktok.revocations(account.open_id) == 1
     assert tiktok.revoked(account.open_id)

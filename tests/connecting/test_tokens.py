@@ -131,23 +131,23 @@ async def test_the_operators_mistake_expires_no_account(
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("fault", "code", "reason"),
     [
-        ({"status": 500, "error": "server_error"}, "Unavailable"),
-        ({"status": 503}, "Unavailable"),
-        ({"drop": True}, "Unavailable"),
-        ({"status": 200, "body": b"<html>"}, "UnreadableReply"),
+        ({"status": 500, "error": "server_error"}, "TIKTOK_UNAVAILABLE", "Unavailable"),
+        ({"status": 503}, "TIKTOK_UNAVAILABLE", "Unavailable"),
+        ({"drop": True}, "TIKTOK_UNAVAILABLE", "Unavailable"),
+        ({"status": 200, "body": b"<html>"}, "SYNC_FAILED", "UnreadableReply"),
     ],
     ids=str,
 )
 async def test_a_passing_failure_of_a_renewal_changes_no_status(
-    api: Api, tiktok: TikTok, running: Running, fault: dict[str, Any], reason: str
+    api: Api, tiktok: TikTok, running: Running, fault: dict[str, Any], code: str, reason: str
 ) -> None:
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(TOKEN_PATH, account, **fault)
     payload = await sync_by_api(api, account)
-    assert (payload["account"]["status"], payload["userErrors"][0]["code"]) == ("ACTIVE", "TIKTOK_UNAVAILABLE")
+    assert (payload["account"]["status"], payload["userErrors"][0]["code"]) == ("ACTIVE", code)
     failed = [one for one in await stored.events(running, api.viewer) if one.action == "TOKEN_REFRESH_FAILED"]
     assert [(one.account_id, one.details[0]["value"]) for one in failed] == [(account.id, reason)]
     assert (await sync_by_api(api, account))["success"]

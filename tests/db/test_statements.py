@@ -34,7 +34,9 @@ NAMES_VIEWER = re.compile(r"\bviewer_id (?:=|IN) ")
 # what is found by a secret that stands for its viewer, a `state` or a picture's link.
 OF_ALL_VIEWERS = (
     re.compile(r"FROM accounts WHERE accounts.open_id = \S+ AND accounts.disconnected_at IS NULL$"),
-    re.compile(r"^UPDATE owed_revocations SET next_attempt_at=[^,]+ WHERE owed_revocations.id IN \(SELECT"),
+    re.compile(
+        r"^UPDATE owed_revocations SET next_attempt_at=[^,]+, given_up_at=.* WHERE owed_revocations.id IN \(SELECT"
+    ),
     re.compile(r"FROM accounts JOIN token_pairs ON \S+ = \S+ WHERE .* accounts.reauthorize_by <= "),
     re.compile(r"FROM connection_attempts WHERE connection_attempts.state_hash = \S+$"),
     re.compile(r"FROM avatars JOIN accounts ON .* AND avatars.content_hash = "),

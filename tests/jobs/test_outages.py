@@ -17,7 +17,7 @@ from tests.support.working import Worker, workers
 from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.errors import UserErrorCode
-from tiktok_accounts_gql.services.reading import PROBE_EVERY
+from tiktok_accounts_gql.services.slots import PROBE_EVERY
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH

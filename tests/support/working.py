@@ -18,7 +18,7 @@ from tests.cli.serving import variables
 from tiktok_accounts_gql.background import PULSE, in_background
 from tiktok_accounts_gql.jobs.worker import Pulse
 from tiktok_accounts_gql.logs import configure_logs
-from tiktok_accounts_gql.services.reading import PROBE_EVERY
+from tiktok_accounts_gql.services.slots import PROBE_EVERY
 from tiktok_accounts_gql.settings import Settings, load_settings
 from tiktok_accounts_gql.wiring import open_services
 

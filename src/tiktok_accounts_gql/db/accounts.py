@@ -23,6 +23,7 @@ from tiktok_accounts_gql.errors import NotFound
 _SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
 
 
+LONGEST_WAIT_SECONDS = 86_400 + 3600  # TikTok's own Retry-After is a day at most, our backoff six hours
 NEEDING_THE_USER = (HealthAction.RECONNECT, HealthAction.GRANT_SCOPES)
 
 
@@ -165,7 +166,11 @@ async def list_unsynced(session: AsyncSession, *, since: datetime, limit: int) -
     due = (
         col(Account.disconnected_at).is_(None),
         col(Account.status) == AccountStatus.ACTIVE,
-        or_(col(Account.next_retry_at).is_(None), col(Account.next_retry_at) <= FromNow()),
+        or_(
+            col(Account.next_retry_at).is_(None),
+            col(Account.next_retry_at) <= FromNow(),
+            col(Account.next_retry_at) > FromNow(LONGEST_WAIT_SECONDS),  # the clock was ahead
+        ),
     )
     unsynced: list[Account] = []
     for last, never in ((col(Account.connected_at), True), (col(Account.last_synced_at), False)):

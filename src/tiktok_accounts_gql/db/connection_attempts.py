@@ -1,6 +1,6 @@
 """Statements about connection attempts. Whoever has the `state` of one is taken for its viewer's browser."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,10 +32,14 @@ async def find_by_state(session: AsyncSession, state_hash: bytes) -> ConnectionA
 
 
 async def use(
-    session: AsyncSession, viewer_id: str, attempt_id: UUID, *, fingerprint: bytes, now: datetime
+    session: AsyncSession, viewer_id: str, attempt_id: UUID, *, fingerprint: bytes, now: datetime, lifetime: timedelta
 ) -> ConnectionAttempt | None:
-    """The attempt, if it is not used yet and not too old; nobody else can use it from then on."""
-    unused = (col(ConnectionAttempt.used_at).is_(None), col(ConnectionAttempt.expires_at) > now)
+    """The attempt, if it is not used yet and not too old; nobody else can use it from then on.
+
+    One that expires later than after a `lifetime` is too old as well: the clock was ahead when it began.
+    """
+    expires_at = col(ConnectionAttempt.expires_at)
+    unused = (col(ConnectionAttempt.used_at).is_(None), expires_at > now, expires_at <= now + lifetime)
     used = (
         update(ConnectionAttempt)
         .where(*_owned(viewer_id, attempt_id), *unused)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, null, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, not_, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
@@ -15,6 +15,9 @@ from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.models import Account, AccountStatus, TokenPair
 from tiktok_accounts_gql.db.tables import table_of
+
+LONGEST_LEASE_SECONDS = 180  # of any kind: two calls of 60 s, the longest time-out that can be set, and a margin
+FUTURE_SECONDS = 60  # more than two clocks differ: what was stored later than that was stored by a clock that was ahead
 
 
 def place(account_id: UUID, column: str) -> Place:
@@ -44,14 +47,21 @@ async def lease(session: AsyncSession, viewer_id: str, pair: TokenPair, *, lease
     """The right to renew this grant, for so long by the database's clock; it notes the attempt as well."""
     same = col(TokenPair.grant_id) == pair.grant_id
     known = col(TokenPair.attempted_at).is_not_distinct_from(pair.attempted_at)
-    free = or_(col(TokenPair.lease_until).is_(None), col(TokenPair.lease_until) <= FromNow())
     taken = (
         update(TokenPair)
-        .where(*_owned(viewer_id, pair.account_id), same, known, free)
+        .where(*_owned(viewer_id, pair.account_id), same, known, _is_over(col(TokenPair.lease_until)))
         .values(lease_id=lease_id, lease_until=FromNow(seconds), attempted_at=FromNow())
         .returning(col(TokenPair.account_id))
     )
     return await session.scalar(taken, execution_options={"synchronize_session": False}) is not None
+
+
+async def is_leased(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:
+    """Whether somebody renews the account's grant at this moment."""
+    leased = select(col(TokenPair.account_id)).where(
+        *_owned(viewer_id, account_id), not_(_is_over(col(TokenPair.lease_until)))
+    )
+    return await session.scalar(leased) is not None
 
 
 async def release(
@@ -100,12 +110,17 @@ async def list_ending(
             col(Account.disconnected_at).is_(None),
             col(Account.status) == AccountStatus.ACTIVE,
             col(Account.reauthorize_by) <= before,
-            col(TokenPair.issued_at) <= issued_before,
+            or_(col(TokenPair.issued_at) <= issued_before, col(TokenPair.issued_at) > FromNow(FUTURE_SECONDS)),
         )
         .order_by(col(Account.reauthorize_by))
         .limit(limit)
     )
     return (await session.scalars(statement)).all()
+
+
+def _is_over(until: Any) -> ColumnElement[bool]:
+    """Of a lease. One that lasts longer than any can was taken while the clock was ahead."""
+    return or_(until.is_(None), until <= FromNow(), until > FromNow(LONGEST_LEASE_SECONDS))
 
 
 def _owned(viewer_id: str, account_id: UUID) -> tuple[Any, Any]:
@@ -118,7 +133,7 @@ _own_reading = update(_pairs).where(*_own_pair, _pairs.c.reading_id == bindparam
 _END = FromNow(bindparam("seconds"))
 _START_READING = (
     update(_pairs)
-    .where(*_own_pair, or_(_pairs.c.reading_until.is_(None), _pairs.c.reading_until <= FromNow()))
+    .where(*_own_pair, _is_over(_pairs.c.reading_until))
     .values(reading_id=bindparam("reading"), reading_until=_END)
     .returning(_pairs.c.account_id)
 )

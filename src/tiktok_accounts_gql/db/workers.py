@@ -12,9 +12,13 @@ from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Worker
 
 LONG_AGO = timedelta(days=1)
+FUTURE_SECONDS = 5  # all are by the database's own clock
 
 
 async def beat(session: AsyncSession, executor_id: str) -> None:
+    """Sees this one now, and with it whoever was seen in the future, for the clock was ahead: they may be dead."""
+    ahead = update(Worker).where(col(Worker.seen_at) > FromNow(FUTURE_SECONDS)).values(seen_at=FromNow())
+    await session.execute(ahead, execution_options={"synchronize_session": False})
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(Worker)
     seen = insert.values(executor_id=executor_id, seen_at=FromNow())
     await session.execute(seen.on_conflict_do_update(index_elements=["executor_id"], set_={"seen_at": FromNow()}))

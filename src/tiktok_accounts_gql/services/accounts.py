@@ -12,7 +12,7 @@ from tiktok_accounts_gql.db.account_totals import AccountsSummary
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.keyset import Range, Slice
-from tiktok_accounts_gql.db.models import Account, AuditAction, OwedRevocation
+from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
@@ -115,22 +115,23 @@ class AccountService:
         return {account.id: account for account in await account_rows.list_by_ids(self._db, viewer.id, set(ids))}
 
     async def disconnect(self, viewer: Viewer, account_id: UUID, idempotency_key: str | None) -> Disconnected:
-        """Gives the account up here at once, and at TikTok as soon as TikTok answers.
+        """Gives the account up here at once; TikTok is told beside the caller, as soon as it answers.
 
         What is owed to TikTok commits with the change, so that no crash and no silence of TikTok's loses it.
         Raises NotFound, InvalidInput, IdempotencyKeyReused.
         """
         call = Call(operation="disconnectAccount", input=str(account_id), answer=str(account_id))
-        owed = None
+        owes = False
         async with self._db.transaction() as session:
             if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
-                owed = await self._give_up(session, viewer, account_id)
+                owes = await self._give_up(session, viewer, account_id)
                 self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id)
-        if owed is not None:
-            await self._revocations.settle(owed)
+        if owes:
+            self._revocations.settle_soon()
         return Disconnected(disconnected_account_id=account_id)
 
-    async def _give_up(self, session: Session, viewer: Viewer, account_id: UUID) -> OwedRevocation | None:
+    async def _give_up(self, session: Session, viewer: Viewer, account_id: UUID) -> bool:
+        """Whether a revocation is owed to TikTok. Raises NotFound."""
         now = self._clock()
         account = await accounts.get(session, viewer.id, account_id, lock=True)
         owed = await self._revocations.owe(session, account)
@@ -146,4 +147,4 @@ class AccountService:
         await avatars.erase(session, viewer.id, account_id)
         event = AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
         self._notifications.publish(session, viewer.id, event)
-        return owed
+        return owed is not None

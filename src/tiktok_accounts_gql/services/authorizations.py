@@ -31,6 +31,7 @@ from tiktok_accounts_gql.tiktok.client import authorization_url
 
 LIFETIME = timedelta(minutes=10)
 KEPT = timedelta(days=1)
+CLOCKS_DIFFER = timedelta(seconds=5)  # between two servers, at most
 STATE_BYTES = 32
 LONGEST_URL = 2000
 PATIENCE_SECONDS = 30.0
@@ -157,10 +158,12 @@ class AuthorizationService:
     async def _end_once(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
         now, fingerprint = self._clock(), callback.fingerprint
         async with self._db.transaction() as session:
-            used = await connection_attempts.use(session, viewer.id, attempt.id, fingerprint=fingerprint, now=now)
+            used = await connection_attempts.use(
+                session, viewer.id, attempt.id, fingerprint=fingerprint, now=now, lifetime=LIFETIME + CLOCKS_DIFFER
+            )
         if used is not None:
             return await self._end(viewer, used, callback)
-        if attempt.used_at is None and attempt.expires_at <= now:
+        if attempt.used_at is None and not now < attempt.expires_at <= now + LIFETIME + CLOCKS_DIFFER:
             return await self._refuse(viewer, attempt, AuthorizationStateExpired())
         return await self._as_the_first(viewer, attempt, callback)
 

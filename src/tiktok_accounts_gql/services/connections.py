@@ -13,13 +13,16 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
 from tiktok_accounts_gql.db.accounts import Taken
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
+    AppMisconfigured,
     AuthorizationCodeInvalid,
+    AuthorizationDenied,
     ConnectedElsewhere,
     NotFound,
     ScopeMissing,
+    TikTokUnavailable,
     WrongTikTokAccount,
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
@@ -27,14 +30,16 @@ from tiktok_accounts_gql.services import health, readings
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
+from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.scopes import read_granted
-from tiktok_accounts_gql.services.tiktok_failures import user_mistake
+from tiktok_accounts_gql.services.slots import FOR_A_USER
+from tiktok_accounts_gql.services.tiktok_failures import DEFAULT_RETRY_SECONDS, user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import (
     AccessTokenInvalid,
     InvalidGrant,
+    RequestRefused,
     ScopeNotGranted,
     TikTokError,
     UnreadableReply,
@@ -42,6 +47,8 @@ from tiktok_accounts_gql.tiktok.errors import (
 )
 from tiktok_accounts_gql.tiktok.pictures import Picture
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES, TikTokUser, TokenGrant
+
+ACCESS_DENIED = "access_denied"  # RFC 6749, section 4.1.2.1
 
 log = structlog.get_logger()
 
@@ -93,7 +100,7 @@ class ConnectionService:
         self,
         *,
         db: Database,
-        tiktok: TikTokClient,
+        oauth: OAuthCalls,
         reader: AccountReader,
         grants: Grants,
         audit: AuditService,
@@ -104,7 +111,7 @@ class ConnectionService:
     ) -> None:
         """`scopes`: those that are asked for."""
         self._db = db
-        self._tiktok = tiktok
+        self._oauth = oauth
         self._reader = reader
         self._grants = grants
         self._audit = audit
@@ -117,8 +124,8 @@ class ConnectionService:
         """Exchanges the code, reads the account and stores it; one that was connected before comes back as it was.
 
         An account that cannot be read for now is connected all the same: its first sync will read it.
-        Raises AuthorizationCodeInvalid, WrongTikTokAccount, ConnectedElsewhere, ScopeMissing, TikTokRateLimited,
-        TikTokUnavailable, AppMisconfigured.
+        Raises AuthorizationCodeInvalid, AuthorizationDenied, WrongTikTokAccount, ConnectedElsewhere, ScopeMissing,
+        TikTokRateLimited, TikTokUnavailable, AppMisconfigured.
         """
         grant = await self._identified(await self._exchange(consent))
         if BASIC_SCOPE not in self._granted(grant):
@@ -140,11 +147,19 @@ class ConnectionService:
 
     async def _exchange(self, consent: Consent) -> TokenGrant:
         try:
-            return await self._tiktok.exchange_code(
+            return await self._oauth.exchange_code(
                 code=consent.code, redirect_uri=consent.redirect_uri, code_verifier=consent.code_verifier
             )
         except InvalidGrant:
             raise AuthorizationCodeInvalid from None
+        except (RequestRefused, AccessTokenInvalid) as error:
+            if error.code == ACCESS_DENIED:
+                raise AuthorizationDenied from error
+            # The code has a refusal of its own: all else about the request is this server's.
+            log.error("code not exchanged", reason=error.message, tiktok_code=error.code, log_id=error.log_id)  # noqa: TRY400
+            raise AppMisconfigured from error
+        except UnreadableReply as error:
+            raise TikTokUnavailable(retry_after_seconds=DEFAULT_RETRY_SECONDS) from error
         except TikTokError as error:
             raise user_mistake(error) from error
 
@@ -195,7 +210,7 @@ class ConnectionService:
 
     async def _revoke(self, grant: TokenGrant) -> None:
         try:
-            await self._tiktok.revoke(grant.access_token)
+            await self._oauth.revoke(grant.access_token, policy=FOR_A_USER)
         except TikTokError as error:
             log.warning("grant not given back", reason=error.message, log_id=error.log_id)
 
@@ -207,18 +222,23 @@ class ConnectionService:
                 async with self._db.transaction() as session:
                     current = await accounts.get(session, account.viewer_id, account.id, lock=True)
                     await self._grants.store(session, current, grant, replaces=replaces)
-                    await accounts.change(
-                        session, account.viewer_id, account.id, **self._grants.changes(current, grant)
-                    )
+                    changes = {**self._grants.changes(current, grant), **self._revived(current)}
+                    await accounts.change(session, account.viewer_id, account.id, **changes)
                     self._publish(session, account, ChangeKind.UPDATED)
                     self._audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
                 return
             replaces = await self._grants.grant_id(account)
 
+    def _revived(self, account: Account) -> dict[str, Any]:
+        """An account that was EXPIRED has a grant that works again."""
+        if account.status is not AccountStatus.EXPIRED:
+            return {}
+        return {**health.worked(account, self._clock(), scopes_missing=False), "last_error": None}
+
     async def _works(self, grant: TokenGrant) -> bool:
         """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
         try:
-            user = await self._tiktok.user_info(grant.access_token, scopes=self._granted(grant))
+            user = await self._reader.read(grant.access_token, self._granted(grant))
             readings.of_account(user, open_id=grant.open_id, union_id=None)
         except (AccessTokenInvalid, WrongAccount):
             return False

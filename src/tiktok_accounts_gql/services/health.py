@@ -8,11 +8,13 @@
 | UNAVAILABLE | DEGRADED | TIKTOK_UNAVAILABLE | WAIT | yes | ACTIVE |
 | SCOPE_MISSING | DEGRADED | SCOPE_MISSING | GRANT_SCOPES | | ACTIVE |
 | MISCONFIGURED | DEGRADED | APP_MISCONFIGURED | CONTACT_OPERATOR | yes | ACTIVE |
+| UNREADABLE | DEGRADED | TIKTOK_UNAVAILABLE | WAIT | yes | ACTIVE |
 | REFUSED | DEGRADED | TIKTOK_UNAVAILABLE | CONTACT_OPERATOR | yes | ACTIVE |
 | TOKEN_EXPIRED | BROKEN | TOKEN_EXPIRED | RECONNECT | | EXPIRED |
 | USER_REVOKED | BROKEN | USER_REVOKED | RECONNECT | | INACTIVE |
 | ACCOUNT_CLOSED | BROKEN | ACCOUNT_CLOSED | RECONNECT | | INACTIVE |
 
+A sync for which TikTok was not asked, for want of a slot of our own quota or while TikTok is taken to be down, says nothing.
 Connecting and a sync that worked are WORKED: they clear everything. What broke stays broken: no failed sync after it says
 more, only TikTok's own word (USER_REVOKED, ACCOUNT_CLOSED) does. WAIT and CONTACT_OPERATOR are retried after a backoff
 with jitter, or when TikTok says; the others only after the user did something.
@@ -25,7 +27,7 @@ from enum import Enum, auto
 from typing import Any
 
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthAction, HealthReason, HealthState
-from tiktok_accounts_gql.errors import UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import AccountUnreadable, UserErrorCode, UserMistake
 
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=6)
@@ -37,6 +39,7 @@ class Outcome(Enum):
     WORKED = auto()
     RATE_LIMITED = auto()
     UNAVAILABLE = auto()
+    UNREADABLE = auto()
     SCOPE_MISSING = auto()
     MISCONFIGURED = auto()
     REFUSED = auto()
@@ -73,6 +76,7 @@ AFTER: dict[Outcome, Health] = {
     Outcome.WORKED: HEALTHY,
     Outcome.RATE_LIMITED: _degraded(HealthReason.RATE_LIMITED, HealthAction.WAIT),
     Outcome.UNAVAILABLE: _degraded(HealthReason.TIKTOK_UNAVAILABLE, HealthAction.WAIT),
+    Outcome.UNREADABLE: _degraded(HealthReason.TIKTOK_UNAVAILABLE, HealthAction.WAIT),
     Outcome.SCOPE_MISSING: SCOPES_MISSING,
     Outcome.MISCONFIGURED: _degraded(HealthReason.APP_MISCONFIGURED, HealthAction.CONTACT_OPERATOR),
     Outcome.REFUSED: _degraded(HealthReason.TIKTOK_UNAVAILABLE, HealthAction.CONTACT_OPERATOR),
@@ -110,7 +114,10 @@ def unread(now: datetime) -> dict[str, Any]:
 def failed(before: Account, error: UserMistake, now: datetime) -> dict[str, Any]:
     """The columns of an account that could not be read."""
     retry_after = timedelta(seconds=error.retry_after_seconds or 0)
-    return happened(before, OUTCOME_OF.get(error.code, Outcome.REFUSED), now, retry_after=retry_after)
+    outcome = (
+        Outcome.UNREADABLE if isinstance(error, AccountUnreadable) else OUTCOME_OF.get(error.code, Outcome.REFUSED)
+    )
+    return happened(before, outcome, now, retry_after=retry_after)
 
 
 def happened(

@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncRe
 from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable, SyncFailed, UserMistake
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.job_progress import JobProgress
-from tiktok_accounts_gql.services.retries import MAX_ATTEMPTS, PASSING, retry_in, wait_for_tiktok
+from tiktok_accounts_gql.services.retries import MAX_ATTEMPTS, retry_in, wait_for_tiktok
 from tiktok_accounts_gql.services.sync_endings import Background, Synced
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -123,7 +123,7 @@ class JobWork:
     async def _conclude(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake | None) -> None:
         if error is None:
             self._end(session, viewer, result, SyncOutcome.SUCCEEDED)
-        elif error.code in PASSING and result.attempts < MAX_ATTEMPTS:
+        elif error.passes and result.attempts < MAX_ATTEMPTS:
             await self._again(session, viewer, result, error)
         else:
             self._end(session, viewer, result, SyncOutcome.FAILED, error)

@@ -1,14 +1,18 @@
 """The right to read one account at TikTok, in all processes: a lease on the row of its tokens."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.viewer import Viewer
 
+RELEASE_EVERY = 0.5
+CLOSING_SECONDS = 2.0
 FRESH_SECONDS = 2.0
 
 
@@ -33,6 +37,7 @@ class Leases:
         """`length`: longer than a reading takes."""
         self._db = db
         self._seconds = length.total_seconds()
+        self._releases: set[asyncio.Task[None]] = set()
 
     async def take(self, viewer: Viewer, account_id: UUID) -> Lease | None:
         """None while somebody else has it. An account without tokens is free: there is nothing to read twice."""
@@ -64,3 +69,28 @@ class Leases:
     def end(self, session: Session, lease: Lease) -> None:
         """In the transaction of what was read, for whoever waits."""
         token_pairs.stop_reading(session, lease.viewer.id, lease.account_id, lease.id)
+
+    def release(self, lease: Lease) -> asyncio.Task[None]:
+        """Beside the caller, where the transaction that was to end it has failed: or others would wait until it runs out."""
+        release = asyncio.create_task(self._release(lease))
+        self._releases.add(release)
+        release.add_done_callback(self._releases.discard)
+        return release
+
+    async def close(self) -> None:
+        """What cannot be released at once runs out."""
+        if self._releases:
+            _, unreleased = await asyncio.wait(self._releases, timeout=CLOSING_SECONDS)
+            for release in unreleased:
+                release.cancel()
+            await asyncio.gather(*unreleased, return_exceptions=True)
+
+    async def _release(self, lease: Lease) -> None:
+        """Until the database is back, or the lease has run out anyway."""
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        while asyncio.get_running_loop().time() < deadline:
+            with suppress(ServiceUnavailable):
+                async with self._db.transaction() as session:
+                    self.end(session, lease)
+                return
+            await asyncio.sleep(RELEASE_EVERY)

@@ -3,13 +3,12 @@
 import random
 from datetime import timedelta
 
-from tiktok_accounts_gql.errors import UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import UserMistake
 from tiktok_accounts_gql.tiktok.errors import NotAsked
 
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
-PASSING = frozenset({UserErrorCode.TIKTOK_RATE_LIMITED, UserErrorCode.TIKTOK_UNAVAILABLE})
 
 
 def retry_in(attempts: int, error: UserMistake) -> timedelta:

@@ -5,7 +5,7 @@ somebody in the background has to say about it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,15 +14,23 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import account_groups, snapshots
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.grouped import Grouped
-from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction
+from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, HealthReason
 from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.errors import NotFound, ScopeMissing, UserMistake
+from tiktok_accounts_gql.errors import (
+    AppMisconfigured,
+    NotFound,
+    ReauthorizationRequired,
+    ScopeMissing,
+    SyncFailed,
+    TikTokRateLimited,
+    TikTokUnavailable,
+    UserMistake,
+)
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings, scopes
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.leases import Lease, Leases
-from tiktok_accounts_gql.services.reading import Turn
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
@@ -31,11 +39,12 @@ TOGETHER = timedelta(milliseconds=250)  # as often as a subscription tells of a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
-    """The account as it is now; `error` says why it was not read."""
+    """The account as it is now; `error` says why it was not read. `was_asked`: False if TikTok was not."""
 
     account: Account
     synced_at: datetime | None = None
     error: UserMistake | None = None
+    was_asked: bool = True
 
 
 Also = Callable[[Session, Synced], Awaitable[None]]
@@ -56,8 +65,27 @@ class Reading:
     viewer: Viewer
     account: Account
     background: Background | None
-    turn: Turn | None
     lease: Lease
+
+
+_MISTAKES: dict[HealthReason | None, type[UserMistake]] = {
+    HealthReason.RATE_LIMITED: TikTokRateLimited,
+    HealthReason.TIKTOK_UNAVAILABLE: TikTokUnavailable,
+    HealthReason.SCOPE_MISSING: ScopeMissing,
+    HealthReason.APP_MISCONFIGURED: AppMisconfigured,
+    HealthReason.TOKEN_EXPIRED: ReauthorizationRequired,
+    HealthReason.USER_REVOKED: ReauthorizationRequired,
+    HealthReason.ACCOUNT_CLOSED: ReauthorizationRequired,
+}
+
+
+def outcome_since(before: Account, after: Account) -> Synced | None:
+    """What another process' reading, which has just ended, left behind; nothing if it gave up. No clock is asked."""
+    if after.last_synced_at != before.last_synced_at:
+        return Synced(account=after, synced_at=after.last_synced_at)
+    if after.last_error is None or after.consecutive_failures == before.consecutive_failures:
+        return None
+    return Synced(account=after, error=_MISTAKES.get(after.health_reason, SyncFailed)(after.last_error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +155,19 @@ class SyncEndings:
 
         return await self._end(_Ending(reading=reading, change=change))
 
+    async def not_asked(self, reading: Reading, error: UserMistake) -> Synced:
+        """TikTok was not asked, which says nothing about the account: only the audit keeps that somebody wanted to."""
+        viewer, why = reading.viewer, [Detail(name="reason", value=error.code)]
+
+        def change(session: Session, account: Account) -> Synced:
+            self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=account.id, details=why)
+            return Synced(account=account, error=error, was_asked=False)
+
+        return await self._end(_Ending(reading=reading, change=change))
+
     async def unread(self, reading: Reading) -> Synced:
         """Somebody else's reading will do."""
         return await self._end(_Ending(reading=reading))
-
-    async def given_up(self, reading: Reading) -> None:
-        """Nothing was tried."""
-        await self._writes.alone(_Ending(reading=replace(reading, background=None)))
 
     async def _end(self, ending: _Ending) -> Synced:
         if ending.reading.background is None:

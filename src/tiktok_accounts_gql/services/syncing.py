@@ -2,29 +2,23 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthReason
-from tiktok_accounts_gql.errors import (
-    AppMisconfigured,
-    ReauthorizationRequired,
-    ScopeMissing,
-    SyncFailed,
-    TikTokRateLimited,
-    TikTokUnavailable,
-    UserMistake,
-)
+from tiktok_accounts_gql.db.models import Account, AccountStatus
+from tiktok_accounts_gql.errors import ReauthorizationRequired, UserMistake
 from tiktok_accounts_gql.services import readings
 from tiktok_accounts_gql.services.audit import Detail
-from tiktok_accounts_gql.services.leases import LeaseLost, Leases
-from tiktok_accounts_gql.services.reading import AccountReader, Turn
+from tiktok_accounts_gql.services.leases import Lease, LeaseLost, Leases
+from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.retries import wait_for_tiktok
 from tiktok_accounts_gql.services.scopes import read_granted
-from tiktok_accounts_gql.services.sync_endings import Background, Reading, Synced, SyncEndings
+from tiktok_accounts_gql.services.slots import CallPolicy, Lane, Turn
+from tiktok_accounts_gql.services.sync_endings import Background, Reading, Synced, SyncEndings, outcome_since
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -33,15 +27,28 @@ from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, TikT
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
 POLL_SECONDS = 0.2
-_MISTAKES: dict[HealthReason | None, type[UserMistake]] = {
-    HealthReason.RATE_LIMITED: TikTokRateLimited,
-    HealthReason.TIKTOK_UNAVAILABLE: TikTokUnavailable,
-    HealthReason.SCOPE_MISSING: ScopeMissing,
-    HealthReason.APP_MISCONFIGURED: AppMisconfigured,
-    HealthReason.TOKEN_EXPIRED: ReauthorizationRequired,
-    HealthReason.USER_REVOKED: ReauthorizationRequired,
-    HealthReason.ACCOUNT_CLOSED: ReauthorizationRequired,
-}
+CLOCKS_DIFFER = timedelta(seconds=5)  # between two servers, at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What a sync in the background did before it took the account. All that may take long: others may want to read it.
+
+    `turn`: None if there was nothing to ask TikTok. `failure`: why no access token could be had. `refused`: the access token
+    that TikTok refused, so that another one was obtained.
+    """
+
+    turn: Turn | None = None
+    failure: TikTokError | UserMistake | None = None
+    refused: str | None = None
+
+
+class NotPrepared(Exception):
+    """The preparation does not hold any more: prepare again. `refused`: an access token that TikTok refused."""
+
+    def __init__(self, *, refused: str | None = None) -> None:
+        super().__init__()
+        self.refused = refused
 
 
 class SyncService:
@@ -67,69 +74,107 @@ class SyncService:
 
     async def sync(self, viewer: Viewer, account_id: UUID, background: Background | None = None) -> Synced:
         """Raises NotFound, and NotAsked in the background; every other failure is told by the answer and the account."""
-        led, turn = False, await self._background_turn(viewer, account_id, background)
+        if background is None:
+            return await self._shared(viewer, account_id)
+        refused = None
+        while True:
+            preparation = await self._prepare(viewer, account_id, background, refused)
+            try:
+                return await self._shared(viewer, account_id, background, preparation)
+            except NotPrepared as again:
+                refused = again.refused or refused
+
+    async def wait_for_tiktok(self, error: NotAsked) -> bool:
+        """While TikTok is taken to be down; False if this process is about to end: then others go on."""
+        return await self._reader.slots.wait(wait_for_tiktok(error))
+
+    async def settle(self) -> None:
+        """Waits for syncs under way."""
+        await self._syncs.settle()
+
+    async def _shared(
+        self,
+        viewer: Viewer,
+        account_id: UUID,
+        background: Background | None = None,
+        preparation: Preparation | None = None,
+    ) -> Synced:
+        led = False
 
         async def lead() -> Synced:
             nonlocal led
             led = True
-            return await self._persistently(viewer, account_id, background, turn)
+            return await self._persistently(viewer, account_id, background, preparation)
 
         try:
             synced = await self._syncs.run((viewer.id, account_id), lead)
         except Exception:
             if led:
                 raise
-            return await self.sync(viewer, account_id, background)  # what went wrong may be the leader's alone
+            return await self._shared(viewer, account_id, background, preparation)  # it may be the leader's alone
         if background is not None and not led:
+            if synced.error is not None and not synced.was_asked:
+                raise NotAsked(ambiguous=False, retry_after=synced.error.retry_after_seconds)
             await self._conclude(background, synced)
         return synced
 
-    async def wait_for_tiktok(self, error: NotAsked) -> bool:
-        """While TikTok is taken to be down; False if this process is about to end: then others go on."""
-        return await self._reader.wait(wait_for_tiktok(error))
-
-    async def settle(self) -> None:
-        """Waits for syncs under way."""
-        await self._syncs.settle()
-
-    async def _background_turn(self, viewer: Viewer, account_id: UUID, background: Background | None) -> Turn | None:
-        """None if there is nothing to ask TikTok, or if somebody waits: a user's turn is taken when all is prepared."""
-        if background is None:
-            return None
+    async def _prepare(
+        self, viewer: Viewer, account_id: UUID, background: Background, refused: str | None
+    ) -> Preparation:
+        """A renewal, if one is due, and then the turn: each waits in its own queue, and holds nothing meanwhile."""
         account = await self._get(viewer, account_id)
-        if account.status is not AccountStatus.ACTIVE or _was_read_since(account, background.asked_at):
-            return None
-        return await self._reader.background_turn()
+        if account.status is not AccountStatus.ACTIVE or self._was_read_since(account, background.asked_at):
+            return Preparation()
+        await self._reader.slots.check()  # or the renewal would be for nothing
+        try:
+            await self._tokens.access_token(viewer, account_id, _policy(account, background), refused=refused)
+        except NotAsked:
+            raise
+        except (TikTokError, ReauthorizationRequired) as failure:
+            return Preparation(failure=failure)
+        return Preparation(turn=await self._reader.slots.take(Lane.BACKGROUND), refused=refused)
 
     async def _persistently(
-        self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None
+        self, viewer: Viewer, account_id: UUID, background: Background | None, preparation: Preparation | None
     ) -> Synced:
         while True:
             with suppress(LeaseLost):
-                return await self._sync(viewer, account_id, background, turn)
+                return await self._sync(viewer, account_id, background, preparation)
 
-    async def _sync(self, viewer: Viewer, account_id: UUID, background: Background | None, turn: Turn | None) -> Synced:
-        began = self._clock()
+    async def _sync(
+        self, viewer: Viewer, account_id: UUID, background: Background | None, preparation: Preparation | None
+    ) -> Synced:
+        before = await self._get(viewer, account_id)
         while (lease := await self._leases.take(viewer, account_id)) is None:
             await asyncio.sleep(POLL_SECONDS)
             has_ended = not await self._leases.is_taken(viewer, account_id)
             account = await self._get(viewer, account_id)  # after that: it changes with the end of its reading
-            if has_ended and (synced := _outcome_since(account, began)):
+            if has_ended and (synced := outcome_since(before, account)):
                 return await self._conclude(background, synced)
-        account = await self._get(viewer, account_id)  # only now: somebody else's reading may have ended just before
-        reading = Reading(viewer=viewer, account=account, background=background, turn=turn, lease=lease)
-        if _was_read_since(account, began if background is None else background.asked_at):
-            return await self._endings.unread(reading)
-        return await self._attempt(reading)
-
-    async def _attempt(self, reading: Reading) -> Synced:
         try:
-            account = reading.account
-            user = readings.of_account(await self._read(reading), open_id=account.open_id, union_id=account.union_id)
+            return await self._read_with(lease, before, background, preparation)
+        except BaseException as error:
+            releasing = self._leases.release(lease)
+            if isinstance(error, NotAsked | NotPrepared):  # whoever tries again would wait for it
+                await asyncio.wait([releasing])
+            raise
+
+    async def _read_with(
+        self, lease: Lease, before: Account, background: Background | None, preparation: Preparation | None
+    ) -> Synced:
+        # Only now: another reading may have ended just before.
+        account = await self._get(lease.viewer, lease.account_id)
+        reading = Reading(viewer=lease.viewer, account=account, background=background, lease=lease)
+        if account.last_synced_at != before.last_synced_at:
+            return await self._endings.unread(reading)
+        if background is not None and self._was_read_since(account, background.asked_at):
+            return await self._endings.unread(reading)
+        try:
+            user = await self._read(reading, preparation)
+            user = readings.of_account(user, open_id=account.open_id, union_id=account.union_id)
         except NotAsked as error:
-            if reading.background is None:
-                return await self._endings.failed(reading, user_mistake(error))
-            await self._endings.given_up(reading)
+            if background is None:
+                return await self._endings.not_asked(reading, user_mistake(error))
             raise
         except TikTokError as error:
             details = [Detail(name="tiktokLogId", value=error.log_id)] if error.log_id else []
@@ -148,49 +193,65 @@ class SyncService:
                 await background.also(session, synced)
         return synced
 
-    async def _read(self, reading: Reading) -> TikTokUser:
+    async def _read(self, reading: Reading, preparation: Preparation | None) -> TikTokUser:
+        """What is known to be dead is not asked about: only a new connection brings it back."""
+        if reading.account.status is not AccountStatus.ACTIVE:
+            raise ReauthorizationRequired
+        if preparation is not None:
+            return await self._read_prepared(reading, preparation)
+        return await self._read_for_a_user(reading)
+
+    async def _read_for_a_user(self, reading: Reading) -> TikTokUser:
         """An access token that TikTok refuses is renewed once; then the renewal's own verdict decides.
 
         If the renewal worked and its token is refused all the same, TikTok contradicts itself: that passes.
         """
-        viewer, account = reading.viewer, reading.account
-        if reading.turn is None or reading.turn.is_over:  # a turn may be the very probe that finds out
-            await self._reader.check()
-        async with self._reader.noting():
-            token = await self._tokens.access_token(viewer, account.id)
+        viewer, account, policy = reading.viewer, reading.account, _policy(reading.account, None)
+        await self._reader.slots.check()
+        token = await self._tokens.access_token(viewer, account.id, policy)
         try:
-            return await self._ask(reading, token, reading.turn)
+            return await self._ask(reading, token)
         except AccessTokenInvalid:
-            async with self._reader.noting():
-                token = await self._tokens.renewed(viewer, account.id, refused=token)
+            token = await self._tokens.access_token(viewer, account.id, policy, refused=token)
         try:
             return await self._ask(reading, token)
         except AccessTokenInvalid as error:
             raise UnreadableReply(log_id=error.log_id) from error
 
+    async def _read_prepared(self, reading: Reading, preparation: Preparation) -> TikTokUser:
+        """Raises NotPrepared for what a user's sync would wait for here; the second refusal is as in a user's sync."""
+        if preparation.failure is not None:
+            raise preparation.failure
+        token = await self._tokens.fresh_access_token(reading.viewer, reading.account.id)
+        if preparation.turn is None or token is None:
+            raise NotPrepared
+        try:
+            return await self._ask(reading, token, preparation.turn)
+        except AccessTokenInvalid as error:
+            if preparation.refused is None:
+                raise NotPrepared(refused=token) from error
+            raise UnreadableReply(log_id=error.log_id) from error
+
     async def _ask(self, reading: Reading, token: str, turn: Turn | None = None) -> TikTokUser:
-        async def hold(turn: Turn) -> None:
+        async def keep_lease(turn: Turn) -> None:
             await self._leases.keep(reading.lease, wait=turn.left)
 
+        policy = _policy(reading.account, reading.background)
         turns = [] if turn is None else [turn]  # for the first request; each one more takes its own
 
         async def read(scopes: frozenset[str]) -> TikTokUser:
             now = turns.pop() if turns else None
-            return await self._reader.read(
-                token, scopes, turn=now, in_background=reading.background is not None, hold=hold
-            )
+            return await self._reader.read(token, scopes, policy=policy, turn=now, before_waiting=keep_lease)
 
         return await read_granted(read, reading.account.granted_scopes)
 
+    def _was_read_since(self, account: Account, time: datetime) -> bool:
+        """By a reading that cannot be of the future: the clock was ahead then, and it may be an old one."""
+        last = account.last_synced_at
+        return last is not None and time <= last <= self._clock() + CLOCKS_DIFFER
 
-def _was_read_since(account: Account, time: datetime) -> bool:
-    return account.last_synced_at is not None and account.last_synced_at >= time
 
-
-def _outcome_since(account: Account, began: datetime) -> Synced | None:
-    """What somebody else's reading, which began earlier, left behind; nothing if it gave up."""
-    if _was_read_since(account, began):
-        return Synced(account=account, synced_at=account.last_synced_at)
-    if account.last_error is None or account.updated_at < began:
-        return None
-    return Synced(account=account, error=_MISTAKES.get(account.health_reason, SyncFailed)(account.last_error))
+def _policy(account: Account, background: Background | None) -> CallPolicy:
+    """Silence about an account that fails already is no news of TikTok."""
+    lane = Lane.USERS if background is None else Lane.BACKGROUND
+    return CallPolicy(lane=lane, counts_silence=account.consecutive_failures == 0)

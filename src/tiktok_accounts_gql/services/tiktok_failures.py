@@ -3,6 +3,7 @@
 from math import ceil
 
 from tiktok_accounts_gql.errors import (
+    AccountUnreadable,
     AppMisconfigured,
     ReauthorizationRequired,
     ScopeMissing,
@@ -14,18 +15,20 @@ from tiktok_accounts_gql.errors import (
 from tiktok_accounts_gql.tiktok import errors as tiktok
 
 DEFAULT_RETRY_SECONDS = 60
+OUR_QUOTA = "Too many requests to TikTok are waiting at this moment. Try again later."
 
 _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
-    tiktok.UnreadableReply: TikTokUnavailable,
     tiktok.NotAsked: TikTokUnavailable,
+    tiktok.QuotaExhausted: TikTokRateLimited,
+    tiktok.UnreadableReply: AccountUnreadable,
     tiktok.AccessTokenInvalid: ReauthorizationRequired,
     tiktok.InvalidGrant: ReauthorizationRequired,
     tiktok.ScopeNotGranted: ScopeMissing,
     tiktok.AppMisconfigured: AppMisconfigured,
 }
-_PASSING = (TikTokRateLimited, TikTokUnavailable)
+_TOLD_WHEN = (TikTokRateLimited, TikTokUnavailable)
 
 
 def user_mistake(error: tiktok.TikTokError) -> UserMistake:
@@ -33,7 +36,8 @@ def user_mistake(error: tiktok.TikTokError) -> UserMistake:
     if isinstance(error, tiktok.WrongAccount):
         return SyncFailed(f"{error.message} Nothing of it was stored.")
     meaning = _MEANING.get(type(error), SyncFailed)
-    if issubclass(meaning, _PASSING):
+    if issubclass(meaning, _TOLD_WHEN):
         seconds = ceil(error.retry_after or DEFAULT_RETRY_SECONDS)
-        return meaning(retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
+        message = OUR_QUOTA if isinstance(error, tiktok.QuotaExhausted) else None
+        return meaning(message, retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
     return meaning()

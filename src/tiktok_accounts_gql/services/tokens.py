@@ -31,9 +31,10 @@ from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.health import Outcome
+from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
+from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy, Turn
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
-from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError, Unavailable
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
@@ -64,7 +65,7 @@ class TokenService:
         self,
         *,
         db: Database,
-        tiktok: TikTokClient,
+        oauth: OAuthCalls,
         grants: Grants,
         audit: AuditService,
         notifications: Notifications,
@@ -73,7 +74,7 @@ class TokenService:
     ) -> None:
         """`lease`: longer than a call to TikTok may take."""
         self._db = db
-        self._tiktok = tiktok
+        self._oauth = oauth
         self._grants = grants
         self._audit = audit
         self._notifications = notifications
@@ -81,18 +82,18 @@ class TokenService:
         self._lease = lease
         self._refreshes: SingleFlight[str] = SingleFlight()
 
-    async def access_token(self, viewer: Viewer, account_id: UUID) -> str:
-        """Raises ReauthorizationRequired, and TikTokError if a renewal is due and fails for now."""
-        pair = await self._grants.get(viewer, account_id)
-        if self._is_worn(pair):
-            return await self._renewed(viewer, pair)
-        return self._grants.open(pair, "access_token")
-
-    async def renewed(self, viewer: Viewer, account_id: UUID, *, refused: str) -> str:
-        """An access token other than the one that TikTok refused. Raises as `access_token` does."""
+    async def access_token(
+        self, viewer: Viewer, account_id: UUID, policy: CallPolicy = FOR_A_USER, *, refused: str | None = None
+    ) -> str:
+        """Another one than TikTok `refused`. Raises ReauthorizationRequired, and TikTokError if a renewal fails for now."""
         pair = await self._grants.get(viewer, account_id)
         current = self._grants.open(pair, "access_token")
-        return current if current != refused else await self._renewed(viewer, pair)
+        return await self._renewed(viewer, pair, policy) if self._is_worn(pair) or current == refused else current
+
+    async def fresh_access_token(self, viewer: Viewer, account_id: UUID) -> str | None:
+        """None if it has to be renewed first. Raises ReauthorizationRequired."""
+        pair = await self._grants.get(viewer, account_id)
+        return None if self._is_worn(pair) else self._grants.open(pair, "access_token")
 
     async def settle(self) -> None:
         """Waits for renewals under way: a new pair must not be lost on the way to the store."""
@@ -108,53 +109,69 @@ class TokenService:
         for account in ending:
             system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
             try:
-                await self._renewed(system, await self._grants.get(system, account.id))
+                await self._renewed(system, await self._grants.get(system, account.id), BY_ITSELF)
             except (ReauthorizationRequired, TikTokError, NotFound) as error:
                 log.warning("authorization not renewed", account_id=str(account.id), reason=str(error))
         return len(ending)
 
     def _is_worn(self, pair: TokenPair) -> bool:
         lifetime = pair.expires_at - pair.issued_at
-        return pair.expires_at - self._clock() < min(RENEW_BEFORE, lifetime / 10)
+        now = max(self._clock(), pair.issued_at)  # or else the clock was ahead when the pair was stored
+        return pair.expires_at - now < min(RENEW_BEFORE, lifetime / 10)
 
-    async def _renewed(self, viewer: Viewer, worn: TokenPair) -> str:
-        key = (worn.account_id, worn.grant_id)
-        return await self._refreshes.run(key, lambda: self._renew_or_wait(viewer, worn))
+    async def _renewed(self, viewer: Viewer, worn: TokenPair, policy: CallPolicy) -> str:
+        key = (worn.account_id, worn.grant_id, policy.lane)  # a user stands in no queue of the background's
+        return await self._refreshes.run(key, lambda: self._renew_or_wait(viewer, worn, policy))
 
-    async def _renew_or_wait(self, viewer: Viewer, worn: TokenPair) -> str:
-        """Renews if nobody else does; else waits for the other's outcome, and shares it."""
-        lease_id, waited, current = uuid4(), False, worn
+    async def _renew_or_wait(self, viewer: Viewer, worn: TokenPair, policy: CallPolicy) -> str:
+        """Renews if nobody else does; else waits for the other's outcome, and shares it.
+
+        The slot comes before the lease, which is not held for as long as a slot may be away.
+        """
+        lease_id, waited, current, turn = uuid4(), False, worn, None
+        if worn.refresh_token is not None and await self._is_free(viewer, worn):
+            turn = await self._oauth.take_refresh_turn(policy)
+            current = await self._grants.get(viewer, worn.account_id)
         deadline = asyncio.get_running_loop().time() + (self._lease + LEASE_MARGIN).total_seconds()
         while current.grant_id == worn.grant_id:
             if (waited and current.lease_id is None) or asyncio.get_running_loop().time() > deadline:
                 raise Unavailable("The access token could not be renewed.")  # as whoever was waited for found
             if await self._take_lease(viewer, current, lease_id):
-                return await self._renew(viewer, current, lease_id)
+                return await self._renew(viewer, current, lease_id, policy, turn)
             waited = waited or current.lease_id is not None
             await asyncio.sleep(POLL_SECONDS)
             current = await self._grants.get(viewer, worn.account_id)
         return self._grants.open(current, "access_token")
+
+    async def _is_free(self, viewer: Viewer, pair: TokenPair) -> bool:
+        """Whether nobody else renews this pair at this moment: a slot would be of no use."""
+        if pair.lease_id is None:
+            return True
+        async with self._db.read() as session:
+            return not await token_pairs.is_leased(session, viewer.id, pair.account_id)
 
     async def _take_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> bool:
         async with self._db.transaction() as session:
             seconds = self._lease.total_seconds()
             return await token_pairs.lease(session, viewer.id, pair, lease_id=lease_id, seconds=seconds)
 
-    async def _renew(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> str:
+    async def _renew(
+        self, viewer: Viewer, pair: TokenPair, lease_id: UUID, policy: CallPolicy, turn: Turn | None
+    ) -> str:
         """`pair` as it was before the lease: its `attempted_at` tells of an earlier try whose outcome is unknown."""
         if pair.refresh_token is None:
             return await self._expire(viewer, pair, lease_id, InvalidGrant())
         try:
-            grant = await self._refresh(viewer, pair, "refresh_token")
+            grant = await self._refresh(viewer, pair, "refresh_token", policy, turn)
         except InvalidGrant as error:
-            return await self._refused(viewer, pair, lease_id, error)
+            return await self._refused(viewer, pair, lease_id, error, policy)
         except TikTokError as error:
             attempted_at = self._clock() if error.ambiguous else pair.attempted_at
             await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, attempted_at=attempted_at))
             raise
-        return await self._keep(viewer, pair, grant)
+        return await self._keep(viewer, pair, grant, policy)
 
-    async def _keep(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
+    async def _keep(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant, policy: CallPolicy) -> str:
         """Commits the new pair. Of an account that was given up meanwhile, it is the only one left to revoke."""
         kept = False
         with suppress(NotFound):
@@ -166,7 +183,7 @@ class TokenService:
                     if "granted_scopes" in changes or "health_state" in changes:
                         self._publish(session, account)
                     self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
-        return grant.access_token if kept else await self._superseded(viewer, pair, grant)
+        return grant.access_token if kept else await self._superseded(viewer, pair, grant, policy)
 
     def _revived(self, account: Account, grant: TokenGrant) -> dict[str, object]:
         """An account that another process took for expired is not: here is its new pair."""
@@ -175,40 +192,45 @@ class TokenService:
         missing = self._grants.are_scopes_missing(grant.scopes or account.granted_scopes)
         return {**health.worked(account, self._clock(), scopes_missing=missing), "last_error": None}
 
-    async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
+    async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant, policy: CallPolicy) -> str:
         """Connected anew meanwhile: that pair counts. Disconnected: this one still has to end."""
         async with self._db.read() as session:
             current = await token_pairs.find(session, viewer.id, pair.account_id)
         if current is not None:
             return self._grants.open(current, "access_token")
         try:
-            await self._tiktok.revoke(grant.access_token)
+            await self._oauth.revoke(grant.access_token, policy=policy)
         except TikTokError as error:
             log.warning("revocation lost", account_id=str(pair.account_id), reason=error.message, log_id=error.log_id)
         raise ReauthorizationRequired
 
-    async def _refused(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
+    async def _refused(
+        self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant, policy: CallPolicy
+    ) -> str:
         """The refresh token is worthless, unless somebody else rotated it meanwhile: then theirs is the valid pair."""
         current = await self._grants.get(viewer, pair.account_id)
         if current.grant_id != pair.grant_id:
             return self._grants.open(current, "access_token")
-        if pair.previous_refresh_token is not None and pair.attempted_at is not None:
-            grant = await self._with_previous(viewer, pair)
-            if grant is not None:
-                return await self._keep(viewer, pair, grant)
-        return await self._expire(viewer, pair, lease_id, error)
-
-    async def _with_previous(self, viewer: Viewer, pair: TokenPair) -> TokenGrant | None:
+        if pair.previous_refresh_token is None or pair.attempted_at is None:
+            return await self._expire(viewer, pair, lease_id, error)
         try:
-            return await self._refresh(viewer, pair, "previous_refresh_token")
-        except TikTokError:
-            return None
+            grant = await self._refresh(viewer, pair, "previous_refresh_token", policy)
+        except InvalidGrant:
+            return await self._expire(viewer, pair, lease_id, error)
+        except TikTokError as passing:
+            outcome = _Outcome(lease_id=lease_id, attempted_at=pair.attempted_at)
+            await self._record_failure(viewer, pair, passing, outcome)
+            raise
+        return await self._keep(viewer, pair, grant, policy)
 
-    async def _refresh(self, viewer: Viewer, pair: TokenPair, column: str) -> TokenGrant:
+    async def _refresh(
+        self, viewer: Viewer, pair: TokenPair, column: str, policy: CallPolicy, turn: Turn | None = None
+    ) -> TokenGrant:
         """Whose tokens they have to be is read first: nothing comes between a rotation and its commit."""
         async with self._db.read() as session:
             open_id = await accounts.find_open_id(session, viewer.id, pair.account_id)
-        return await self._tiktok.refresh(self._grants.open(pair, column), open_id=open_id)
+        token = self._grants.open(pair, column)
+        return await self._oauth.refresh(token, open_id=open_id, policy=policy, turn=turn)
 
     async def _expire(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
         await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, expired=True))

@@ -121,16 +121,14 @@ class TikTokClient:
         return replies.user(await self._call("GET", USER_INFO_PATH, params=query, headers=headers), scopes)
 
     async def _granted(self, form: Mapping[str, str], open_id: str | None = None) -> TokenGrant:
-        """A reply whose access token cannot be read may still bring a new refresh token: it is used at once."""
         reply = await self._post(TOKEN_PATH, form)
         try:
             return replies.token_grant(reply)
-        except UnreadableReply:
+        except UnreadableReply as error:
             refresh_token = replies.lone_refresh_token(reply, open_id)
-            if refresh_token in (None, form.get("refresh_token")):
-                raise
-        again = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return replies.token_grant(await self._post(TOKEN_PATH, again))
+            if refresh_token not in (None, form.get("refresh_token")):
+                error.refresh_token = SecretStr(refresh_token)
+            raise
 
     async def _post(self, path: str, form: Mapping[str, str]) -> Reply:
         credentials = {"client_key": self._client_key, "client_secret": self._client_secret.get_secret_value()}

@@ -4,6 +4,7 @@
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
 │   └── NotAsked
+│       └── QuotaExhausted
 ├── UnreadableReply · WrongAccount      TikTok is there; what it says of this account is of no use
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
@@ -14,9 +15,13 @@ TikTokError
 Messages are fit for people and hold nothing of what was sent; `log_id` is what TikTok's support asks for.
 """
 
+from pydantic import SecretStr
+
 
 class TikTokError(Exception):
-    """TikTok did not do what it was asked."""
+    """TikTok did not do what it was asked. `code`: TikTok's own, for the log."""
+
+    code: str | None = None
 
     def __init__(self, message: str | None = None, *, ambiguous: bool = False, log_id: str | None = None) -> None:
         """`ambiguous`: the request may have been carried out all the same."""
@@ -54,7 +59,9 @@ class Unavailable(TikTokError):
 
 
 class UnreadableReply(TikTokError):
-    """TikTok's reply cannot be read."""
+    """TikTok's reply cannot be read. `refresh_token`: a new one that could be, if there was one."""
+
+    refresh_token: SecretStr | None = None
 
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
         """Always ambiguous: tokens may have rotated although the reply that brought them is lost."""
@@ -70,7 +77,11 @@ class WrongAccount(TikTokError):
 
 
 class NotAsked(Unavailable):
-    """TikTok is taken to be down: it was not asked, or only to find out."""
+    """TikTok was not asked, or only to find out whether it is down: it says nothing about the account."""
+
+
+class QuotaExhausted(NotAsked):
+    """Our own quota has no slot soon enough: TikTok was not asked."""
 
 
 class AccessTokenInvalid(TikTokError):

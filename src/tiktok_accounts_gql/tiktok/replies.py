@@ -142,7 +142,9 @@ def _failure(reply: Reply, body: Any) -> TikTokError:
         return RateLimited(retry_after=_seconds(reply.retry_after), log_id=log_id)
     if reply.status >= SERVER_ERROR:
         return Unavailable(log_id=log_id)
-    return _MEANING.get(code or "", RequestRefused if code else UnreadableReply)(log_id=log_id)
+    failure = _MEANING.get(code or "", RequestRefused if code else UnreadableReply)(log_id=log_id)
+    failure.code = code
+    return failure
 
 
 def _code(body: Any) -> str | None:

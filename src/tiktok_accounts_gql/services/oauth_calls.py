@@ -1,0 +1,59 @@
+"""Every call to TikTok's token and revoke endpoints, each by a slot of the endpoint's quota."""
+
+from dataclasses import dataclass
+
+from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy, Lane, Slots, Turn
+from tiktok_accounts_gql.tiktok.client import TikTokClient
+from tiktok_accounts_gql.tiktok.errors import UnreadableReply
+from tiktok_accounts_gql.tiktok.values import TokenGrant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthCalls:
+    """Raises TikTokError; NotAsked and QuotaExhausted if there is no slot."""
+
+    token_slots: Slots
+    revoke_slots: Slots
+    tiktok: TikTokClient
+
+    async def exchange_code(self, *, code: str, redirect_uri: str, code_verifier: str | None) -> TokenGrant:
+        """Also while TikTok is taken to be down: a code lives for minutes and works once, and its user waits."""
+        turn = await self.token_slots.take(Lane.USERS, probes=True)
+        try:
+            async with self.token_slots.used(turn, FOR_A_USER):
+                return await self.tiktok.exchange_code(
+                    code=code, redirect_uri=redirect_uri, code_verifier=code_verifier
+                )
+        except UnreadableReply as error:
+            return await self._refresh_at_once(error, None, FOR_A_USER)
+
+    async def take_refresh_turn(self, policy: CallPolicy) -> Turn:
+        """Before the right to refresh is taken: a lease is not held for as long as a slot may be away."""
+        return await self.token_slots.take(policy.lane)
+
+    async def refresh(
+        self, refresh_token: str, *, open_id: str | None, policy: CallPolicy, turn: Turn | None = None
+    ) -> TokenGrant:
+        """By its turn. Without one, or if it is over: by one that is near. `open_id`: whose tokens they have to be."""
+        if turn is None or turn.is_over:
+            turn = await self.token_slots.take_near(policy.lane)
+        try:
+            async with self.token_slots.used(turn, policy):
+                return await self.tiktok.refresh(refresh_token, open_id=open_id)
+        except UnreadableReply as error:
+            return await self._refresh_at_once(error, open_id, policy)
+
+    async def revoke(self, access_token: str, *, policy: CallPolicy = BY_ITSELF) -> None:
+        turn = await self.revoke_slots.take(policy.lane)
+        async with self.revoke_slots.used(turn, policy):
+            await self.tiktok.revoke(access_token)
+
+    async def _refresh_at_once(
+        self, unreadable: UnreadableReply, open_id: str | None, policy: CallPolicy
+    ) -> TokenGrant:
+        """A reply whose access token cannot be read may still have brought a new refresh token. Raises TikTokError."""
+        if unreadable.refresh_token is None:
+            raise unreadable
+        turn = await self.token_slots.take_near(policy.lane)
+        async with self.token_slots.used(turn, policy):
+            return await self.tiktok.refresh(unreadable.refresh_token.get_secret_value(), open_id=open_id)
