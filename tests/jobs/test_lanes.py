@@ -29,9 +29,7 @@ from tiktok_accounts_gql.db.models import (
 from tiktok_accounts_gql.db.quota import Endpoint
 from tiktok_accounts_gql.services.sync_endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import open_services
 
@@ -41,10 +39,11 @@ INFO, TOKEN, REVOKE = (endpoint.value for endpoint in Endpoint)
 
 
 @pytest_asyncio.fixture
-async def slow(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
+async def slow(shared_scene: Scene) -> AsyncGenerator[Scene]:
     """A slot every 0.11 s."""
-    async with open_services(own.model_copy(update={"tiktok_requests_per_minute": 600})) as running:
-        yield Scene(settings=own, running=running, sandbox=sandbox)
+    settings = shared_scene.settings.model_copy(update={"tiktok_requests_per_minute": 600})
+    async with open_services(settings) as running:
+        yield Scene(settings=settings, running=running, sandbox=shared_scene.sandbox)
 
 
 @pytest.fixture
@@ -334,7 +333,8 @@ async def test_the_refused_refresh_token_is_not_sent_for_a_revocation_either(
 
     async def owes_nothing() -> bool:
         async with slow.running.db.read() as session:
-            return (await session.scalars(select(OwedRevocation))).first() is None
+            owed = select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+            return (await session.scalars(owed)).first() is None
 
     await until(owes_nothing)
     assert calls(slow, account)[TOKEN] == before
