@@ -160,9 +160,8 @@ class SyncService:
     async def _read_with(
         self, lease: Lease, before: Account | None, background: Background | None, preparation: Preparation | None
     ) -> Synced:
-        account = await self._get(
-            lease.viewer, lease.account_id
-        )  # only now: another reading may have ended just before
+        # Only now: another reading may have ended just before the lease was taken.
+        account = await self._get(lease.viewer, lease.account_id)
         reading = Reading(viewer=lease.viewer, account=account, background=background, lease=lease)
         if before is not None and account.last_synced_at != before.last_synced_at:
             return await self._endings.unread(reading)
