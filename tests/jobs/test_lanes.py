@@ -161,6 +161,20 @@ async def test_a_user_does_not_stand_behind_a_renewal_in_the_background(slow: Sc
     assert calls(slow, account)[TOKEN] == 1
 
 
+async def test_the_right_to_renew_is_not_held_while_a_slot_is_waited_for(slow: Scene, viewer: str) -> None:
+    [account] = await slow.accounts(viewer, 1)
+    await wear(slow, account)
+    await set_row(slow.running, Endpoint.TOKEN, next_at=1.5)
+    with watched() as taken:
+        syncing = asyncio.create_task(sync(slow, account))
+        await until(lambda: taken)
+        await asyncio.sleep(0.3)
+        [pair] = await stored.sealed_pairs(slow.running, viewer)
+        assert (pair.lease_id, pair.attempted_at) == (None, None)
+        assert (await syncing).error is None
+    assert taken.counts == calls(slow, account) == {TOKEN: 1, INFO: 1}
+
+
 async def test_connecting_and_disconnecting_take_a_slot_for_each_call(slow: Scene, tiktok: TikTok, viewer: str) -> None:
     with watched() as taken:
         account = await tiktok.connect(viewer)
