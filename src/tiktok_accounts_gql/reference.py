@@ -75,10 +75,16 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
         "The user did not grant what this needs.",
         "No: connect again, with `missingScopes`.",
     ),
-    UserErrorCode.SYNC_FAILED: ("The account could not be read, for none of the other reasons.", "Yes, later."),
-    UserErrorCode.TIKTOK_RATE_LIMITED: ("TikTok asks for fewer requests.", _LATER),
+    UserErrorCode.SYNC_FAILED: (
+        "The account could not be read, for none of the other reasons: TikTok's reply makes no sense, for example.",
+        "Yes, later.",
+    ),
+    UserErrorCode.TIKTOK_RATE_LIMITED: ("TikTok asks for fewer requests, or too many wait for it here.", _LATER),
     UserErrorCode.TIKTOK_UNAVAILABLE: ("TikTok does not answer, or not as documented.", _LATER),
-    UserErrorCode.APP_MISCONFIGURED: ("TikTok refuses this server's own credentials.", "No: its operator has to act."),
+    UserErrorCode.APP_MISCONFIGURED: (
+        "TikTok refuses this server's own credentials or requests.",
+        "No: its operator has to act.",
+    ),
     UserErrorCode.TOO_MANY_IDS: ("More ids than allowed.", _NO),
     UserErrorCode.JOB_FINISHED: ("The job has ended: there is nothing to cancel.", "No."),
     UserErrorCode.IDEMPOTENCY_KEY_REUSED: (

@@ -172,13 +172,14 @@ class Settings(BaseSettings):
     tiktok_requests_per_minute: int = Field(
         540,
         ge=20,
-        description="How often accounts are read from TikTok in any sliding minute, by all processes together. TikTok "
-        "allows 600.",
+        description="How often each of TikTok's endpoints (user info, token, revoke) is asked in any sliding minute, by all "
+        "processes together. TikTok allows 600.",
     )
     tiktok_failures_before_pause: int = Field(
         5,
         ge=1,
-        description="After how many readings in a row that TikTok did not answer it is asked once in 10 s only.",
+        description="After how many accounts in a row about which TikTok is silent (no connection, no reply in time, 5xx) an "
+        "endpoint is asked once in 10 s only. Any reply ends that; an account that fails already does not count.",
     )
     sync_interval: Annotated[timedelta, BeforeValidator(_period), PlainSerializer(_printed_period)] = Field(
         timedelta(hours=24),

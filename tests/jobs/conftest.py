@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pytest
 import pytest_asyncio
+from sqlalchemy import delete
 
 from tests.support.batches import Scene
 from tests.support.worked import http, server_url
+from tiktok_accounts_gql.db.models import RequestQuota
 from tiktok_accounts_gql.jobs.queue import migrate_engine
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import open_services
 
-__all__ = ["http", "own", "scene", "server_url"]
+__all__ = ["http", "own", "own_scene", "scene", "server_url", "shared_scene"]
 
 UNLIMITED = {
     "tiktok_requests_per_minute": 60_000,
@@ -29,8 +33,33 @@ async def own(own_settings: Settings) -> Settings:
 
 
 @pytest_asyncio.fixture
-async def scene(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
+async def own_scene(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
+    async with opened(own, sandbox) as scene:
+        yield scene
+
+
+@pytest.fixture
+def scene(own_scene: Scene) -> Scene:
+    return own_scene
+
+
+@pytest_asyncio.fixture
+async def shared_scene(settings: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
+    """On the database of the whole run, with a quota that nobody has used: for tests that keep to their own viewers."""
+    async with opened(settings.model_copy(update=UNLIMITED), sandbox) as scene:
+        await forget_quota(scene)
+        yield scene
+        await forget_quota(scene)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
     sandbox.faults.clear()
-    async with open_services(own) as running:
-        yield Scene(settings=own, running=running, sandbox=sandbox)
+    async with open_services(settings) as running:
+        yield Scene(settings=settings, running=running, sandbox=sandbox)
     sandbox.faults.clear()
+
+
+async def forget_quota(scene: Scene) -> None:
+    async with scene.running.db.transaction() as session:
+        await session.execute(delete(RequestQuota))

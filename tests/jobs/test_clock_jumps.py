@@ -30,14 +30,17 @@ from tiktok_accounts_gql.services.revocations import GIVE_UP_AFTER
 from tiktok_accounts_gql.services.slots import LATEST
 from tiktok_accounts_gql.services.sync_endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import Running, open_services
 
 AHEAD = [timedelta(minutes=10), timedelta(days=400)]
 SOON_SECONDS = 3
 by = pytest.mark.parametrize("by", AHEAD, ids=["10 minutes", "400 days"])
+
+
+@pytest.fixture
+def scene(shared_scene: Scene) -> Scene:
+    return shared_scene
 
 
 @pytest_asyncio.fixture
@@ -46,9 +49,9 @@ async def tiktok(scene: Scene) -> TikTok:
 
 
 @pytest_asyncio.fixture
-async def ahead(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Callable[[timedelta], Any]]:
+async def ahead(scene: Scene) -> AsyncGenerator[Callable[[timedelta], Any]]:
     """Services of a process whose clock is ahead."""
-    yield lambda by: open_services(own, clock=lambda: utc_now() + by)
+    yield lambda by: open_services(scene.settings, clock=lambda: utc_now() + by)
 
 
 async def sync(running: Running, account: Account) -> Synced:
@@ -148,9 +151,8 @@ async def test_a_quota_of_the_future_holds_nobody_up(
     assert {(quota.failures, quota.closed_until) for quota in quotas} == {(0, None)}
 
 
-async def test_the_pace_is_kept_from_then_on(own: Settings, sandbox: Sandbox, viewer: str) -> None:
-    async with open_services(own.model_copy(update={"tiktok_requests_per_minute": 120})) as running:
-        scene = Scene(settings=own, running=running, sandbox=sandbox)
+async def test_the_pace_is_kept_from_then_on(scene: Scene, viewer: str) -> None:
+    async with open_services(scene.settings.model_copy(update={"tiktok_requests_per_minute": 120})) as running:
         accounts = await scene.accounts(viewer, 4)
         await set_row(running, Endpoint.USER_INFO, next_at=600)
         await asyncio.gather(*[sync(running, account) for account in accounts])
@@ -210,15 +212,15 @@ async def test_tokens_that_were_issued_in_the_future_are_used_and_renewed(
 
 
 async def test_an_authorization_that_was_issued_in_the_future_is_renewed_before_it_ends(
-    scene: Scene, viewer: str
+    own_scene: Scene, viewer: str
 ) -> None:
-    [account] = await scene.accounts(viewer, 1)
-    await change_pair(scene, account, issued_at=utc_now() + timedelta(days=400))
-    async with scene.running.db.transaction() as session:
+    [account] = await own_scene.accounts(viewer, 1)
+    await change_pair(own_scene, account, issued_at=utc_now() + timedelta(days=400))
+    async with own_scene.running.db.transaction() as session:
         ends = utc_now() + timedelta(days=3)
         await account_statements.change(session, viewer, account.id, reauthorize_by=ends)
-    assert await scene.running.tokens.renew_ending() == 1
-    [pair] = await stored.sealed_pairs(scene.running, viewer)
+    assert await own_scene.running.tokens.renew_ending() == 1
+    [pair] = await stored.sealed_pairs(own_scene.running, viewer)
     assert is_now(pair.issued_at)
 
 
@@ -245,49 +247,50 @@ async def ended(scene: Scene, viewer: str, url: str) -> str | None:
 
 
 @by
-async def test_a_revocation_that_is_due_in_the_future_is_due_now(
-    scene: Scene, tiktok: TikTok, viewer: str, by: timedelta
-) -> None:
+async def test_a_revocation_that_is_due_in_the_future_is_due_now(own_scene: Scene, viewer: str, by: timedelta) -> None:
+    tiktok = TikTok(sandbox=own_scene.sandbox, settings=own_scene.settings, running=own_scene.running)
     account = await tiktok.connect(viewer)
     tiktok.fail(REVOKE_PATH, account, status=503, times=2)
-    await scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-    await scene.running.revocations.close()
+    await own_scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    await own_scene.running.revocations.close()
     late = {"next_attempt_at": utc_now() + by, "given_up_at": utc_now() + by + GIVE_UP_AFTER}
-    async with scene.running.db.transaction() as session:
+    async with own_scene.running.db.transaction() as session:
         await session.execute(update(OwedRevocation).values(**late))
-    assert await scene.running.revocations.settle_due() == 1
-    async with scene.running.db.read() as session:
+    assert await own_scene.running.revocations.settle_due() == 1
+    async with own_scene.running.db.read() as session:
         [owed] = await session.scalars(select(OwedRevocation))
     assert owed.given_up_at <= utc_now() + GIVE_UP_AFTER
-    async with scene.running.db.transaction() as session:
+    async with own_scene.running.db.transaction() as session:
         await session.execute(update(OwedRevocation).values(next_attempt_at=utc_now() + by))
-    assert await scene.running.revocations.settle_due() == 1
+    assert await own_scene.running.revocations.settle_due() == 1
     assert tiktok.revoked(account.open_id)
 
 
-async def test_a_worker_that_was_seen_in_the_future_is_dead_after_a_while(scene: Scene) -> None:
-    async with scene.running.db.transaction() as session:
+async def test_a_worker_that_was_seen_in_the_future_is_dead_after_a_while(own_scene: Scene) -> None:
+    async with own_scene.running.db.transaction() as session:
         await workers.beat(session, "dead")
-    async with scene.running.db.transaction() as session:
+    async with own_scene.running.db.transaction() as session:
         in_future = update(Worker).where(col(Worker.executor_id) == "dead").values(seen_at=FromNow(600))
         await session.execute(in_future, execution_options={"synchronize_session": False})
-    async with scene.running.db.transaction() as session:
+    async with own_scene.running.db.transaction() as session:
         await workers.beat(session, "living")
     await asyncio.sleep(0.3)
-    async with scene.running.db.transaction() as session:
+    async with own_scene.running.db.transaction() as session:
         await workers.beat(session, "living")
-    async with scene.running.db.read() as session:
+    async with own_scene.running.db.read() as session:
         assert await workers.list_dead(session, unseen_for=timedelta(seconds=0.2)) == ["dead"]
 
 
 @by
-async def test_a_retry_that_is_planned_further_ahead_than_any_is_due(scene: Scene, viewer: str, by: timedelta) -> None:
-    [account] = await scene.accounts(viewer, 1)
+async def test_a_retry_that_is_planned_further_ahead_than_any_is_due(
+    own_scene: Scene, viewer: str, by: timedelta
+) -> None:
+    [account] = await own_scene.accounts(viewer, 1)
     long_ago = utc_now() - timedelta(days=9)
-    async with scene.running.db.transaction() as session:
+    async with own_scene.running.db.transaction() as session:
         values = {"connected_at": long_ago, "last_synced_at": long_ago, "next_retry_at": utc_now() + by}
         await account_statements.change(session, viewer, account.id, **values)
-    async with scene.running.db.read() as session:
+    async with own_scene.running.db.read() as session:
         unsynced = await account_statements.list_unsynced(session, since=utc_now(), limit=10)
     assert bool(unsynced) is (by > timedelta(days=2))  # TikTok itself may ask for a day
 

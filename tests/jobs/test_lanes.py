@@ -29,9 +29,7 @@ from tiktok_accounts_gql.db.models import (
 from tiktok_accounts_gql.db.quota import Endpoint
 from tiktok_accounts_gql.services.sync_endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import open_services
 
@@ -41,10 +39,11 @@ INFO, TOKEN, REVOKE = (endpoint.value for endpoint in Endpoint)
 
 
 @pytest_asyncio.fixture
-async def slow(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
+async def slow(shared_scene: Scene) -> AsyncGenerator[Scene]:
     """A slot every 0.11 s."""
-    async with open_services(own.model_copy(update={"tiktok_requests_per_minute": 600})) as running:
-        yield Scene(settings=own, running=running, sandbox=sandbox)
+    settings = shared_scene.settings.model_copy(update={"tiktok_requests_per_minute": 600})
+    async with open_services(settings) as running:
+        yield Scene(settings=settings, running=running, sandbox=shared_scene.sandbox)
 
 
 @pytest.fixture
@@ -160,6 +159,20 @@ async def test_a_user_does_not_stand_behind_a_renewal_in_the_background(slow: Sc
         assert (await sync(slow, account)).error is None
         await performing
     assert calls(slow, account)[TOKEN] == 1
+
+
+async def test_the_right_to_renew_is_not_held_while_a_slot_is_waited_for(slow: Scene, viewer: str) -> None:
+    [account] = await slow.accounts(viewer, 1)
+    await wear(slow, account)
+    await set_row(slow.running, Endpoint.TOKEN, next_at=1.5)
+    with watched() as taken:
+        syncing = asyncio.create_task(sync(slow, account))
+        await until(lambda: taken)
+        await asyncio.sleep(0.3)
+        [pair] = await stored.sealed_pairs(slow.running, viewer)
+        assert (pair.lease_id, pair.attempted_at) == (None, None)
+        assert (await syncing).error is None
+    assert taken.counts == calls(slow, account) == {TOKEN: 1, INFO: 1}
 
 
 async def test_connecting_and_disconnecting_take_a_slot_for_each_call(slow: Scene, tiktok: TikTok, viewer: str) -> None:
@@ -334,7 +347,8 @@ async def test_the_refused_refresh_token_is_not_sent_for_a_revocation_either(
 
     async def owes_nothing() -> bool:
         async with slow.running.db.read() as session:
-            return (await session.scalars(select(OwedRevocation))).first() is None
+            owed = select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+            return (await session.scalars(owed)).first() is None
 
     await until(owes_nothing)
     assert calls(slow, account)[TOKEN] == before

@@ -21,6 +21,11 @@ from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 SOON_SECONDS = 3  # a lease lasts for 7
 
 
+@pytest.fixture
+def scene(shared_scene: Scene) -> Scene:
+    return shared_scene
+
+
 async def sync(scene: Scene, account: Account) -> Synced:
     return await scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 

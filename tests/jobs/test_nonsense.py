@@ -41,6 +41,11 @@ ODDER: dict[str, tuple[int, bytes]] = {
 }
 
 
+@pytest.fixture
+def scene(shared_scene: Scene) -> Scene:
+    return shared_scene
+
+
 def answer(scene: Scene, account: Account, body: bytes, *, status: int = 200) -> None:
     """TikTok's to every question about this account."""
     scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=account.open_id, status=status, body=body, times=None))
@@ -110,6 +115,13 @@ async def neighbour(scene: Scene, account: Account, ended: asyncio.Event) -> lis
     return codes
 
 
+async def attempt(scene: Scene, job: SyncJob) -> None:
+    """All that is pending, at the same time."""
+    pending = [result for result in (await results(scene, job)).values() if result.outcome is SyncOutcome.PENDING]
+    perform = scene.running.job_work.perform
+    await asyncio.gather(*[perform(job.viewer_id, str(result.id)) for result in pending])
+
+
 async def test_a_batch_of_which_seven_answer_nonsense_ends_and_nobody_else_notices(scene: Scene, viewer: str) -> None:
     bad, good = await spoiled(scene, viewer)
     [other] = await scene.accounts(f"other-{viewer}", 1)
@@ -117,7 +129,7 @@ async def test_a_batch_of_which_seven_answer_nonsense_ends_and_nobody_else_notic
     meanwhile = asyncio.create_task(neighbour(scene, other, ended))
     for _ in range(MAX_ATTEMPTS):
         assert (await scene.job(job)).finished_at is None
-        await scene.perform(job)
+        await attempt(scene, job)
     ended.set()
     codes = await meanwhile
     assert set(codes) == {None}
@@ -128,16 +140,18 @@ async def test_a_batch_of_which_seven_answer_nonsense_ends_and_nobody_else_notic
 
 
 @pytest.mark.proof
-async def test_with_a_worker_it_ends_within_two_minutes(scene: Scene, viewer: str, tmp_path: Path) -> None:
-    bad, good = await spoiled(scene, viewer)
-    [other] = await scene.accounts(f"other-{viewer}", 1)
+async def test_with_a_worker_it_ends_within_two_minutes(own_scene: Scene, viewer: str, tmp_path: Path) -> None:
+    bad, good = await spoiled(own_scene, viewer)
+    [other] = await own_scene.accounts(f"other-{viewer}", 1)
     ended = asyncio.Event()
-    with workers(1, tmp_path, scene.settings):
-        meanwhile = asyncio.create_task(neighbour(scene, other, ended))
-        job = await scene.ended(await scene.start(viewer), within=float(os.environ.get("TEST_NONSENSE_SECONDS", "120")))
+    with workers(1, tmp_path, own_scene.settings):
+        meanwhile = asyncio.create_task(neighbour(own_scene, other, ended))
+        job = await own_scene.ended(
+            await own_scene.start(viewer), within=float(os.environ.get("TEST_NONSENSE_SECONDS", "120"))
+        )
         ended.set()
         assert set(await meanwhile) == {None}
-    await ended_well(scene, job, bad, good)
+    await ended_well(own_scene, job, bad, good)
 
 
 @pytest.mark.parametrize(("status", "body"), ODDER.values(), ids=ODDER)
@@ -155,7 +169,7 @@ async def test_no_number_of_replies_that_cannot_be_read_stops_the_asking(
     }
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [500, 503])
 async def test_silence_about_one_account_says_nothing_of_tiktok(scene: Scene, viewer: str, status: int) -> None:
     [silent] = await scene.accounts(viewer, 1)
     [other] = await scene.accounts(f"other-{viewer}", 1)

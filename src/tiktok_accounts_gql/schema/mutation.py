@@ -49,7 +49,8 @@ class Mutation:
     disconnect_account = _mutation(
         account_resolvers.disconnect_account,
         DisconnectAccountPayload,
-        "Disconnects an account: revokes the authorization at TikTok, erases the tokens, keeps the history. "
+        "Disconnects an account: erases the tokens, keeps the history, and revokes the authorization at TikTok right "
+        "after the answer. "
         "Connecting it again brings the same account back. Codes: NOT_FOUND, INVALID_INPUT, IDEMPOTENCY_KEY_REUSED.",
     )
     sync_account = _mutation(

@@ -23,9 +23,9 @@ describe(
         "SCOPE_MISSING": "The user did not grant what this needs.",
         "SYNC_FAILED": "It could not be read, for none of the other reasons. A sync job has no top-level errors: its "
         "unexpected failures show as this.",
-        "TIKTOK_RATE_LIMITED": "TikTok asks for fewer requests; `retryAfterSeconds` says when.",
+        "TIKTOK_RATE_LIMITED": "TikTok asks for fewer requests, or too many wait for it here; `retryAfterSeconds` says when.",
         "TIKTOK_UNAVAILABLE": "TikTok does not answer, or not as documented.",
-        "APP_MISCONFIGURED": "TikTok refuses this server's own credentials: contact its operator.",
+        "APP_MISCONFIGURED": "TikTok refuses this server's own credentials or requests: contact its operator.",
         "IDEMPOTENCY_KEY_REUSED": "This `idempotencyKey` came with another input before.",
     },
 )

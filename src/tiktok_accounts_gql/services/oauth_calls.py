@@ -1,5 +1,6 @@
 """Every call to TikTok's token and revoke endpoints, each by a slot of the endpoint's quota."""
 
+import asyncio
 from dataclasses import dataclass
 
 from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy, Lane, Slots, Turn
@@ -28,8 +29,10 @@ class OAuthCalls:
             return await self._refresh_at_once(error, None, FOR_A_USER)
 
     async def take_refresh_turn(self, policy: CallPolicy) -> Turn:
-        """Before the right to refresh is taken: a lease is not held for as long as a slot may be away."""
-        return await self.token_slots.take(policy.lane)
+        """Waits until it may be used, before the right to refresh is taken: no lease lasts for as long as a slot may be away."""
+        turn = await self.token_slots.take(policy.lane)
+        await asyncio.sleep(turn.left)
+        return turn
 
     async def refresh(
         self, refresh_token: str, *, open_id: str | None, policy: CallPolicy, turn: Turn | None = None

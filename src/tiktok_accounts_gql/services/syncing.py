@@ -125,7 +125,6 @@ class SyncService:
         account = await self._get(viewer, account_id)
         if account.status is not AccountStatus.ACTIVE or self._was_read_since(account, background.asked_at):
             return Preparation()
-        await self._reader.slots.check()  # or the renewal would be for nothing
         try:
             await self._tokens.access_token(viewer, account_id, _policy(account, background), refused=refused)
         except NotAsked:
@@ -144,8 +143,9 @@ class SyncService:
     async def _sync(
         self, viewer: Viewer, account_id: UUID, background: Background | None, preparation: Preparation | None
     ) -> Synced:
-        before = await self._get(viewer, account_id)
+        before = await self._get(viewer, account_id) if background is None else None
         while (lease := await self._leases.take(viewer, account_id)) is None:
+            before = before or await self._get(viewer, account_id)
             await asyncio.sleep(POLL_SECONDS)
             has_ended = not await self._leases.is_taken(viewer, account_id)
             account = await self._get(viewer, account_id)  # after that: it changes with the end of its reading
@@ -160,12 +160,12 @@ class SyncService:
             raise
 
     async def _read_with(
-        self, lease: Lease, before: Account, background: Background | None, preparation: Preparation | None
+        self, lease: Lease, before: Account | None, background: Background | None, preparation: Preparation | None
     ) -> Synced:
-        # Only now: another reading may have ended just before.
+        # Only now: another reading may have ended just before the lease was taken.
         account = await self._get(lease.viewer, lease.account_id)
         reading = Reading(viewer=lease.viewer, account=account, background=background, lease=lease)
-        if account.last_synced_at != before.last_synced_at:
+        if before is not None and account.last_synced_at != before.last_synced_at:
             return await self._endings.unread(reading)
         if background is not None and self._was_read_since(account, background.asked_at):
             return await self._endings.unread(reading)
@@ -207,7 +207,7 @@ class SyncService:
         If the renewal worked and its token is refused all the same, TikTok contradicts itself: that passes.
         """
         viewer, account, policy = reading.viewer, reading.account, _policy(reading.account, None)
-        await self._reader.slots.check()
+        await self._reader.slots.check()  # or a renewal would be for nothing
         token = await self._tokens.access_token(viewer, account.id, policy)
         try:
             return await self._ask(reading, token)
