@@ -1,4 +1,4 @@
-"""Sealing of secrets that are needed again, and keys derived for other purposes.
+"""Sealing of secrets that are needed again.
 
 A sealed value is `version (1 byte) · key id (4) · nonce (12) · AES-256-GCM ciphertext and tag` (NIST SP 800-38D). Its
 associated data names table, column, row and key, so a value moved to another place does not open. The key id is the
@@ -13,8 +13,6 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 _VERSION = b"\x01"
@@ -73,8 +71,3 @@ class Sealer:
             return cipher.decrypt(nonce, sealed[_HEAD_BYTES:], place.associated_data(key_id)).decode()
         except InvalidTag as error:
             raise SealBroken("The sealed value was changed, or belongs somewhere else.") from error
-
-
-def derive_key(key: bytes, purpose: str) -> bytes:
-    """A key of 32 bytes for one purpose (HKDF, RFC 5869), so that no key serves two."""
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tiktok_accounts_gql.clock import Clock, utc_now
-from tiktok_accounts_gql.crypto import Sealer, derive_key
+from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db.changes import Changes, open_changes
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import migrate
@@ -90,7 +90,7 @@ async def open_services(
     )
     pictures = PictureClient.open(hosts=settings.tiktok_avatar_hosts)
     writer = AuditWriter(db)
-    pager = Pager(db, derive_key(settings.keys[-1], "cursors"))
+    pager = Pager(db)
     sealer = Sealer(settings.keys)
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)

@@ -87,7 +87,7 @@ class AccountService:
         async def read(within: Range) -> Slice[Any]:
             return await account_rows.read_page(self._db, viewer.id, where, ordering, page, within, ahead)
 
-        found = await self._pager.page(viewer.id, ordering, page, read)
+        found = await self._pager.page(ordering, page, read)
         await self._audit.record_read(viewer, AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=len(found.edges)))
         return AccountPage(edges=found.edges, page_info=found.page_info, total=found.total, where=where)
 
