@@ -1,13 +1,13 @@
 """Everything that runs, built from the settings and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from tiktok_accounts_gql.clock import Clock, utc_now
-from tiktok_accounts_gql.crypto import Sealer
+from tiktok_accounts_gql.crypto import Place, Sealer, uncounted
 from tiktok_accounts_gql.db.changes import Changes, open_changes
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import migrate
@@ -35,6 +35,7 @@ from tiktok_accounts_gql.services.reading import PROBE_EVERY, AccountReader, pac
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
+from tiktok_accounts_gql.services.storing import PATIENCE_SECONDS, Storing
 from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.sync_endings import SyncEndings
 from tiktok_accounts_gql.services.syncing import SyncService
@@ -78,7 +79,11 @@ async def migrate_everything(url: str) -> None:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, clock: Clock = utc_now, probe_every: timedelta = PROBE_EVERY
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    probe_every: timedelta = PROBE_EVERY,
+    count_unreadable: Callable[[Place], None] = uncounted,
 ) -> AsyncGenerator[Running]:
     """Closes what it opened after what is under way has ended: a rotated token is never dropped."""
     db = Database.open(settings.database_url, pool_size=settings.database_pool_size)
@@ -91,19 +96,30 @@ async def open_services(
     pictures = PictureClient.open(hosts=settings.tiktok_avatar_hosts)
     writer = AuditWriter(db)
     pager = Pager(db)
-    sealer = Sealer(settings.keys)
+    sealer = Sealer(settings.keys, count=count_unreadable)
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)
     hub = Hub(clock=clock)
     changes = open_changes(settings.database_url)
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
     grants = Grants(db=db, sealer=sealer, clock=clock)
+    storing = Storing()
+    revocations = RevocationService(
+        db=db,
+        tiktok=tiktok,
+        sealer=sealer,
+        storing=storing,
+        clock=clock,
+        lease=two_calls + timedelta(seconds=PATIENCE_SECONDS) + LEASE_MARGIN,
+    )
     tokens = TokenService(
         db=db,
         tiktok=tiktok,
         grants=grants,
         audit=audit,
         notifications=notifications,
+        storing=storing,
+        revocations=revocations,
         clock=clock,
         lease=two_calls + LEASE_MARGIN,
     )
@@ -133,6 +149,8 @@ async def open_services(
         notifications=notifications,
         avatars=avatars,
         scopes=scopes,
+        storing=storing,
+        revocations=revocations,
         clock=clock,
     )
     queue = JobQueue.open(settings.database_url)
@@ -147,7 +165,6 @@ async def open_services(
         return_origins=settings.origins,
         clock=clock,
     )
-    revocations = RevocationService(db=db, tiktok=tiktok, sealer=sealer, clock=clock)
     removals = RemovalService(db=db, audit=audit, notifications=notifications, clock=clock)
     services = Services(
         accounts=AccountService(
@@ -202,7 +219,8 @@ async def open_services(
             reader=reader,
         )
     finally:
-        under_way = (authorizations.settle, syncing.settle, tokens.settle, writer.close)
+        storing.stop()
+        under_way = (authorizations.settle, syncing.settle, tokens.settle, storing.settle, writer.close)
         for settle in (*under_way, tiktok.aclose, pictures.aclose, db.close):
             await settle()
         queue.close()

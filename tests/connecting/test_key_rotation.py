@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import os
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +49,7 @@ class House:
         return self.tiktok.running
 
     async def rotate(self, *keys: bytes) -> int:
-        return await KeyRotation(db=self.running.db, sealer=Sealer(keys)).run()
+        return (await KeyRotation(db=self.running.db, sealer=Sealer(keys)).run()).count
 
     async def key_ids(self) -> dict[str, set[bytes]]:
         """Of everything sealed, by table and column."""
@@ -245,13 +245,46 @@ async def test_the_command_says_how_much_it_did(monkeypatch: pytest.MonkeyPatch,
         assert result.stdout.startswith(f"{count} rows were sealed anew.")
 
 
-async def test_a_value_that_no_key_opens_is_said_and_nothing_is_lost(
+async def test_values_that_no_key_opens_are_named_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch, house: House, viewer: str
 ) -> None:
     account, _ = await furnished(house, viewer)
     before = await house.key_ids()
     result = await command(monkeypatch, house.settings, NEW, LOST)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "No key of this server sealed this value.\n"
+    assert (result.exit_code, result.stdout) == (1, "0 rows were sealed anew.\n")
+    assert f"No key opens token_pairs of account {account.id}." in result.stderr
+    assert "3 rows stay as they are. Add the key" in result.stderr
     assert await house.key_ids() == before
     assert (await stored.pair(house.running, house.settings, account)).access_token
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut off in its key id": lambda sealed: sealed[:3],
+    "cut off in its nonce": lambda sealed: sealed[:9],
+    "cut off in its text": lambda sealed: sealed[:-1],
+    "changed": lambda sealed: sealed[:-1] + bytes([sealed[-1] ^ 1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+async def test_the_command_goes_on_past_a_damaged_row(
+    monkeypatch: pytest.MonkeyPatch, house: House, viewer: str, damage: Callable[[bytes], bytes]
+) -> None:
+    accounts = await many_pairs(house, viewer, 5)
+    broken = accounts[2]
+    async with house.running.db.transaction() as session:
+        row = await token_pairs.find(session, viewer, broken.id)
+        assert row is not None
+        left = row.access_token = damage(row.access_token)
+    result = await command(monkeypatch, house.settings, NEW, OLD)
+    assert (result.exit_code, result.stdout) == (1, "4 rows were sealed anew.\n")
+    assert f"No key opens token_pairs of account {broken.id}." in result.stderr
+    new = with_keys(house.settings, NEW)
+    for account in accounts:
+        if account is not broken:
+            assert (await stored.pair(house.running, new, account)).access_token == f"token of {account.id}"
+    async with house.running.db.read() as session:
+        row = await token_pairs.find(session, viewer, broken.id)
+    assert row is not None
+    assert row.access_token == left

@@ -35,6 +35,7 @@ NAMES_VIEWER = re.compile(r"\bviewer_id (?:=|IN) ")
 OF_ALL_VIEWERS = (
     re.compile(r"FROM accounts WHERE accounts.open_id = \S+ AND accounts.disconnected_at IS NULL$"),
     re.compile(r"^UPDATE owed_revocations SET next_attempt_at=[^,]+ WHERE owed_revocations.id IN \(SELECT"),
+    re.compile(r"FROM owed_revocations WHERE \(?EXISTS \(SELECT accounts.id .* AND accounts.open_id = "),
     re.compile(r"FROM accounts JOIN token_pairs ON \S+ = \S+ WHERE .* accounts.reauthorize_by <= "),
     re.compile(r"FROM connection_attempts WHERE connection_attempts.state_hash = \S+$"),
     re.compile(r"FROM avatars JOIN accounts ON .* AND avatars.content_hash = "),

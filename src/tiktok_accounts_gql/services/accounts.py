@@ -14,7 +14,7 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import Account, AuditAction, OwedRevocation
 from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.errors import BadUserInput, TokensUnreadable
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
@@ -125,7 +125,6 @@ class AccountService:
         async with self._db.transaction() as session:
             if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
                 owed = await self._give_up(session, viewer, account_id)
-                self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id)
         if owed is not None:
             await self._revocations.settle(owed)
         return Disconnected(disconnected_account_id=account_id)
@@ -133,7 +132,11 @@ class AccountService:
     async def _give_up(self, session: Session, viewer: Viewer, account_id: UUID) -> OwedRevocation | None:
         now = self._clock()
         account = await accounts.get(session, viewer.id, account_id, lock=True)
-        owed = await self._revocations.owe(session, account)
+        owed, details = None, []
+        try:
+            owed = await self._revocations.owe(session, account)
+        except TokensUnreadable as error:
+            details = [Detail(name="notRevoked", value=error.message)]
         gone = {
             "disconnected_at": now,
             "updated_at": now,
@@ -146,4 +149,5 @@ class AccountService:
         await avatars.erase(session, viewer.id, account_id)
         event = AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
         self._notifications.publish(session, viewer.id, event)
+        self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id, details=details)
         return owed

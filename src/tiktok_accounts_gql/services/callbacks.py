@@ -27,6 +27,7 @@ _MISTAKES: dict[str, type[UserMistake]] = {
         AppMisconfigured,
         AuthorizationCodeInvalid,
         AuthorizationDenied,
+        AuthorizationStateInvalid,
         ConnectedElsewhere,
         ScopeMissing,
         SyncFailed,

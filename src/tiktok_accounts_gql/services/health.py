@@ -10,6 +10,7 @@
 | MISCONFIGURED | DEGRADED | APP_MISCONFIGURED | CONTACT_OPERATOR | yes | ACTIVE |
 | REFUSED | DEGRADED | TIKTOK_UNAVAILABLE | CONTACT_OPERATOR | yes | ACTIVE |
 | TOKEN_EXPIRED | BROKEN | TOKEN_EXPIRED | RECONNECT | | EXPIRED |
+| TOKENS_UNREADABLE | BROKEN | TOKENS_UNREADABLE | RECONNECT | | EXPIRED |
 | USER_REVOKED | BROKEN | USER_REVOKED | RECONNECT | | INACTIVE |
 | ACCOUNT_CLOSED | BROKEN | ACCOUNT_CLOSED | RECONNECT | | INACTIVE |
 
@@ -25,7 +26,7 @@ from enum import Enum, auto
 from typing import Any
 
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthAction, HealthReason, HealthState
-from tiktok_accounts_gql.errors import UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import TokensUnreadable, UserErrorCode, UserMistake
 
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=6)
@@ -41,6 +42,7 @@ class Outcome(Enum):
     MISCONFIGURED = auto()
     REFUSED = auto()
     TOKEN_EXPIRED = auto()
+    TOKENS_UNREADABLE = auto()
     USER_REVOKED = auto()
     ACCOUNT_CLOSED = auto()
 
@@ -77,6 +79,7 @@ AFTER: dict[Outcome, Health] = {
     Outcome.MISCONFIGURED: _degraded(HealthReason.APP_MISCONFIGURED, HealthAction.CONTACT_OPERATOR),
     Outcome.REFUSED: _degraded(HealthReason.TIKTOK_UNAVAILABLE, HealthAction.CONTACT_OPERATOR),
     Outcome.TOKEN_EXPIRED: _broken(HealthReason.TOKEN_EXPIRED, AccountStatus.EXPIRED),
+    Outcome.TOKENS_UNREADABLE: _broken(HealthReason.TOKENS_UNREADABLE, AccountStatus.EXPIRED),
     Outcome.USER_REVOKED: _broken(HealthReason.USER_REVOKED, AccountStatus.INACTIVE),
     Outcome.ACCOUNT_CLOSED: _broken(HealthReason.ACCOUNT_CLOSED, AccountStatus.INACTIVE),
 }
@@ -98,7 +101,9 @@ def worked(before: Account | None, now: datetime, *, scopes_missing: bool) -> di
 def failed(before: Account, error: UserMistake, now: datetime) -> dict[str, Any]:
     """The columns of an account that could not be read."""
     retry_after = timedelta(seconds=error.retry_after_seconds or 0)
-    return happened(before, OUTCOME_OF.get(error.code, Outcome.REFUSED), now, retry_after=retry_after)
+    unreadable = isinstance(error, TokensUnreadable)
+    outcome = Outcome.TOKENS_UNREADABLE if unreadable else OUTCOME_OF.get(error.code, Outcome.REFUSED)
+    return happened(before, outcome, now, retry_after=retry_after)
 
 
 def happened(

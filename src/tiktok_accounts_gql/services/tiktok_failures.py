@@ -19,6 +19,7 @@ _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
     tiktok.NotAsked: TikTokUnavailable,
+    tiktok.RefreshPending: TikTokUnavailable,
     tiktok.AccessTokenInvalid: ReauthorizationRequired,
     tiktok.InvalidGrant: ReauthorizationRequired,
     tiktok.ScopeNotGranted: ScopeMissing,

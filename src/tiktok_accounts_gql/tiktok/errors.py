@@ -4,6 +4,7 @@
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
 │   └── NotAsked
+├── RefreshPending                      somebody else's refresh, whose outcome is not known yet
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
 ├── ScopeNotGranted                     the user did not grant it
@@ -54,6 +55,14 @@ class Unavailable(TikTokError):
 
 class NotAsked(Unavailable):
     """TikTok is taken to be down: it was not asked, or only to find out."""
+
+
+class RefreshPending(TikTokError):
+    """The access token is being renewed elsewhere: that says nothing about TikTok or the account."""
+
+    def __init__(self, *, retry_after: float | None = None) -> None:
+        super().__init__()
+        self.retry_after = retry_after
 
 
 class AccessTokenInvalid(TikTokError):
