@@ -52,8 +52,9 @@ class Storing:
         """What `write` returns, or the AppError by which it says how it ended.
 
         `write` is called again after a failure (after one that nobody expects for a while only), also after a commit whose
-        outcome nobody knows: it has to notice what it did already. `meanwhile` comes between two tries. `about` is for the log. Raises ServiceUnavailable when `patience`
-        seconds are over; the write goes on, and others with the same key wait for the same one.
+        outcome nobody knows: it has to notice what it did already. `meanwhile` comes between two tries; `about` is for the
+        log. Raises ServiceUnavailable when `patience` seconds are over; the write goes on, and others with the same key wait
+        for the same one.
         """
         return await self._wait(self._writes.run(key, lambda: self._until_stored(write, meanwhile, about)), patience)
 
