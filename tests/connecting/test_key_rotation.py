@@ -4,17 +4,19 @@ import asyncio
 import base64
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from pydantic import SecretBytes
 from typer.testing import CliRunner, Result
 
 from tests.connecting import flows, stored
 from tests.support import rows
+from tests.support.server import Api, serving
 from tests.support.statements import told
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.cli import app
@@ -28,6 +30,7 @@ from tiktok_accounts_gql.services.key_rotation import BATCH, BEFORE_ALL, KeyRota
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
+from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
 
 OLD, NEW, LOST = os.urandom(32), os.urandom(32), os.urandom(32)
@@ -288,3 +291,94 @@ async def test_the_command_goes_on_past_a_damaged_row(
         row = await token_pairs.find(session, viewer, broken.id)
     assert row is not None
     assert row.access_token == left
+
+
+# Many servers, in two steps
+
+
+STEPS = {
+    "1, the new key behind the old one": ((OLD,), (OLD, NEW)),
+    "1, on all servers": ((OLD, NEW), (OLD, NEW)),
+    "2, the new key in front": ((OLD, NEW), (NEW, OLD)),
+    "2, on all servers": ((NEW, OLD), (NEW, OLD)),
+    "3, rotate-keys": ((NEW, OLD), (NEW, OLD)),
+    "4, the old key gone from some": ((NEW, OLD), (NEW,)),
+    "4, from all": ((NEW,), (NEW,)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One of several on the same database."""
+
+    running: Running
+    api: Api
+
+    async def cursors(self) -> tuple[str, ...]:
+        page = (await self.api.data(PAGES))["accounts"]
+        return tuple(edge["cursor"] for edge in page["edges"])
+
+
+PAGES = "{ accounts(first: 50) { edges { cursor node { id status } } } }"
+
+
+@asynccontextmanager
+async def two_servers(settings: Settings, viewer: str, *lists: Sequence[bytes]) -> AsyncGenerator[list[Server]]:
+    async with AsyncExitStack() as stack:
+        servers = []
+        for keys in lists:
+            own = with_keys(settings, *keys)
+            running = await stack.enter_async_context(open_services(own))
+            url = await stack.enter_async_context(serving(own))
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30))
+            servers.append(Server(running=running, api=Api(http=http, settings=own, viewer=viewer)))
+        yield servers
+
+
+async def test_the_steps_fail_no_read_no_refresh_and_no_cursor(house: House, viewer: str) -> None:
+    """At each of them, every server opens what any server seals, and goes on from any server's cursor."""
+    accounts = [await house.tiktok.connect(viewer) for _ in range(2)]
+    cursors: set[tuple[str, ...]] = set()
+    for step, lists in STEPS.items():
+        async with two_servers(house.settings, viewer, *lists) as servers:
+            if "rotate-keys" in step:
+                await house.rotate(*lists[1])
+                assert set().union(*(await house.key_ids()).values()) == {key_id(NEW)}
+            for sealing, opening in (servers, servers[::-1]):
+                for account in accounts:
+                    house.tiktok.sandbox.state.expire_access_token(account.open_id)
+                    for server in (sealing, opening):  # the first one refreshes, the other one uses the new pair
+                        synced = await server.running.services.syncing.sync(Viewer(id=viewer), account.id)
+                        assert synced.error is None, step
+                begun = await sealing.running.services.authorizations.start(
+                    Viewer(id=viewer), return_to=None, account_id=None
+                )
+                ended = await opening.running.services.authorizations.finish(
+                    await consented(begun.authorization_url, viewer)
+                )
+                assert ended.connected is not None, step
+                await opening.running.services.accounts.disconnect(Viewer(id=viewer), ended.connected.account.id, None)
+                cursors.add(await sealing.cursors())
+                after = (await opening.api.data(AFTER, after=next(iter(cursors))[0]))["accounts"]
+                assert len(after["edges"]) == 1, step
+    assert len(cursors) == 1
+    assert {one.status for one in await stored.accounts(house.running, viewer) if one.disconnected_at is None} == {
+        "ACTIVE"
+    }
+    assert "TOKEN_REFRESH_FAILED" not in await stored.actions(house.running, viewer)
+
+
+AFTER = "query After($after: String) { accounts(after: $after) { edges { node { id } } } }"
+
+
+async def consented(link: str, viewer: str) -> Callback:
+    answer = await flows.consent(link, f"comes-and-goes-{viewer}")
+    return Callback(state=answer["state"], code=answer["code"])
+
+
+async def test_the_command_says_to_keep_the_old_key_until_every_server_has_the_list(
+    monkeypatch: pytest.MonkeyPatch, house: House, viewer: str
+) -> None:
+    await furnished(house, viewer)
+    result = await command(monkeypatch, house.settings, NEW, OLD)
+    assert "can go once every server has the new list" in result.stdout
