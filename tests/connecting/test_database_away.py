@@ -160,7 +160,7 @@ async def lose_the_database(scene: Scene, account: Account, seconds: float) -> N
 @EVERY_WAY
 async def test_a_rotated_pair_is_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
-    await lose_the_database(scene, account, 1.5)
+    await lose_the_database(scene, account, 0.8)
     [kept] = await stored.accounts(scene.other, viewer)
     assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY")
     assert await stored.actions(scene.other, viewer) == ["ACCOUNT_CONNECTED", "TOKEN_REFRESHED"]
@@ -171,9 +171,9 @@ async def test_a_rotated_pair_is_stored_when_the_database_is_back(scene: Scene, 
 async def test_the_write_goes_on_when_its_caller_leaves_and_others_share_it(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
     await expire(scene.other, scene.tiktok, account)
-    scene.away_after_the_next_grant(2.5)
+    scene.away_after_the_next_grant(1.2)
     asked = asyncio.create_task(told(scene.holder, account))
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.5)
     asked.cancel()  # as a client that leaves; whoever asks next waits for the same write
     assert await told(scene.holder, account) in {newest(scene.tiktok, account).access_token, "ServiceUnavailable"}
     await scene.stored_at_last(account)
@@ -189,7 +189,7 @@ async def test_a_fresh_grant_is_stored_when_the_database_is_back_and_the_repeate
     begun = await service.start(owner, return_to=None, account_id=None)
     state = flows.parameters(begun.authorization_url)["state"]
     callback = Callback(state=state, code=await scene.tiktok.code(open_id))
-    scene.away_after_the_next_grant(1.5)
+    scene.away_after_the_next_grant(0.6)
     finished = await service.finish(callback)
     assert finished.connected is not None
     account = finished.connected.account
@@ -210,7 +210,7 @@ async def test_a_mistake_of_the_user_is_told_when_the_database_is_back(scene: Sc
     service = scene.holder.services.authorizations
     begun = await service.start(owner, return_to=None, account_id=account.id)
     callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code=await scene.tiktok.code(other))
-    scene.away_after_the_next_grant(1.5)
+    scene.away_after_the_next_grant(0.6)
     finished = await service.finish(callback)
     assert finished.mistake is not None
     assert finished.mistake.code == "WRONG_TIKTOK_ACCOUNT"
@@ -228,7 +228,7 @@ async def test_a_pair_on_its_way_to_be_revoked_is_revoked(scene: Scene, viewer: 
     owed = await owed_of(scene.other, account)
     scene.tiktok.sandbox.state.expire_access_token(account.open_id)
     owed[0].access_token_expires_at = account.created_at
-    scene.away_after_the_next_grant(1.5)
+    scene.away_after_the_next_grant(0.6)
     await scene.holder.revocations.settle(owed[0])
     assert scene.tiktok.revoked(account.open_id)
     assert await owed_of(scene.other, account) == []

@@ -109,7 +109,7 @@ async def test_an_access_token_that_does_not_open_is_said_and_the_account_can_be
     assert tiktok.revocations(account.open_id) == 0
 
 
-@EVERY_DAMAGE
+@pytest.mark.parametrize("damage", [DAMAGE["empty"], DAMAGE["cut off in its nonce"], DAMAGE["a bit"]])
 async def test_a_refresh_token_that_does_not_open_is_said_when_it_is_needed(
     api: Api, tiktok: TikTok, running: Running, damage: Callable[[bytes], bytes]
 ) -> None:

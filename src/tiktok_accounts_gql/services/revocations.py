@@ -9,6 +9,7 @@ whoever connects it waits for a revocation that is being carried out: a lease on
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -68,7 +69,8 @@ class RevocationService:
         async with self._db.transaction() as session:
             expires_at = self._clock() + timedelta(seconds=grant.expires_in)
             owed = await self._owe(session, viewer.id, account_id, _tokens(grant), expires_at)
-        await self.settle(owed)
+        with suppress(ServiceUnavailable):  # it is owed
+            await self.settle(owed)
 
     async def settle(self, owed: OwedRevocation) -> None:
         """Revokes it and forgets it; if TikTok does not answer, it stays owed.
