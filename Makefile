@@ -20,9 +20,10 @@ test-proofs: .venv/installed-dev ## Kills, races, outages and the quota from out
 	$(BIN)/pytest -n 3 --dist loadfile -m proof $(ARGS)
 	TEST_OPERATIONS=2000 $(BIN)/pytest tests/execution/test_same_answers.py
 
-test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the quota (some 40 minutes; see docs/reliability.md)
+test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the quota (some 45 minutes; see docs/reliability.md)
 	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile -m proof --durations=5 \
 	  tests/connecting/test_renewal_races.py tests/connecting/test_crashes.py
+	TEST_AWAY_ROUNDS=50 $(BIN)/pytest -n 2 -m proof -rA tests/connecting/test_database_away.py
 	TEST_OPERATIONS=20000 $(BIN)/pytest tests/execution/test_same_answers.py
 	$(SLOW_JOBS) $(BIN)/pytest -n 2 --dist load -m proof -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
 	  tests/jobs/test_quota.py tests/jobs/test_fairness.py tests/jobs/test_outages.py

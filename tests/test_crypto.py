@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiktok_accounts_gql.crypto import Place, SealBroken, Sealer, derive_key
+from tiktok_accounts_gql.crypto import Place, SealBroken, Sealer
 
 KEY, OTHER_KEY = os.urandom(32), os.urandom(32)
 PLACE = Place(table="token_pairs", column="access_token", row=UUID(int=1))
@@ -62,8 +62,3 @@ def test_the_first_key_seals_and_all_of_them_open() -> None:
 def test_weak_keys_are_refused(keys: list[bytes]) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Sealer(keys)
-
-
-def test_a_derived_key_serves_one_purpose() -> None:
-    assert derive_key(KEY, "cursors") == derive_key(KEY, "cursors")
-    assert len({derive_key(KEY, "cursors"), derive_key(KEY, "other"), derive_key(OTHER_KEY, "cursors"), KEY}) == 4

@@ -119,7 +119,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[Mapping[str, Any]]:
         del app
-        async with open_services(settings) as running:
+        async with open_services(settings, count_unreadable=metrics.count_unreadable) as running:
             await check_migrated(running.db)
             async with in_background(running, settings, worker=worker, watched=True):
                 authenticator = create_authenticator(settings)

@@ -17,7 +17,7 @@ import uvicorn
 from rich.console import Console
 
 from tiktok_accounts_gql.background import in_background
-from tiktok_accounts_gql.crypto import SealBroken, Sealer
+from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.demo.run import run_demo
@@ -28,7 +28,7 @@ from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.printing import docs_app, schema_app
 from tiktok_accounts_gql.server import server_options
-from tiktok_accounts_gql.services.key_rotation import KeyRotation
+from tiktok_accounts_gql.services.key_rotation import KeyRotation, Rotated
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 from tiktok_accounts_gql.tiktok.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
 from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
@@ -47,6 +47,9 @@ Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one."
 ONE_PROCESS = (
     "ACCOUNTS_DATABASE_URL names a SQLite file, which one process serves: use PostgreSQL for --workers over 1."
 )
+KEEP_KEYS = (
+    "Add the key that is missing behind the first one and run this again, or let these accounts be connected again."
+)
 _LIFETIME = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -58,7 +61,7 @@ def _says_what_is_wrong(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (SettingsInvalid, NotMigrated, AppError, SealBroken, OSError) as error:
+        except (SettingsInvalid, NotMigrated, AppError, OSError) as error:
             errors.print(str(error), style="red", markup=False)
             raise typer.Exit(1) from None
 
@@ -208,11 +211,18 @@ def rotate_keys() -> None:
     """Seal everything anew with the first of ACCOUNTS_ENCRYPTION_KEYS, while servers run; can be interrupted."""
     settings = load_settings()
 
-    async def rotate(db: Database) -> int:
+    async def rotate(db: Database) -> Rotated:
         return await KeyRotation(db=db, sealer=Sealer(settings.keys)).run()
 
-    count = asyncio.run(_with_database(settings, rotate))
-    typer.echo(f"{count} rows were sealed anew. Keys behind the first one can go once every server has the new list.")
+    rotated = asyncio.run(_with_database(settings, rotate))
+    typer.echo(f"{rotated.count} rows were sealed anew.")
+    for table, account_id in rotated.unreadable:
+        whose = f" of account {account_id}" if account_id else ""
+        errors.print(f"No key opens {table}{whose}.", style="red", markup=False)
+    if rotated.unreadable:
+        errors.print(f"{len(rotated.unreadable)} rows stay as they are. {KEEP_KEYS}", style="red", markup=False)
+        raise typer.Exit(1)
+    typer.echo("Keys behind the first one can go once every server has the new list.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Sealing of secrets that are needed again, and keys derived for other purposes.
+"""Sealing of secrets that are needed again.
 
 A sealed value is `version (1 byte) · key id (4) · nonce (12) · AES-256-GCM ciphertext and tag` (NIST SP 800-38D). Its
 associated data names table, column, row and key, so a value moved to another place does not open. The key id is the
@@ -7,14 +7,12 @@ beginning of the key's SHA-256: it tells which of several keys sealed a value an
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 _VERSION = b"\x01"
@@ -39,14 +37,20 @@ class Place:
         return b"\0".join((self.table.encode(), self.column.encode(), self.row.bytes, key_id))
 
 
+def uncounted(place: Place) -> None:
+    del place
+
+
 class Sealer:
     """Seals with the first key and opens with any."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], *, count: Callable[[Place], None] = uncounted) -> None:
+        """`count` is called for each value that does not open."""
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"At least one key of {KEY_BYTES} bytes is needed.")
         self._ciphers = {hashlib.sha256(key).digest()[:_ID_BYTES]: AESGCM(key) for key in keys}
         self._first_id = next(iter(self._ciphers))
+        self._count = count
 
     @property
     def key_id(self) -> bytes:
@@ -58,6 +62,11 @@ class Sealer:
         """Of all keys."""
         return frozenset(self._ciphers)
 
+    @staticmethod
+    def key_id_of(sealed: bytes) -> bytes:
+        """Of the key that sealed a value."""
+        return sealed[1 : 1 + _ID_BYTES]
+
     def seal(self, secret: str, place: Place) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         data = place.associated_data(self._first_id)
@@ -65,16 +74,18 @@ class Sealer:
 
     def open(self, sealed: bytes, place: Place) -> str:
         """Raises SealBroken."""
+        try:
+            return self._opened(sealed, place)
+        except SealBroken:
+            self._count(place)
+            raise
+
+    def _opened(self, sealed: bytes, place: Place) -> str:
         key_id, nonce = sealed[1 : 1 + _ID_BYTES], sealed[1 + _ID_BYTES : _HEAD_BYTES]
         cipher = self._ciphers.get(key_id)
         if sealed[:1] != _VERSION or cipher is None:
             raise SealBroken("No key of this server sealed this value.")
         try:
             return cipher.decrypt(nonce, sealed[_HEAD_BYTES:], place.associated_data(key_id)).decode()
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: of a nonce that is cut off
             raise SealBroken("The sealed value was changed, or belongs somewhere else.") from error
-
-
-def derive_key(key: bytes, purpose: str) -> bytes:
-    """A key of 32 bytes for one purpose (HKDF, RFC 5869), so that no key serves two."""
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(key)

@@ -5,7 +5,7 @@ AppError                      has a code and a message for people
 ├── UserMistake               what the user can mend: `userErrors` of a payload (UserErrorCode)
 │   ├── InvalidInput · TooManyIds · NotFound · IdempotencyKeyReused · JobFinished
 │   ├── AuthorizationStateInvalid · AuthorizationStateExpired · AuthorizationCodeInvalid · AuthorizationDenied
-│   ├── WrongTikTokAccount · ConnectedElsewhere · ReauthorizationRequired · ScopeMissing
+│   ├── WrongTikTokAccount · ConnectedElsewhere · ScopeMissing · ReauthorizationRequired (TokensUnreadable)
 │   └── SyncFailed (AccountUnreadable) · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
 └── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
     └── Unauthenticated · Forbidden · NoSuchJob · BadUserInput · LimitExceeded · TooManyStreams ·
@@ -158,6 +158,10 @@ class ReauthorizationRequired(UserMistake):
     """TikTok no longer accepts this account's authorization. Connect the account again."""
 
     code = UserErrorCode.REAUTHORIZATION_REQUIRED
+
+
+class TokensUnreadable(ReauthorizationRequired):
+    """The stored tokens of this account cannot be opened. Connect the account again."""
 
 
 class ScopeMissing(UserMistake):

@@ -137,7 +137,8 @@ class Settings(BaseSettings):
     encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split)] = Field(
         min_length=1,
         description="Comma-separated keys of 32 bytes in base64url that seal TikTok's tokens; the first one seals, all "
-        "of them open. Get one by `openssl rand -base64 32 | tr '+/' '-_'`.",
+        "of them open. Get one by `openssl rand -base64 32 | tr '+/' '-_'`. A new one goes behind the others on every "
+        "server before it goes to the front on any: docs/deployment.md.",
     )
     tiktok_client_key: str = Field(min_length=1, description="The app's client key from TikTok's developer portal.")
     tiktok_client_secret: SecretStr = Field(

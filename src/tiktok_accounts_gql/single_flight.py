@@ -23,6 +23,11 @@ class SingleFlight(Generic[T]):
             flight.add_done_callback(lambda done: self._landed(key, done))
         return await asyncio.shield(flight)
 
+    def find(self, key: Hashable) -> Awaitable[T] | None:
+        """The call that is under way, if any."""
+        flight = self._flights.get(key)
+        return None if flight is None else asyncio.shield(flight)
+
     def _landed(self, key: Hashable, flight: asyncio.Task[T]) -> None:
         del self._flights[key]
         if not flight.cancelled():

@@ -1,13 +1,13 @@
 """Everything that runs, built from the settings and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from tiktok_accounts_gql.clock import Clock, utc_now
-from tiktok_accounts_gql.crypto import Sealer, derive_key
+from tiktok_accounts_gql.crypto import Place, Sealer, uncounted
 from tiktok_accounts_gql.db.changes import Changes, open_changes
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import migrate
@@ -38,6 +38,7 @@ from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.slots import PROBE_EVERY, Slots, pace_of
+from tiktok_accounts_gql.services.storing import PATIENCE_SECONDS, Storing
 from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.sync_endings import SyncEndings
 from tiktok_accounts_gql.services.syncing import SyncService
@@ -81,7 +82,11 @@ async def migrate_everything(url: str) -> None:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, clock: Clock = utc_now, probe_every: timedelta = PROBE_EVERY
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    probe_every: timedelta = PROBE_EVERY,
+    count_unreadable: Callable[[Place], None] = uncounted,
 ) -> AsyncGenerator[Running]:
     """Closes what it opened after what is under way has ended: a rotated token is never dropped."""
     db = Database.open(settings.database_url, pool_size=settings.database_pool_size)
@@ -93,8 +98,8 @@ async def open_services(
     )
     pictures = PictureClient.open(hosts=settings.tiktok_avatar_hosts)
     writer = AuditWriter(db)
-    pager = Pager(db, derive_key(settings.keys[-1], "cursors"))
-    sealer = Sealer(settings.keys)
+    pager = Pager(db)
+    sealer = Sealer(settings.keys, count=count_unreadable)
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)
     hub = Hub(clock=clock)
@@ -107,12 +112,23 @@ async def open_services(
     slots = {endpoint: Slots(db=db, endpoint=endpoint, pace=pace, stopping=stopping) for endpoint in Endpoint}
     reader = AccountReader(slots=slots[Endpoint.USER_INFO], tiktok=tiktok)
     oauth = OAuthCalls(token_slots=slots[Endpoint.TOKEN], revoke_slots=slots[Endpoint.REVOKE], tiktok=tiktok)
+    storing = Storing()
+    revocations = RevocationService(
+        db=db,
+        oauth=oauth,
+        sealer=sealer,
+        storing=storing,
+        clock=clock,
+        lease=two_calls + timedelta(seconds=PATIENCE_SECONDS) + LEASE_MARGIN,
+    )
     tokens = TokenService(
         db=db,
         oauth=oauth,
         grants=grants,
         audit=audit,
         notifications=notifications,
+        storing=storing,
+        revocations=revocations,
         clock=clock,
         lease=two_calls + LEASE_MARGIN,
     )
@@ -138,6 +154,8 @@ async def open_services(
         notifications=notifications,
         avatars=avatars,
         scopes=scopes,
+        storing=storing,
+        revocations=revocations,
         clock=clock,
     )
     queue = JobQueue.open(settings.database_url)
@@ -152,7 +170,6 @@ async def open_services(
         return_origins=settings.origins,
         clock=clock,
     )
-    revocations = RevocationService(db=db, oauth=oauth, sealer=sealer, clock=clock)
     removals = RemovalService(db=db, audit=audit, notifications=notifications, clock=clock)
     services = Services(
         accounts=AccountService(
@@ -208,11 +225,13 @@ async def open_services(
         )
     finally:
         reader.stop()
+        storing.stop()
         under_way = (
             authorizations.settle,
             syncing.settle,
             tokens.settle,
             revocations.close,
+            storing.settle,
             leases.close,
             writer.close,
         )

@@ -1,11 +1,15 @@
 """Query.accounts"""
 
+import base64
+from hashlib import blake2b
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.support.rows import account, store
 from tests.support.server import Api
+from tiktok_accounts_gql.db.accounts import AccountOrderField
 from tiktok_accounts_gql.db.models import AccountStatus
 from tiktok_accounts_gql.wiring import Running
 
@@ -133,14 +137,44 @@ async def test_mistakes_in_arguments_are_explained(api: Api, variables: dict[str
     assert (error["message"], error["extensions"]["code"]) == (message, "BAD_USER_INPUT")
 
 
-async def test_a_strangers_cursor_is_refused_as_a_forged_one(api: Api, stranger: Api, running: Running) -> None:
-    await store(running.db, account(api.viewer, 1), account(stranger.viewer, 2))
-    cursor = (await stranger.data(LIST))["accounts"]["pageInfo"]["endCursor"]
-    error = await api.error(LIST, after=cursor)
-    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+async def test_a_cursor_of_another_order_is_refused(api: Api, running: Running) -> None:
+    await store(running.db, account(api.viewer, 1))
     own = (await api.data(LIST))["accounts"]["pageInfo"]["endCursor"]
-    error = await api.error(LIST, after=own, orderBy={"field": "USERNAME"})
-    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    for order in ({"field": "USERNAME"}, {"field": "CREATED_AT", "direction": "ASC"}):
+        error = await api.error(LIST, after=own, orderBy=order)
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert "does not belong to this list" in error["message"]
+
+
+FORGED = (
+    b"i5",
+    b"i%d" % 2**63,
+    b"t0",
+    b"t%d" % 10**18,
+    b"t-%d" % 10**19,
+    b"s",
+    b"sa\0b",
+    b"s\xff",
+    b"s" + b"x" * 201,
+    b"?",
+)
+
+
+@pytest.mark.parametrize("key", [b"", *FORGED], ids=lambda key: repr(key[:12]))
+@pytest.mark.parametrize("field", AccountOrderField)
+async def test_no_forged_cursor_is_an_error_of_the_database(
+    api: Api, running: Running, field: AccountOrderField, key: bytes
+) -> None:
+    """Refused, or a place like any other: whoever makes one up sees nothing but their own list."""
+    await store(running.db, account(api.viewer, 1), account("somebody else", 2))
+    head = b"\x02" + blake2b(f"accounts {field} DESC".encode(), digest_size=4).digest() + uuid4().bytes
+    cursor = base64.urlsafe_b64encode(head + key).rstrip(b"=").decode()
+    for place in ("after", "before"):
+        answer = (await api.post(LIST, {place: cursor, "orderBy": {"field": field, "direction": "DESC"}})).json()
+        if "errors" in answer:
+            assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"]
+        else:
+            assert set(names(answer["data"])) <= {"Account 0001"}
 
 
 async def test_wrong_types_are_the_clients_mistake(api: Api) -> None:

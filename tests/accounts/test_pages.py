@@ -160,14 +160,10 @@ async def test_an_empty_page_has_no_cursors_and_tells_what_is_around_it(running:
     assert (at_end.page_info.has_next_page, at_end.page_info.has_previous_page) == (False, True)
 
 
-async def test_a_cursor_of_another_order_or_viewer_is_refused(running: Running, viewer: str) -> None:
-    await store(running.db, account(viewer, 1), account("somebody else", 2))
+async def test_a_cursor_of_another_order_is_refused(running: Running, viewer: str) -> None:
+    await store(running.db, account(viewer, 1))
     cursor = (await read(running, viewer, AccountOrder(), first=1)).page_info.end_cursor
     refused = partial(read, running, after=cursor)
-    for reader, order in [
-        (viewer, AccountOrder(descending=False)),
-        (viewer, AccountOrder(field=AccountOrderField.LAST_SYNCED_AT)),
-        ("somebody else", AccountOrder()),
-    ]:
+    for order in (AccountOrder(descending=False), AccountOrder(field=AccountOrderField.LAST_SYNCED_AT)):
         with pytest.raises(BadUserInput):
-            await refused(reader, order)
+            await refused(viewer, order)

@@ -125,7 +125,8 @@ async def test_somebody_elses_account_has_no_events_for_me(api: Api, stranger: A
     seen = await api.data(AUDIT, filter={"accountId": ids.encode(ids.Kind.ACCOUNT, row.id)})
     assert seen["auditEvents"]["edges"] == []
     theirs = (await stranger.data(AUDIT))["auditEvents"]["pageInfo"]["endCursor"]
-    assert (await api.error(AUDIT, after=theirs))["extensions"]["code"] == "BAD_USER_INPUT"
+    after = (await api.data(AUDIT, after=theirs))["auditEvents"]["edges"]
+    assert {edge["node"]["accountId"] for edge in after} <= {None}
 
 
 @pytest.mark.parametrize(

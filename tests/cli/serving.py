@@ -26,7 +26,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "JWT_SECRET": settings.jwt_secret.get_secret_value(),
         "JWT_ISSUER": settings.jwt_issuer,
         "JWT_AUDIENCE": settings.jwt_audience,
-        "ENCRYPTION_KEYS": base64.urlsafe_b64encode(settings.keys[0]).decode(),
+        "ENCRYPTION_KEYS": ",".join(base64.urlsafe_b64encode(key).decode() for key in settings.keys),
         "TIKTOK_CLIENT_KEY": settings.tiktok_client_key,
         "TIKTOK_CLIENT_SECRET": settings.tiktok_client_secret.get_secret_value(),
         "TIKTOK_API_URL": settings.tiktok_api_url,

@@ -124,6 +124,26 @@ async def test_values_that_no_key_opens_fail(good: Settings, tiktok: TikTok, vie
     told(await found(good, "Encryption keys"), "failed", "token_pairs.access_token (1)")
 
 
+async def test_each_damaged_value_is_counted(good: Settings, tiktok: TikTok, viewer: str) -> None:
+    async with open_services(good) as running:
+        own = TikTok(sandbox=tiktok.sandbox, settings=good, running=running)
+        broken, *_ = [await own.connect(viewer) for _ in range(3)]
+        async with running.db.transaction() as session:
+            of_broken = update(TokenPair).where(col(TokenPair.account_id) == broken.id)
+            await session.execute(of_broken.values(refresh_token=b"", access_token=b"\x01cut off"))
+    finding = await found(good, "Encryption keys")
+    told(finding, "failed", "access_token (1), token_pairs.refresh_token (1)", "without it 1 account must be connected")
+
+
+async def test_a_new_key_behind_the_others_is_no_fault_and_its_next_step_is_said(
+    good: Settings, tiktok: TikTok, viewer: str
+) -> None:
+    async with open_services(good) as running:
+        await TikTok(sandbox=tiktok.sandbox, settings=good, running=running).connect(viewer)
+    begun = changed(good, encryption_keys=(*good.encryption_keys, SecretBytes(OTHER_KEY)))
+    told(await found(begun, "Encryption keys"), "ok", "2 keys; 2 values sealed, all by the first", "put it in front")
+
+
 @on_sqlite
 async def test_a_jwks_url_has_to_serve_a_key_for_signatures(good: Settings, provider: Provider) -> None:
     behind = changed(good, jwt_secret=None, jwt_jwks_url=provider.url)

@@ -21,6 +21,7 @@ from tiktok_accounts_gql.db.models import Account, AuditEvent, TokenPair
 from tiktok_accounts_gql.errors import ReauthorizationRequired
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.errors import RefreshPending
 from tiktok_accounts_gql.wiring import Running
 
 pytestmark = pytest.mark.proof
@@ -137,9 +138,22 @@ async def end_lease(running: Running, account: Account) -> None:
         await session.execute(pair.where(col(TokenPair.lease_id).is_not(None)).values(lease_until=account.created_at))
 
 
+async def end_grace(running: Running, account: Account) -> None:
+    """That the dead holder gets, who might have been alive."""
+    async with running.db.transaction() as session:
+        pair = update(TokenPair).where(col(TokenPair.account_id) == account.id)
+        await session.execute(pair.values(lease_until=account.created_at))
+
+
 async def healed_or_told(running: Running, tiktok: TikTok, account: Account, *, may_expire: bool) -> None:
+    viewer = Viewer(id=account.viewer_id)
     try:
-        token = await running.tokens.access_token(Viewer(id=account.viewer_id), account.id)
+        try:
+            token = await running.tokens.access_token(viewer, account.id)
+        except RefreshPending:
+            assert (await stored(running, account)).status == "ACTIVE"
+            await end_grace(running, account)
+            token = await running.tokens.access_token(viewer, account.id)
     except ReauthorizationRequired:
         assert may_expire
         await told(running, account)

@@ -3,18 +3,20 @@
 import asyncio
 import base64
 import os
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from pydantic import SecretBytes
 from typer.testing import CliRunner, Result
 
 from tests.connecting import flows, stored
 from tests.support import rows
+from tests.support.server import Api, serving
 from tests.support.statements import told
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
@@ -29,6 +31,7 @@ from tiktok_accounts_gql.services.key_rotation import BATCH, BEFORE_ALL, KeyRota
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
+from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
 
 OLD, NEW, LOST = os.urandom(32), os.urandom(32), os.urandom(32)
@@ -50,7 +53,7 @@ class House:
         return self.tiktok.running
 
     async def rotate(self, *keys: bytes) -> int:
-        return await KeyRotation(db=self.running.db, sealer=Sealer(keys)).run()
+        return (await KeyRotation(db=self.running.db, sealer=Sealer(keys)).run()).count
 
     async def key_ids(self) -> dict[str, set[bytes]]:
         """Of everything sealed, by table and column."""
@@ -248,13 +251,134 @@ async def test_the_command_says_how_much_it_did(monkeypatch: pytest.MonkeyPatch,
         assert result.stdout.startswith(f"{count} rows were sealed anew.")
 
 
-async def test_a_value_that_no_key_opens_is_said_and_nothing_is_lost(
+async def test_values_that_no_key_opens_are_named_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch, house: House, viewer: str
 ) -> None:
     account, _ = await furnished(house, viewer)
     before = await house.key_ids()
     result = await command(monkeypatch, house.settings, NEW, LOST)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "No key of this server sealed this value.\n"
+    assert (result.exit_code, result.stdout) == (1, "0 rows were sealed anew.\n")
+    assert f"No key opens token_pairs of account {account.id}." in result.stderr
+    assert "3 rows stay as they are. Add the key" in result.stderr
     assert await house.key_ids() == before
     assert (await stored.pair(house.running, house.settings, account)).access_token
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut off in its key id": lambda sealed: sealed[:3],
+    "cut off in its nonce": lambda sealed: sealed[:9],
+    "cut off in its text": lambda sealed: sealed[:-1],
+    "changed": lambda sealed: sealed[:-1] + bytes([sealed[-1] ^ 1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+async def test_the_command_goes_on_past_a_damaged_row(
+    monkeypatch: pytest.MonkeyPatch, house: House, viewer: str, damage: Callable[[bytes], bytes]
+) -> None:
+    accounts = await many_pairs(house, viewer, 5)
+    broken = accounts[2]
+    async with house.running.db.transaction() as session:
+        row = await token_pairs.find(session, viewer, broken.id)
+        assert row is not None
+        left = row.access_token = damage(row.access_token)
+    result = await command(monkeypatch, house.settings, NEW, OLD)
+    assert (result.exit_code, result.stdout) == (1, "4 rows were sealed anew.\n")
+    assert f"No key opens token_pairs of account {broken.id}." in result.stderr
+    new = with_keys(house.settings, NEW)
+    for account in accounts:
+        if account is not broken:
+            assert (await stored.pair(house.running, new, account)).access_token == f"token of {account.id}"
+    async with house.running.db.read() as session:
+        row = await token_pairs.find(session, viewer, broken.id)
+    assert row is not None
+    assert row.access_token == left
+
+
+# Many servers, in two steps
+
+
+STEPS = {
+    "1, the new key behind the old one": ((OLD,), (OLD, NEW)),
+    "2, the new key in front": ((OLD, NEW), (NEW, OLD)),
+    "3, rotate-keys": ((NEW, OLD), (NEW, OLD)),
+    "4, the old key gone from some": ((NEW, OLD), (NEW,)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One of several on the same database."""
+
+    running: Running
+    api: Api
+
+    async def cursors(self) -> tuple[str, ...]:
+        page = (await self.api.data(PAGES))["accounts"]
+        return tuple(edge["cursor"] for edge in page["edges"])
+
+
+PAGES = "{ accounts(first: 50) { edges { cursor node { id status } } } }"
+
+
+@asynccontextmanager
+async def two_servers(settings: Settings, viewer: str, *lists: Sequence[bytes]) -> AsyncGenerator[list[Server]]:
+    async with AsyncExitStack() as stack:
+        servers = []
+        for keys in lists:
+            own = with_keys(settings, *keys)
+            running = await stack.enter_async_context(open_services(own))
+            url = await stack.enter_async_context(serving(own))
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30))
+            servers.append(Server(running=running, api=Api(http=http, settings=own, viewer=viewer)))
+        yield servers
+
+
+async def test_the_steps_fail_no_read_no_refresh_and_no_cursor(house: House, viewer: str) -> None:
+    """At each of them, every server opens what any server seals, and goes on from any server's cursor."""
+    accounts = [await house.tiktok.connect(viewer) for _ in range(2)]
+    cursors: set[tuple[str, ...]] = set()
+    for step, lists in STEPS.items():
+        async with two_servers(house.settings, viewer, *lists) as servers:
+            if "rotate-keys" in step:
+                await house.rotate(*lists[1])
+                assert set().union(*(await house.key_ids()).values()) == {key_id(NEW)}
+            for sealing, opening in (servers, servers[::-1]):
+                for account in accounts:
+                    house.tiktok.sandbox.state.expire_access_token(account.open_id)
+                    for server in (sealing, opening):  # the first one refreshes, the other one uses the new pair
+                        synced = await server.running.services.syncing.sync(Viewer(id=viewer), account.id)
+                        assert synced.error is None, step
+                begun = await sealing.running.services.authorizations.start(
+                    Viewer(id=viewer), return_to=None, account_id=None
+                )
+                ended = await opening.running.services.authorizations.finish(
+                    await consented(begun.authorization_url, viewer)
+                )
+                assert ended.connected is not None, step
+                await opening.running.services.accounts.disconnect(Viewer(id=viewer), ended.connected.account.id, None)
+                cursors.add(await sealing.cursors())
+                after = (await opening.api.data(AFTER, after=next(iter(cursors))[0]))["accounts"]
+                assert len(after["edges"]) == 1, step
+    assert len(cursors) == 1
+    assert {one.status for one in await stored.accounts(house.running, viewer) if one.disconnected_at is None} == {
+        "ACTIVE"
+    }
+    assert "TOKEN_REFRESH_FAILED" not in await stored.actions(house.running, viewer)
+
+
+AFTER = "query After($after: String) { accounts(after: $after) { edges { node { id } } } }"
+
+
+async def consented(link: str, viewer: str) -> Callback:
+    answer = await flows.consent(link, f"comes-and-goes-{viewer}")
+    return Callback(state=answer["state"], code=answer["code"])
+
+
+async def test_the_command_says_to_keep_the_old_key_until_every_server_has_the_list(
+    monkeypatch: pytest.MonkeyPatch, house: House, viewer: str
+) -> None:
+    await furnished(house, viewer)
+    result = await command(monkeypatch, house.settings, NEW, OLD)
+    assert "can go once every server has the new list" in result.stdout

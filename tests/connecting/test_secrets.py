@@ -21,9 +21,8 @@ from tests.support.rows import account as account_row
 from tests.support.rows import store
 from tests.support.server import Api
 from tests.support.tiktok import CLIENT_SECRET, TikTok
-from tiktok_accounts_gql.crypto import SealBroken
 from tiktok_accounts_gql.db.models import Account, OwedRevocation, TokenPair
-from tiktok_accounts_gql.errors import AuthorizationCodeInvalid
+from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, TokensUnreadable
 from tiktok_accounts_gql.logs import QUIET, configure_logs
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.connections import Consent
@@ -45,7 +44,7 @@ EVERYTHING = """
 {
   accounts { edges { cursor node {
     id tiktokUserId username displayName avatarUrl bioDescription profileUrl status grantedScopes missingScopes
-    tokenExpiresAt reauthorizeBy lastError
+    tokenExpiresAt reauthorizeBy lastError health { reason }
   } } }
   auditEvents(first: 50) { edges { cursor node { id action requestId ipAddress details { name value previousValue } } } }
 }
@@ -177,8 +176,8 @@ async def test_no_secret_shows_anywhere(
     assert api.viewer.encode() in database  # what was searched are the places where things are
     assert "TOKEN_REFRESH_FAILED" in await stored.actions(running, api.viewer)
     assert "revocation owed" in logged
-    assert "SealBroken" in logged
-    assert b"INTERNAL_SERVER_ERROR" in answered
+    assert "tokens unreadable" in logged
+    assert b"The stored tokens of this account cannot be opened." in answered
     assert b"grantedScopes" in answered
 
 
@@ -209,7 +208,7 @@ async def test_a_sealed_value_copied_to_another_row_does_not_open(
     mine, theirs = await tiktok.connect(viewer), await tiktok.connect(f"another-{viewer}")
     await exchange_seals(running, mine, theirs)
     before = tiktok.user_infos(theirs.open_id)
-    with pytest.raises(SealBroken):
-        await running.services.syncing.sync(Viewer(id=viewer), mine.id)
+    synced = await running.services.syncing.sync(Viewer(id=viewer), mine.id)
+    assert isinstance(synced.error, TokensUnreadable)
     assert tiktok.user_infos(theirs.open_id) == before
     assert (await running.services.syncing.sync(Viewer(id=theirs.viewer_id), theirs.id)).error is None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from graphql import (
     GraphQLArgument,
@@ -23,14 +24,17 @@ from graphql import (
     is_required_argument,
 )
 from graphql.type import GraphQLInputType, GraphQLOutputType, get_nullable_type
+from pydantic import SecretBytes
 
-from tests.support.server import Api
+from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tls import trusted
 
 pytestmark = pytest.mark.unnoted
 
@@ -150,3 +154,49 @@ def test_nothing_that_takes_an_id_is_missed() -> None:
         kind = get_named_type(root.fields[place.field].args[place.argument].type)
         if isinstance(kind, GraphQLInputObjectType):
             assert len(required(kind.fields)) <= 1, "an input of which more is required: teach `wraps` to give it"
+
+
+CONNECTIONS = {
+    "accounts": "{ accounts(%s) { edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage } } }",
+    "auditEvents": "{ auditEvents(%s) { edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage } } }",
+    "syncJobs": "{ syncJobs(%s) { edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage } } }",
+}
+
+
+def test_every_list_of_the_root_is_looked_at() -> None:
+    query = ROOTS["query"]
+    assert query is not None
+    assert {name for name, field in query.fields.items() if "after" in field.args} == CONNECTIONS.keys()
+
+
+@pytest.mark.parametrize("name", CONNECTIONS)
+@pytest.mark.parametrize("place", ["after", "before"])
+async def test_a_strangers_cursor_shows_nothing_but_the_viewers_own(
+    api: Api, stranger: Api, tiktok: TikTok, name: str, place: str
+) -> None:
+    """It is a place and no more: whether a row of somebody else's lies there makes no difference."""
+    for one in (api, stranger, api):
+        await tiktok.connect(one.viewer)
+        await tiktok.running.services.jobs.start(Viewer(id=one.viewer), Target(where=AccountFilter()), None)
+    [*theirs] = (await stranger.data(CONNECTIONS[name] % "first: 20"))[name]["edges"]
+    own = (await api.data(CONNECTIONS[name] % "first: 50"))[name]["edges"]
+    mine = {edge["node"]["id"]: edge["cursor"] for edge in own}
+    for edge in theirs:
+        moved = edge["cursor"][:20] + ("A" if edge["cursor"][20] != "A" else "B") + edge["cursor"][21:]
+        seen = [(await api.data(CONNECTIONS[name] % f'{place}: "{one}"'))[name] for one in (edge["cursor"], moved)]
+        assert seen[0] == seen[1] or name == "auditEvents"  # which has one event more for each of these
+        shown = {one["node"]["id"] for answer in seen for one in answer["edges"]}
+        assert not shown & {one["node"]["id"] for one in theirs}
+        assert shown <= mine.keys() or name == "auditEvents"
+    assert {edge["cursor"] for edge in theirs}.isdisjoint(mine.values())
+
+
+async def test_the_same_row_has_the_same_cursor_from_every_server_whatever_its_keys(
+    api: Api, tiktok: TikTok, settings: Settings
+) -> None:
+    await tiktok.connect(api.viewer)
+    other = settings.model_copy(update={"encryption_keys": (SecretBytes(bytes(32)), *settings.encryption_keys)})
+    document = CONNECTIONS["accounts"] % "first: 1"
+    async with serving(other) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as http:
+        theirs = await Api(http=http, settings=other, viewer=api.viewer).data(document)
+    assert theirs == await api.data(document)

@@ -1,9 +1,12 @@
 """What a database says about its tables, in an order that depends on nothing."""
 
+import re
+
 from sqlalchemy import text
 
 from tiktok_accounts_gql.db.database import Database
 
+OUTER_COMMA = re.compile(r", (?![^()]*\))")
 OTHERS = "'alembic_version', 'sqlite_stat1', 'sqlite_stat4'"
 INDEXES = {
     "sqlite": f"SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name NOT IN ({OTHERS})",
@@ -31,5 +34,9 @@ async def read(db: Database, queries: dict[str, str]) -> dict[str, set[str]]:
 
 
 def lines(definition: str) -> set[str]:
-    """The same for tables whose columns and constraints are the same, in whatever order."""
-    return {" ".join(line.split()).removesuffix(",").rstrip() for line in definition.splitlines()}
+    """The same for tables whose columns and constraints are the same, in whatever order.
+
+    SQLite writes a column that was added later on the line of the last one.
+    """
+    parts = [part for line in definition.splitlines() for part in OUTER_COMMA.split(line)]
+    return {" ".join(part.split()).removesuffix(",").rstrip() for part in parts}

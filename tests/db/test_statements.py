@@ -37,6 +37,7 @@ OF_ALL_VIEWERS = (
     re.compile(
         r"^UPDATE owed_revocations SET next_attempt_at=[^,]+, given_up_at=.* WHERE owed_revocations.id IN \(SELECT"
     ),
+    re.compile(r"FROM owed_revocations WHERE \(?EXISTS \(SELECT accounts.id .* AND accounts.open_id = "),
     re.compile(r"FROM accounts JOIN token_pairs ON \S+ = \S+ WHERE .* accounts.reauthorize_by <= "),
     re.compile(r"FROM connection_attempts WHERE connection_attempts.state_hash = \S+$"),
     re.compile(r"FROM avatars JOIN accounts ON .* AND avatars.content_hash = "),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 from sqlmodel import col
@@ -47,7 +47,7 @@ class Scene:
             async with self.running.db.transaction() as session:
                 for account in stored:
                     grant = self._grant(account, scopes)
-                    await self.running.grants.store(session, account, grant, replaces=None)
+                    await self.running.grants.store(session, account, grant, grant_id=uuid4(), replaces=None)
         return new
 
     def _grant(self, account: Account, scopes: Sequence[str]) -> TokenGrant:

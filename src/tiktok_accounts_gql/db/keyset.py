@@ -6,21 +6,24 @@ the rows with a key and then those without; each of them is one run through the 
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from operator import attrgetter, ge, gt, le, lt
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from tiktok_accounts_gql.db.prepared import Row
-from tiktok_accounts_gql.pagination import Position
+from tiktok_accounts_gql.db.types import UtcDateTime
+from tiktok_accounts_gql.pagination import Cursors, Position, SortKeys
 
 Model = TypeVar("Model", bound=SQLModel | Row)
 Statement = Select
 
+_INT_BITS, _BIGINT_BITS = 32, 64
 _COMPARE = {(True, False): gt, (True, True): ge, (False, False): lt, (False, True): le}  # (larger ones, inclusive)
 
 
@@ -41,6 +44,14 @@ class Ordering:
     @cached_property
     def nullable(self) -> bool:
         return bool(self.column.property.columns[0].nullable)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """They hold what the column can, so that no cursor makes a statement fail."""
+        of = self.column.type
+        kind = datetime if isinstance(of, UtcDateTime) else of.python_type
+        most = _INT_BITS if type(of) is Integer else getattr(of, "length", None) or _BIGINT_BITS
+        return Cursors(self.name, SortKeys(kind=kind, nullable=self.nullable, most=most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from tiktok_accounts_gql.crypto import Place
 from tiktok_accounts_gql.db.models import ConnectionAttempt, OwedRevocation, TokenPair
+
+KEY_ID_STARTS = 2  # behind the version; SQL counts from 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +23,12 @@ class SealedTable:
     id: str
     columns: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        return str(self.model.__tablename__)
+
     def place(self, row: Any, column: str) -> Place:
-        return Place(table=str(self.model.__tablename__), column=column, row=getattr(row, self.id))
+        return Place(table=self.name, column=column, row=getattr(row, self.id))
 
 
 TABLES = (
@@ -37,30 +43,24 @@ async def list_by_other_keys(
 ) -> Sequence[Any]:
     """Rows with a value that another key sealed, by id."""
     own = col(getattr(table.model, table.id))
-    by_another = or_(*[_key_id(table, name, len(key_id)) != key_id for name in table.columns])
+    by_another = or_(*[_is_by_another(getattr(table.model, name), key_id) for name in table.columns])
     statement = select(table.model).where(own > after, by_another).order_by(own).limit(limit)
     return (await session.scalars(statement)).all()
 
 
-async def count_by_key(session: AsyncSession, table: SealedTable, column: str, *, length: int) -> Mapping[bytes, int]:
-    """How many values each key sealed; `length` is that of a key id."""
-    key_id = _key_id(table, column, length).label("key_id")
-    filled = col(getattr(table.model, column)).is_not(None)
-    found = await session.execute(select(key_id, func.count()).where(filled).group_by(key_id))
-    return {bytes(one): count for one, count in found}
+async def list_all(session: AsyncSession, table: SealedTable, *, after: UUID, limit: int) -> Sequence[Any]:
+    """By id."""
+    own = col(getattr(table.model, table.id))
+    return (await session.scalars(select(table.model).where(own > after).order_by(own).limit(limit))).all()
 
 
-async def find_by_key(session: AsyncSession, table: SealedTable, column: str, key_id: bytes) -> Any:
-    """Any row with a value that this key sealed."""
-    statement = select(table.model).where(_key_id(table, column, len(key_id)) == key_id).limit(1)
-    return (await session.scalars(statement)).one_or_none()
+def _is_by_another(column: Any, key_id: bytes) -> ColumnElement[bool]:
+    """Also of a value that is cut off before its key id, for which SQLite finds NULL."""
+    found = func.coalesce(func.substr(column, KEY_ID_STARTS, len(key_id)), literal(b""))
+    return and_(column.is_not(None), found != key_id)
 
 
-def _key_id(table: SealedTable, column: str, length: int) -> Any:
-    return func.substr(getattr(table.model, column), 2, length)
-
-
-async def replace(session: AsyncSession, table: SealedTable, row: Any, values: dict[str, bytes]) -> bool:
+async def replace(session: AsyncSession, table: SealedTable, row: Any, values: Mapping[str, bytes]) -> bool:
     """The same secrets under another key, unless the row changed meanwhile."""
     own = col(getattr(table.model, table.id))
     unchanged = [col(getattr(table.model, name)) == getattr(row, name) for name in values]

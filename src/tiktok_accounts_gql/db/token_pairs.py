@@ -73,6 +73,21 @@ async def release(
     await session.execute(update(TokenPair).where(*held).values(**values))
 
 
+async def extend_lease(
+    session: AsyncSession, viewer_id: str, account_id: UUID, *, lease_id: UUID, seconds: float
+) -> None:
+    """From now on, unless somebody else has it."""
+    held = (*_owned(viewer_id, account_id), col(TokenPair.lease_id) == lease_id)
+    await session.execute(update(TokenPair).where(*held).values(lease_until=FromNow(seconds)))
+
+
+async def leave(session: AsyncSession, viewer_id: str, pair: TokenPair, *, lease_id: UUID, seconds: float) -> None:
+    """Gives a lease up in favour of whoever held it before and never told the outcome: for so long nobody takes it."""
+    held = (*_owned(viewer_id, pair.account_id), col(TokenPair.lease_id) == lease_id)
+    values = {"lease_id": None, "lease_until": FromNow(seconds), "attempted_at": pair.attempted_at}
+    await session.execute(update(TokenPair).where(*held).values(**values))
+
+
 async def start_reading(
     session: AsyncSession, viewer_id: str, account_id: UUID, *, reading_id: UUID, seconds: float
 ) -> bool:

@@ -1,12 +1,15 @@
 """What only asking tells: the database, what is sealed in it, whoever signs tokens, and TikTok."""
 
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx
 from sqlalchemy.engine import make_url
@@ -15,7 +18,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import clock as database_clock
 from tiktok_accounts_gql.db import sealed
-from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.db.sealed import SealedTable
 from tiktok_accounts_gql.doctor.findings import Finding, failed, ok, skipped, warning
@@ -28,6 +31,7 @@ from tiktok_accounts_gql.tls import trusted
 
 GREATEST_SKEW = timedelta(seconds=30)
 MADE_UP_TOKEN = "rft.made-up-by-tiktok-accounts-doctor"  # noqa: S105 - TikTok is to refuse it
+READ_AT_ONCE = 1000
 _MIGRATE = "Run: tiktok-accounts migrate"
 _SYNCHRONIZE = "Let NTP set the clocks of both machines."
 
@@ -64,41 +68,57 @@ async def tables(db: Database) -> Finding:
 
 
 async def keys(settings: Settings, db: Database) -> Finding:
-    """Opens one value of each column that is sealed, for each key that sealed any."""
-    sealer = Sealer(settings.keys)
-    by_key: dict[bytes, int] = {}
-    closed: list[str] = []
+    """Opens everything that is sealed."""
     await check_migrated(db)
-    async with db.read() as session:
-        for table in sealed.TABLES:
-            for column in table.columns:
-                counts = await sealed.count_by_key(session, table, column, length=len(sealer.key_id))
-                for key_id, count in counts.items():
-                    by_key[key_id] = by_key.get(key_id, 0) + count
-                    if not await _opens(session, sealer, table, column, key_id):
-                        closed.append(f"{table.model.__tablename__}.{column} ({count})")
-    if closed:
-        mend = "Add the key that sealed them to ACCOUNTS_ENCRYPTION_KEYS, behind the first one."
-        return failed(f"None of the keys opens: {', '.join(closed)}.", mend)
-    older = sum(count for key_id, count in by_key.items() if key_id != sealer.key_id)
-    if older:
+    sealer, found = Sealer(settings.keys), _Seals()
+    for table in sealed.TABLES:
+        async for row in _rows(db, table):
+            found.look_at(sealer, table, row)
+    total = sum(found.by_key.values())
+    if found.unreadable:
+        places = ", ".join(f"{place} ({count})" for place, count in found.unreadable.items())
+        accounts = _many(len(found.accounts), "account")
+        mend = f"Add the key that sealed them to ACCOUNTS_ENCRYPTION_KEYS, behind the first one; without it {accounts} "
+        return failed(f"None of the keys opens: {places}.", f"{mend}must be connected again.")
+    if older := total - found.by_key[sealer.key_id]:
         mend = "Run: tiktok-accounts rotate-keys. Keep all keys until then."
-        return warning(f"Of {sum(by_key.values())} values, {older} are sealed by an older key.", mend)
-    values = (
-        f"{_many(sum(by_key.values()), 'value')} sealed, all by the first one" if by_key else "nothing is sealed yet"
-    )
-    return ok(f"{_many(len(sealer.key_ids), 'key')}; {values}.")
+        return warning(f"Of {total} values, {older} are sealed by an older key.", mend)
+    unused = " A key behind the first one is old and can go, or is new: once every server has it, put it in front."
+    values = f"{_many(total, 'value')} sealed, all by the first one" if total else "nothing is sealed yet"
+    return ok(f"{_many(len(sealer.key_ids), 'key')}; {values}.{unused if len(sealer.key_ids) > 1 else ''}")
 
 
-async def _opens(session: Session, sealer: Sealer, table: SealedTable, column: str, key_id: bytes) -> bool:
-    row = await sealed.find_by_key(session, table, column, key_id)
-    if row is None:  # gone meanwhile
-        return True
-    try:
-        sealer.open(getattr(row, column), table.place(row, column))
-    except SealBroken:
-        return False
-    return True
+@dataclass(slots=True)
+class _Seals:
+    """How many values each key sealed, and which do not open."""
+
+    by_key: Counter[bytes] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    accounts: set[UUID | None] = field(default_factory=set)
+
+    def look_at(self, sealer: Sealer, table: SealedTable, row: Any) -> None:
+        for name in table.columns:
+            value: bytes | None = getattr(row, name)
+            if value is None:
+                continue
+            self.by_key[sealer.key_id_of(value)] += 1
+            try:
+                sealer.open(value, table.place(row, name))
+            except SealBroken:
+                self.unreadable[f"{table.name}.{name}"] += 1
+                self.accounts.add(row.account_id)
+
+
+async def _rows(db: Database, table: SealedTable) -> AsyncGenerator[Any]:
+    after = UUID(int=0)
+    while True:
+        async with db.read() as session:
+            rows = await sealed.list_all(session, table, after=after, limit=READ_AT_ONCE)
+        for row in rows:
+            yield row
+        if len(rows) < READ_AT_ONCE:
+            return
+        after = getattr(rows[-1], table.id)
 
 
 def _many(count: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from prometheus_client import (
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tiktok_accounts_gql.crypto import Place
 from tiktok_accounts_gql.execution.engine import Reason
 from tiktok_accounts_gql.http.list_cache import Lookup
 
@@ -37,6 +38,12 @@ class Metrics:
             registry=self._registry,
         )
         self._lookups = {outcome: lookups.labels(outcome.value) for outcome in Lookup}
+        self._unreadable = Counter(
+            "accounts_sealed_values_unreadable",
+            "Sealed values that did not open when they were needed, by where they are stored.",
+            ["table", "column"],
+            registry=self._registry,
+        )
         self._durations = Histogram(
             "accounts_request_duration_seconds",
             "From an HTTP request to the beginning of its answer.",
@@ -49,6 +56,9 @@ class Metrics:
 
     def count_lookup(self, outcome: Lookup) -> None:
         self._lookups[outcome].inc()
+
+    def count_unreadable(self, place: Place) -> None:
+        self._unreadable.labels(place.table, place.column).inc()
 
     def observe_request(self, seconds: float) -> None:
         self._durations.observe(seconds)

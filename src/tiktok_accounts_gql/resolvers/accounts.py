@@ -8,7 +8,7 @@ import strawberry
 
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
-from tiktok_accounts_gql.db.models import Account, Snapshot
+from tiktok_accounts_gql.db.models import Account, AccountStatus, Snapshot
 from tiktok_accounts_gql.execution.needs import needs_of
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
@@ -69,6 +69,14 @@ def missing_scopes(root: strawberry.Parent[Account], info: Info) -> list[str]:
 
 def avatar_url(root: strawberry.Parent[Account], info: Info) -> str | None:
     return ids.avatar_link(info.context.services.public_url, root.id, root.avatar_hash)
+
+
+def token_expires_at(root: strawberry.Parent[Account]) -> datetime | None:
+    return root.token_expires_at if root.status == AccountStatus.ACTIVE else None
+
+
+def reauthorize_by(root: strawberry.Parent[Account]) -> datetime | None:
+    return root.reauthorize_by if root.status == AccountStatus.ACTIVE else None
 
 
 def health(root: strawberry.Parent[Account]) -> Account:

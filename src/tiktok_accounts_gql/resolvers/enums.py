@@ -66,6 +66,8 @@ describe(
         "TIKTOK_UNAVAILABLE": "TikTok does not answer, or not as documented. DEGRADED, ACTIVE.",
         "SCOPE_MISSING": "The user did not grant a scope that this API asks for. DEGRADED, ACTIVE.",
         "TOKEN_EXPIRED": "The authorization ran out or TikTok refuses to renew it. BROKEN, EXPIRED.",
+        "TOKENS_UNREADABLE": "This server cannot open the tokens that it stored: a key is lost, or the row was damaged. "
+        "BROKEN, EXPIRED.",
         "USER_REVOKED": "The authorization was withdrawn at TikTok. BROKEN, INACTIVE.",
         "ACCOUNT_CLOSED": "TikTok deleted, banned or restricted the account. BROKEN, INACTIVE.",
         "APP_MISCONFIGURED": "TikTok refuses this server's own credentials: no account is to blame. DEGRADED, ACTIVE.",

@@ -15,6 +15,7 @@ from tiktok_accounts_gql.schema.scalars import BigInt
 _UNREADABLE = "Null if it was not readable then."
 _AS_FOLLOWERS = "Null as `followerCount` is."
 _KNOWN = "Sum over the accounts whose counter is known; 2^53 - 1 if it is more."
+_UNAUTHORIZED = "Null unless `status` is ACTIVE."
 _NO_PROFILE = "Null while the scope `user.info.profile` is not granted or TikTok does not tell it."
 
 
@@ -109,9 +110,15 @@ class TikTokAccount(Node):
         description="When the profile and the counters were last read from TikTok."
     )
     token_expires_at: datetime | None = strawberry.field(
-        description="When the access token runs out. It is renewed by itself: nothing to act on."
+        resolver=account_resolvers.token_expires_at,
+        metadata=needs("status", "token_expires_at"),
+        description=f"When the access token runs out. It is renewed by itself: nothing to act on. {_UNAUTHORIZED}",
     )
-    reauthorize_by: datetime | None = strawberry.field(description="When the user has to reconnect at the latest.")
+    reauthorize_by: datetime | None = strawberry.field(
+        resolver=account_resolvers.reauthorize_by,
+        metadata=needs("status", "reauthorize_by"),
+        description=f"When the user has to reconnect at the latest. {_UNAUTHORIZED}",
+    )
     last_error: str | None = strawberry.field(
         description="The last failure, as an English sentence of this API for people to read; null when the last sync "
         "worked. Programs read `health.reason`."

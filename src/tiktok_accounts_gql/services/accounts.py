@@ -14,7 +14,7 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.errors import BadUserInput, TokensUnreadable
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
@@ -87,7 +87,7 @@ class AccountService:
         async def read(within: Range) -> Slice[Any]:
             return await account_rows.read_page(self._db, viewer.id, where, ordering, page, within, ahead)
 
-        found = await self._pager.page(viewer.id, ordering, page, read)
+        found = await self._pager.page(ordering, page, read)
         await self._audit.record_read(viewer, AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=len(found.edges)))
         return AccountPage(edges=found.edges, page_info=found.page_info, total=found.total, where=where)
 
@@ -125,7 +125,6 @@ class AccountService:
         async with self._db.transaction() as session:
             if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
                 owes = await self._give_up(session, viewer, account_id)
-                self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id)
         if owes:
             self._revocations.settle_soon()
         return Disconnected(disconnected_account_id=account_id)
@@ -134,7 +133,11 @@ class AccountService:
         """Whether a revocation is owed to TikTok. Raises NotFound."""
         now = self._clock()
         account = await accounts.get(session, viewer.id, account_id, lock=True)
-        owed = await self._revocations.owe(session, account)
+        owes, details = False, []
+        try:
+            owes = await self._revocations.owe(session, account)
+        except TokensUnreadable as error:
+            details = [Detail(name="notRevoked", value=error.message)]
         gone = {
             "disconnected_at": now,
             "updated_at": now,
@@ -147,4 +150,5 @@ class AccountService:
         await avatars.erase(session, viewer.id, account_id)
         event = AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
         self._notifications.publish(session, viewer.id, event)
-        return owed is not None
+        self._audit.record(session, viewer, AuditAction.ACCOUNT_DISCONNECTED, account_id=account_id, details=details)
+        return owes

@@ -85,9 +85,9 @@ class AuditService:
         await self._writer.write(events)
 
     async def list(self, viewer: Viewer, page: PageRequest, where: AuditEventFilter) -> Page[AuditEvent]:
-        """Newest first. Raises BadUserInput for cursors that are none of this list's."""
+        """Newest first. Raises BadUserInput for cursors of another list."""
         statement = audit.of_viewer(viewer.id, where)
-        events = await self._pager.read(viewer.id, statement, audit.NEWEST_FIRST, page)
+        events = await self._pager.read(statement, audit.NEWEST_FIRST, page)
         await self.record_read(viewer, AuditAction.AUDIT_EVENTS_READ, Detail(name="count", value=len(events.edges)))
         return events
 

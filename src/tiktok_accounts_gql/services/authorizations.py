@@ -14,10 +14,11 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import structlog
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.crypto import Sealer
+from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import accounts, connection_attempts
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, ConnectionAttempt
@@ -36,6 +37,8 @@ STATE_BYTES = 32
 LONGEST_URL = 2000
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.1
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,28 +171,43 @@ class AuthorizationService:
         return await self._as_the_first(viewer, attempt, callback)
 
     async def _end(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
-        try:
-            connected = await self._connect(viewer, attempt, callback)
-        except UserMistake as mistake:
+        async def refused(mistake: UserMistake) -> None:
             async with self._db.transaction() as session:
                 await connection_attempts.end(session, viewer.id, attempt.id, error=mistake.code.value)
                 self._record(viewer, mistake, session, attempt.account_id)
+
+        try:
+            consent = self._consent(attempt, callback)
+        except UserMistake as mistake:
+            await refused(mistake)
+            return Finished(return_to=attempt.return_to, mistake=mistake)
+        try:
+            connected = await self._connections.connect(viewer, consent, refused)
+        except UserMistake as mistake:
             return Finished(return_to=attempt.return_to, mistake=mistake)
         return Finished(return_to=attempt.return_to, connected=connected)
 
-    async def _connect(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Connected:
+    def _consent(self, attempt: ConnectionAttempt, callback: Callback) -> Consent:
+        """Raises UserMistake."""
         if callback.code is None:
             raise callback.refusal()
-        verifier = attempt.code_verifier
-        place = connection_attempts.verifier_place(attempt.id)
-        consent = Consent(
+        return Consent(
             code=callback.code,
             redirect_uri=self._login_kit.redirect_uri,
-            code_verifier=None if verifier is None else self._sealer.open(verifier, place),
+            code_verifier=self._verifier(attempt),
             account_id=attempt.account_id,
             attempt_id=attempt.id,
         )
-        return await self._connections.connect(viewer, consent)
+
+    def _verifier(self, attempt: ConnectionAttempt) -> str | None:
+        """Raises AuthorizationStateInvalid if it does not open: without it the code is of no use."""
+        if attempt.code_verifier is None:
+            return None
+        try:
+            return self._sealer.open(attempt.code_verifier, connection_attempts.verifier_place(attempt.id))
+        except SealBroken as error:
+            log.warning("code verifier unreadable", attempt_id=str(attempt.id), reason=str(error))
+            raise AuthorizationStateInvalid from error
 
     async def _as_the_first(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
         """The same call again gets the first one's answer, once there is one; another call gets none."""

@@ -27,6 +27,7 @@ _MISTAKES: dict[str, type[UserMistake]] = {
         AppMisconfigured,
         AuthorizationCodeInvalid,
         AuthorizationDenied,
+        AuthorizationStateInvalid,
         ConnectedElsewhere,
         ScopeMissing,
         SyncFailed,
@@ -52,7 +53,9 @@ class Callback:
 
     @property
     def fingerprint(self) -> bytes:
-        return sha256(f"{self.code or ''}\0{self.error or ''}".encode("utf-8", "replace")).digest()
+        """Of which part it is, too: a code and an error of the same text are two calls."""
+        kind, text = ("error", self.error or "") if self.code is None else ("code", self.code)
+        return sha256(f"{kind} {text}".encode("utf-8", "surrogatepass")).digest()
 
     def check(self) -> None:
         """Raises InvalidInput."""

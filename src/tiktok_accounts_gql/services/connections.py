@@ -1,6 +1,6 @@
 """Connecting accounts: from an authorization code to a stored account."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
+from tiktok_accounts_gql.db import accounts, connection_attempts, revocations, snapshots
 from tiktok_accounts_gql.db.accounts import Taken
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor
@@ -23,6 +24,7 @@ from tiktok_accounts_gql.errors import (
     NotFound,
     ScopeMissing,
     TikTokUnavailable,
+    UserMistake,
     WrongTikTokAccount,
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
@@ -32,8 +34,10 @@ from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.reading import AccountReader
+from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scopes import read_granted
 from tiktok_accounts_gql.services.slots import FOR_A_USER
+from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.tiktok_failures import DEFAULT_RETRY_SECONDS, user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import (
@@ -50,7 +54,15 @@ from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES, Tik
 
 ACCESS_DENIED = "access_denied"  # RFC 6749, section 4.1.2.1
 
+PATIENCE_SECONDS = 45.0
+
+Refused = Callable[[UserMistake], Awaitable[None]]
+
 log = structlog.get_logger()
+
+
+async def nobody(mistake: UserMistake) -> None:
+    del mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +94,7 @@ class _Reading:
 
     grant: TokenGrant
     granted: frozenset[str]
+    grant_id: UUID
     replaces: UUID | None
     failure: TikTokError | None = None
     user: TikTokUser | None = None
@@ -107,6 +120,8 @@ class ConnectionService:
         notifications: Notifications,
         avatars: AvatarService,
         scopes: Collection[str],
+        storing: Storing,
+        revocations: RevocationService,
         clock: Clock,
     ) -> None:
         """`scopes`: those that are asked for."""
@@ -118,32 +133,65 @@ class ConnectionService:
         self._notifications = notifications
         self._avatars = avatars
         self._scopes = frozenset(scopes)
+        self._storing = storing
+        self._revocations = revocations
         self._clock = clock
 
-    async def connect(self, viewer: Viewer, consent: Consent) -> Connected:
+    async def connect(self, viewer: Viewer, consent: Consent, refused: Refused = nobody) -> Connected:
         """Exchanges the code, reads the account and stores it; one that was connected before comes back as it was.
 
-        An account that cannot be read for now is connected all the same: its first sync will read it.
+        An account that cannot be read for now is connected all the same: its first sync will read it. While the database is
+        away the grant is held, and stored later, whoever waits; `refused` stores why it was of no use.
         Raises AuthorizationCodeInvalid, AuthorizationDenied, WrongTikTokAccount, ConnectedElsewhere, ScopeMissing,
         TikTokRateLimited, TikTokUnavailable, AppMisconfigured.
         """
-        grant = await self._identified(await self._exchange(consent))
+        await self._revocations.postpone(viewer)
+        try:
+            grant = await self._exchange(consent)
+        except UserMistake as mistake:
+            await refused(mistake)
+            raise
+        grant_id = uuid7()
+
+        async def keep() -> Connected:
+            try:
+                return await self._keep(viewer, consent, grant, grant_id)
+            except UserMistake as mistake:
+                await refused(mistake)
+                raise
+
+        return await self._storing.store(grant_id, keep, patience=PATIENCE_SECONDS, attempt_id=str(consent.attempt_id))
+
+    async def _keep(self, viewer: Viewer, consent: Consent, grant: TokenGrant, grant_id: UUID) -> Connected:
+        """May be called again after it was done. Raises as `connect` does."""
+        grant = await self._identified(grant)
         if BASIC_SCOPE not in self._granted(grant):
-            await self._give_back(grant)
+            await self._give_back(grant, grant_id)
             raise ScopeMissing
         if not await self._is_wanted(viewer, consent, grant):
-            await self._give_back(grant)
+            await self._give_back(grant, grant_id)
             raise WrongTikTokAccount
         while True:  # until nobody came between; each turn more needs one more who did
-            reading = await self._read(viewer, grant)
+            if (connected := await self._find_stored(viewer, grant, grant_id)) is not None:
+                return connected
+            await self._revocations.cancel(grant.open_id)
+            reading = await self._read(viewer, grant, grant_id)
             try:
                 return await self._store(viewer, consent, reading)
             except Overtaken:
                 continue
             except Taken:
                 if not await self._is_mine(viewer, grant.open_id):
-                    await self._give_back(grant)
+                    await self._give_back(grant, grant_id)
                     raise ConnectedElsewhere from None
+
+    async def _find_stored(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> Connected | None:
+        """By a commit whose outcome was not known."""
+        async with self._db.read() as session:
+            account = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
+        if account is None or await self._grants.grant_id(account) != grant_id:
+            return None
+        return Connected(account=account, reconnected=account.created_at != account.connected_at)
 
     async def _exchange(self, consent: Consent) -> TokenGrant:
         try:
@@ -196,7 +244,7 @@ class ConnectionService:
             found = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
         return found is not None and found.id == consent.account_id
 
-    async def _give_back(self, grant: TokenGrant) -> None:
+    async def _give_back(self, grant: TokenGrant, grant_id: UUID) -> None:
         """A grant that is of no use here. TikTok may have ended the account's earlier one for it: whoever has the
         account connected gets it, unless theirs is the later one. If nobody has, it is revoked.
         """
@@ -204,7 +252,7 @@ class ConnectionService:
             connected = await accounts.list_connected_by_open_id(session, grant.open_id)
         for account in connected:
             with suppress(NotFound):  # disconnected meanwhile
-                await self._hand_over(account, grant)
+                await self._hand_over(account, grant, grant_id)
         if not connected:
             await self._revoke(grant)
 
@@ -214,14 +262,16 @@ class ConnectionService:
         except TikTokError as error:
             log.warning("grant not given back", reason=error.message, log_id=error.log_id)
 
-    async def _hand_over(self, account: Account, grant: TokenGrant) -> None:
+    async def _hand_over(self, account: Account, grant: TokenGrant, grant_id: UUID) -> None:
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
         replaces = await self._grants.grant_id(account)
-        while await self._works(grant):
+        while replaces != grant_id and await self._works(grant):
+            await self._revocations.cancel(grant.open_id)
             with suppress(Overtaken):
                 async with self._db.transaction() as session:
                     current = await accounts.get(session, account.viewer_id, account.id, lock=True)
-                    await self._grants.store(session, current, grant, replaces=replaces)
+                    await self._owe_nothing(session, grant)
+                    await self._grants.store(session, current, grant, grant_id=grant_id, replaces=replaces)
                     changes = {**self._grants.changes(current, grant), **self._revived(current)}
                     await accounts.change(session, account.viewer_id, account.id, **changes)
                     self._publish(session, account, ChangeKind.UPDATED)
@@ -246,7 +296,7 @@ class ConnectionService:
             return True
         return True
 
-    async def _read(self, viewer: Viewer, grant: TokenGrant) -> _Reading:
+    async def _read(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> _Reading:
         async with self._db.read() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
         replaces = None if earlier is None else await self._grants.grant_id(earlier)
@@ -257,10 +307,10 @@ class ConnectionService:
         except TikTokError as error:
             if isinstance(error, ScopeNotGranted):
                 granted = granted.difference(FIELDS_OF_SCOPES)
-            return _Reading(grant=grant, granted=granted, replaces=replaces, failure=error)
+            return _Reading(grant=grant, granted=granted, grant_id=grant_id, replaces=replaces, failure=error)
         accepted = granted.difference(FIELDS_OF_SCOPES) | user.scopes
         picture = await self._avatars.fetch(earlier, user)
-        return _Reading(grant=grant, granted=accepted, replaces=replaces, user=user, picture=picture)
+        return _Reading(grant=grant, granted=accepted, grant_id=grant_id, replaces=replaces, user=user, picture=picture)
 
     async def _is_mine(self, viewer: Viewer, open_id: str) -> bool:
         """Now, that is: the viewer may have left it, and another one may have connected it since."""
@@ -288,12 +338,18 @@ class ConnectionService:
             account = await accounts.add(session, viewer.id, open_id=reading.grant.open_id, **values)
         else:
             account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
-        await self._grants.store(session, account, reading.grant, replaces=reading.replaces)
+        await self._owe_nothing(session, reading.grant)
+        await self._grants.store(session, account, reading.grant, grant_id=reading.grant_id, replaces=reading.replaces)
         if pictured := self._avatars.store(session, self._avatars.copy_of(account, reading.picture)):
             account = await accounts.change(session, viewer.id, account.id, **pictured)
         if reading.user is not None and readings.has_counters(account):
             snapshots.add(session, account, values["last_synced_at"])
         return account
+
+    async def _owe_nothing(self, session: Session, grant: TokenGrant) -> None:
+        """Raises Overtaken: somebody is just about to revoke an earlier grant, and this one may end with it."""
+        if not await revocations.cancel(session, grant.open_id):
+            raise Overtaken
 
     def _publish(self, session: Session, account: Account, kind: ChangeKind) -> None:
         event = AccountChanged(account_id=account.id, kind=kind)

@@ -4,15 +4,19 @@ from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
+
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.crypto import Sealer
+from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, TokenPair
-from tiktok_accounts_gql.errors import ReauthorizationRequired
+from tiktok_accounts_gql.errors import ReauthorizationRequired, TokensUnreadable
 from tiktok_accounts_gql.services import scopes as scope_rules
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.values import TokenGrant
+
+log = structlog.get_logger()
 
 
 class Overtaken(Exception):
@@ -43,7 +47,9 @@ class Grants:
             pair = await token_pairs.find(session, account.viewer_id, account.id)
         return None if pair is None else pair.grant_id
 
-    async def store(self, session: Session, account: Account, grant: TokenGrant, *, replaces: UUID | None) -> None:
+    async def store(
+        self, session: Session, account: Account, grant: TokenGrant, *, grant_id: UUID, replaces: UUID | None
+    ) -> None:
         """Seals the grant of a new connection, in the caller's transaction, which has locked the account.
 
         `replaces`: the `grant_id` that was stored when the grant was last seen to work. Without a refresh token it
@@ -60,6 +66,7 @@ class Grants:
                 viewer_id=account.viewer_id,
                 access_token=self._sealed(account.id, "access_token", grant.access_token),
                 refresh_token=refresh or (stored.refresh_token if stored else None),
+                grant_id=grant_id,
                 issued_at=self._clock(),
                 expires_at=self._clock() + timedelta(seconds=grant.expires_in),
             ),
@@ -94,8 +101,12 @@ class Grants:
         return {**self.lifetimes(grant), **scope_rules.changes(account, scopes, self._scopes, self._clock())}
 
     def open(self, pair: TokenPair, column: str) -> str:
-        """One of the pair's tokens, in clear."""
-        return self._sealer.open(getattr(pair, column), token_pairs.place(pair.account_id, column))
+        """One of the pair's tokens, in clear. Raises TokensUnreadable."""
+        try:
+            return self._sealer.open(getattr(pair, column), token_pairs.place(pair.account_id, column))
+        except SealBroken as error:
+            log.warning("tokens unreadable", account_id=str(pair.account_id), column=column, reason=str(error))
+            raise TokensUnreadable from error
 
     def _sealed(self, account_id: UUID, column: str, token: str) -> bytes:
         return self._sealer.seal(token, token_pairs.place(account_id, column))

@@ -11,6 +11,7 @@
 | UNREADABLE | DEGRADED | TIKTOK_UNAVAILABLE | WAIT | yes | ACTIVE |
 | REFUSED | DEGRADED | TIKTOK_UNAVAILABLE | CONTACT_OPERATOR | yes | ACTIVE |
 | TOKEN_EXPIRED | BROKEN | TOKEN_EXPIRED | RECONNECT | | EXPIRED |
+| TOKENS_UNREADABLE | BROKEN | TOKENS_UNREADABLE | RECONNECT | | EXPIRED |
 | USER_REVOKED | BROKEN | USER_REVOKED | RECONNECT | | INACTIVE |
 | ACCOUNT_CLOSED | BROKEN | ACCOUNT_CLOSED | RECONNECT | | INACTIVE |
 
@@ -27,7 +28,7 @@ from enum import Enum, auto
 from typing import Any
 
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthAction, HealthReason, HealthState
-from tiktok_accounts_gql.errors import AccountUnreadable, UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import AccountUnreadable, TokensUnreadable, UserErrorCode, UserMistake
 
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=6)
@@ -44,6 +45,7 @@ class Outcome(Enum):
     MISCONFIGURED = auto()
     REFUSED = auto()
     TOKEN_EXPIRED = auto()
+    TOKENS_UNREADABLE = auto()
     USER_REVOKED = auto()
     ACCOUNT_CLOSED = auto()
 
@@ -81,6 +83,7 @@ AFTER: dict[Outcome, Health] = {
     Outcome.MISCONFIGURED: _degraded(HealthReason.APP_MISCONFIGURED, HealthAction.CONTACT_OPERATOR),
     Outcome.REFUSED: _degraded(HealthReason.TIKTOK_UNAVAILABLE, HealthAction.CONTACT_OPERATOR),
     Outcome.TOKEN_EXPIRED: _broken(HealthReason.TOKEN_EXPIRED, AccountStatus.EXPIRED),
+    Outcome.TOKENS_UNREADABLE: _broken(HealthReason.TOKENS_UNREADABLE, AccountStatus.EXPIRED),
     Outcome.USER_REVOKED: _broken(HealthReason.USER_REVOKED, AccountStatus.INACTIVE),
     Outcome.ACCOUNT_CLOSED: _broken(HealthReason.ACCOUNT_CLOSED, AccountStatus.INACTIVE),
 }
@@ -114,9 +117,8 @@ def unread(now: datetime) -> dict[str, Any]:
 def failed(before: Account, error: UserMistake, now: datetime) -> dict[str, Any]:
     """The columns of an account that could not be read."""
     retry_after = timedelta(seconds=error.retry_after_seconds or 0)
-    outcome = (
-        Outcome.UNREADABLE if isinstance(error, AccountUnreadable) else OUTCOME_OF.get(error.code, Outcome.REFUSED)
-    )
+    by_kind = {AccountUnreadable: Outcome.UNREADABLE, TokensUnreadable: Outcome.TOKENS_UNREADABLE}
+    outcome = by_kind.get(type(error)) or OUTCOME_OF.get(error.code, Outcome.REFUSED)
     return happened(before, outcome, now, retry_after=retry_after)
 
 

@@ -45,7 +45,7 @@ class JobListService:
     async def list(self, viewer: Viewer, page: PageRequest, where: JobFilter) -> JobPage:
         """Newest first. Raises BadUserInput for cursors of another list."""
         statement = sync_jobs.of_viewer(viewer.id, where)
-        found = await self._pager.read(viewer.id, statement, sync_jobs.NEWEST_FIRST, page)
+        found = await self._pager.read(statement, sync_jobs.NEWEST_FIRST, page)
         await self._recorded(viewer, len(found.edges))
         return JobPage(edges=found.edges, page_info=found.page_info, where=where)
 
@@ -65,9 +65,9 @@ class JobListService:
             return {job.id: job for job in await sync_jobs.list_by_ids(session, viewer.id, ids)}
 
     async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, where: ResultFilter) -> ResultPage:
-        """In the order of the request. Raises BadUserInput for cursors of another job."""
+        """In the order of the request. Raises BadUserInput for cursors of another list."""
         statement = sync_jobs.results_of(viewer.id, job_id, where)
-        found = await self._pager.read(f"{viewer.id}\0{job_id}", statement, sync_jobs.IN_ORDER, page)
+        found = await self._pager.read(statement, sync_jobs.IN_ORDER, page)
         return ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
 
     async def count_results(self, viewer: Viewer, job_id: UUID, where: ResultFilter) -> int:

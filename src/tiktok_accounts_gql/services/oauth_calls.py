@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy, Lane, Slots, Turn
+from tiktok_accounts_gql.services.slots import FOR_A_USER, CallPolicy, Lane, Slots, Turn
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import UnreadableReply
 from tiktok_accounts_gql.tiktok.values import TokenGrant
@@ -46,8 +46,14 @@ class OAuthCalls:
         except UnreadableReply as error:
             return await self._refresh_at_once(error, open_id, policy)
 
-    async def revoke(self, access_token: str, *, policy: CallPolicy = BY_ITSELF) -> None:
-        turn = await self.revoke_slots.take(policy.lane)
+    async def take_revoke_turn(self, policy: CallPolicy) -> Turn:
+        """As `take_refresh_turn`, before the lease of a revocation."""
+        return await self.revoke_slots.take(policy.lane)
+
+    async def revoke(self, access_token: str, *, policy: CallPolicy, turn: Turn | None = None) -> None:
+        """By its turn. Without one, or if it is over: by one that is near."""
+        if turn is None or turn.is_over:
+            turn = await self.revoke_slots.take_near(policy.lane)
         async with self.revoke_slots.used(turn, policy):
             await self.tiktok.revoke(access_token)
 

@@ -3,65 +3,83 @@
 What is owed commits together with the disconnection, with its own copy of the sealed tokens, and is deleted once TikTok
 revoked it: no crash and no silence in between loses it. It is due at once, and whoever claims it has two minutes for it.
 After a week it is given up.
+
+Revoking one grant may end the next one of the same TikTok user. So nothing is owed once the account is connected again, and
+whoever connects it waits for a revocation that is being carried out: a lease on its row tells. The lease is taken when the
+slot for the call is there, so that nobody waits for a slot.
 """
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.crypto import Sealer
+from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import accounts, revocations, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.models import Account, AccountStatus, OwedRevocation
+from tiktok_accounts_gql.db.models import Account, AccountStatus, OwedRevocation, TokenPair
 from tiktok_accounts_gql.db.revocations import CLAIMED_FOR
-from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.errors import ServiceUnavailable, TokensUnreadable
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.slots import BY_ITSELF
+from tiktok_accounts_gql.services.storing import Storing
+from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, NotAsked, TikTokError
+from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 RETRY_EVERY = timedelta(minutes=1)
 GIVE_UP_AFTER = timedelta(days=7)
+POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
+
+
+class NotOwed(Exception):
+    """The account was connected again meanwhile, or another process has claimed the revocation."""
 
 
 class RevocationService:
     """Owes and settles revocations."""
 
-    def __init__(self, *, db: Database, oauth: OAuthCalls, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, *, db: Database, oauth: OAuthCalls, sealer: Sealer, storing: Storing, clock: Clock, lease: timedelta
+    ) -> None:
+        """`lease`: longer than a refresh, the storing of what it brought and a revocation may take."""
         self._db = db
         self._oauth = oauth
         self._sealer = sealer
+        self._storing = storing
         self._clock = clock
+        self._seconds = lease.total_seconds()
         self._rounds: set[asyncio.Task[None]] = set()
 
-    async def owe(self, session: Session, account: Account) -> OwedRevocation | None:
-        """In the transaction that erases the account's tokens; None if there are none to revoke."""
+    async def owe(self, session: Session, account: Account) -> bool:
+        """In the transaction that erases the account's tokens; False if there are none to revoke.
+
+        Raises TokensUnreadable if there are some, and neither of them opens.
+        """
         pair = await token_pairs.find(session, account.viewer_id, account.id)
         if pair is None:
-            return None
-        now, owed_id = self._clock(), uuid7()
-        refresh_token = None if account.status is AccountStatus.EXPIRED else pair.refresh_token  # TikTok refused it
-        sealed = {
-            column: self._moved(sealed, account, owed_id, column)
-            for column, sealed in (("access_token", pair.access_token), ("refresh_token", refresh_token))
-            if sealed is not None
-        }
-        owed = OwedRevocation(
-            id=owed_id,
-            viewer_id=account.viewer_id,
-            account_id=account.id,
-            access_token_expires_at=pair.expires_at,
-            next_attempt_at=now,
-            given_up_at=now + GIVE_UP_AFTER,
-            **sealed,
-        )
-        session.add(owed)
-        return owed
+            return False
+        tokens = self._opened(pair)
+        if not tokens:
+            raise TokensUnreadable
+        if account.status is AccountStatus.EXPIRED:
+            tokens.pop("refresh_token", None)  # TikTok refused it
+        expires_at = pair.expires_at if "access_token" in tokens else self._clock()  # an access token then comes first
+        await self._owe(session, account.viewer_id, account.id, tokens, expires_at)
+        return True
+
+    async def revoke(self, viewer: Viewer, account_id: UUID, grant: TokenGrant) -> None:
+        """A grant that came for an account that was disconnected meanwhile: owed, and settled beside the caller."""
+        async with self._db.transaction() as session:
+            expires_at = self._clock() + timedelta(seconds=grant.expires_in)
+            await self._owe(session, viewer.id, account_id, _tokens(grant), expires_at)
+        self.settle_soon()
 
     def settle_soon(self) -> None:
         """What is due, beside the caller, who does not wait for it."""
@@ -91,18 +109,42 @@ class RevocationService:
         return tried
 
     async def settle(self, owed: OwedRevocation) -> bool:
-        """Revokes it and forgets it; if TikTok does not answer, it stays owed. False if TikTok was not asked."""
+        """Revokes it and forgets it; if TikTok does not answer, it stays owed. False if TikTok was not asked.
+
+        Nothing happens if it is not owed any more: the account was connected again.
+        """
         try:
-            await self._revoke(owed)
+            await self._carry_out(owed)
+        except NotOwed:
+            return True
         except (AccessTokenInvalid, InvalidGrant):
             pass  # there is nothing left to revoke
-        except TikTokError as error:
-            log.warning("revocation owed", account_id=str(owed.account_id), reason=error.message, log_id=error.log_id)
+        except (TikTokError, SealBroken) as error:
+            log_id = getattr(error, "log_id", None)
+            log.warning("revocation owed", account_id=str(owed.account_id), reason=str(error), log_id=log_id)
             if self._clock() < owed.given_up_at:
+                async with self._db.transaction() as session:
+                    await revocations.release(session, owed.viewer_id, owed.id)
                 return not isinstance(error, NotAsked)
         async with self._db.transaction() as session:
             await revocations.settle(session, owed.viewer_id, owed.id)
         return True
+
+    async def postpone(self, viewer: Viewer) -> None:
+        """Waits for revocations of the viewer's that are being carried out, and begins none for a while."""
+        while True:
+            async with self._db.transaction() as session:
+                if await revocations.postpone(session, viewer.id, until=self._clock() + RETRY_EVERY):
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def cancel(self, open_id: str) -> None:
+        """For a TikTok account that is connected again; waits for one that is being carried out."""
+        while True:
+            async with self._db.transaction() as session:
+                if await revocations.cancel(session, open_id):
+                    return
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _round(self) -> None:
         try:
@@ -119,40 +161,87 @@ class RevocationService:
                 session, now=now, until=now + CLAIMED_FOR, give_up_by=now + GIVE_UP_AFTER
             )
 
-    async def _revoke(self, owed: OwedRevocation) -> None:
-        """Only a valid access token can be revoked: one that ran out is renewed first, by our clock or by TikTok's word."""
+    async def _owe(
+        self, session: Session, viewer_id: str, account_id: UUID, tokens: Mapping[str, str], expires_at: datetime
+    ) -> None:
+        owed_id, now = uuid7(), self._clock()
+        sealed = self._sealed(owed_id, {"access_token": "", **tokens})
+        owed = OwedRevocation(
+            id=owed_id,
+            viewer_id=viewer_id,
+            account_id=account_id,
+            access_token_expires_at=expires_at,
+            next_attempt_at=now,
+            given_up_at=now + GIVE_UP_AFTER,
+            access_token=sealed["access_token"],
+            refresh_token=sealed.get("refresh_token"),
+        )
+        await revocations.add(session, owed)
+
+    async def _carry_out(self, owed: OwedRevocation) -> None:
+        """Only a valid access token can be revoked: one that ran out is renewed first, by our clock or by TikTok's word.
+
+        Raises NotOwed, TikTokError, SealBroken.
+        """
         if owed.access_token_expires_at > self._clock() or owed.refresh_token is None:
             try:
-                await self._oauth.revoke(self._open(owed, "access_token"))
+                await self._revoke(owed, self._open(owed, "access_token"))
             except (AccessTokenInvalid, InvalidGrant):
                 if owed.refresh_token is None:
                     raise
             else:
                 return
-        await self._oauth.revoke(await self._renewed_token(owed))
+        await self._revoke(owed, await self._refresh(owed))
 
-    async def _renewed_token(self, owed: OwedRevocation) -> str:
-        """A rotated pair is kept before it is used, as everywhere."""
+    async def _revoke(self, owed: OwedRevocation, access_token: str) -> None:
+        turn = await self._oauth.take_revoke_turn(BY_ITSELF)
+        await self._lease(owed)
+        await self._oauth.revoke(access_token, policy=BY_ITSELF, turn=turn)
+
+    async def _refresh(self, owed: OwedRevocation) -> str:
+        """A rotated pair is stored before it is used, as everywhere."""
         refresh_token = self._open(owed, "refresh_token")
         turn = await self._oauth.take_refresh_turn(BY_ITSELF)
+        await self._lease(owed)
         async with self._db.read() as session:
-            if not await revocations.is_claimed(session, owed):  # the slot was so far away that another process goes on
-                raise NotAsked(ambiguous=False)
             open_id = await accounts.find_open_id(session, owed.viewer_id, owed.account_id)
         grant = await self._oauth.refresh(refresh_token, open_id=open_id, policy=BY_ITSELF, turn=turn)
-        pair = {"access_token": grant.access_token, "refresh_token": grant.refresh_token or refresh_token}
-        sealed = {
-            column: self._sealer.seal(token, revocations.place(owed.id, column)) for column, token in pair.items()
-        }
+        values = self._sealed(owed.id, {"refresh_token": refresh_token, **_tokens(grant)})
         expires_at = self._clock() + timedelta(seconds=grant.expires_in)
-        async with self._db.transaction() as session:
-            changes = {**sealed, "access_token_expires_at": expires_at}
-            await revocations.change(session, owed.viewer_id, owed.id, **changes)
+
+        async def rotate() -> bool:
+            async with self._db.transaction() as session:
+                changes = {**values, "access_token_expires_at": expires_at}
+                return await revocations.rotate(session, owed.viewer_id, owed.id, **changes)
+
+        if not await self._storing.store(owed.id, rotate, account_id=str(owed.account_id)):
+            raise NotOwed
         return grant.access_token
+
+    async def _lease(self, owed: OwedRevocation) -> None:
+        """Raises NotOwed."""
+        async with self._db.transaction() as session:
+            if not await revocations.lease(session, owed, seconds=self._seconds):
+                raise NotOwed
 
     def _open(self, owed: OwedRevocation, column: str) -> str:
         return self._sealer.open(getattr(owed, column), revocations.place(owed.id, column))
 
-    def _moved(self, sealed: bytes, account: Account, owed_id: UUID, column: str) -> bytes:
-        secret = self._sealer.open(sealed, token_pairs.place(account.id, column))
-        return self._sealer.seal(secret, revocations.place(owed_id, column))
+    def _opened(self, pair: TokenPair) -> dict[str, str]:
+        """Those of the tokens that open."""
+        found = {}
+        for column in ("access_token", "refresh_token"):
+            if (sealed := getattr(pair, column)) is not None:
+                try:
+                    found[column] = self._sealer.open(sealed, token_pairs.place(pair.account_id, column))
+                except SealBroken as error:
+                    log.warning("tokens unreadable", account_id=str(pair.account_id), column=column, reason=str(error))
+        return found
+
+    def _sealed(self, owed_id: UUID, tokens: Mapping[str, str]) -> dict[str, bytes]:
+        return {name: self._sealer.seal(token, revocations.place(owed_id, name)) for name, token in tokens.items()}
+
+
+def _tokens(grant: TokenGrant) -> dict[str, str]:
+    refresh = {} if grant.refresh_token is None else {"refresh_token": grant.refresh_token}
+    return {"access_token": grant.access_token, **refresh}

@@ -24,6 +24,7 @@ from tiktok_accounts_gql.errors import (
     SyncFailed,
     TikTokRateLimited,
     TikTokUnavailable,
+    TokensUnreadable,
     UserMistake,
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
@@ -74,6 +75,7 @@ _MISTAKES: dict[HealthReason | None, type[UserMistake]] = {
     HealthReason.SCOPE_MISSING: ScopeMissing,
     HealthReason.APP_MISCONFIGURED: AppMisconfigured,
     HealthReason.TOKEN_EXPIRED: ReauthorizationRequired,
+    HealthReason.TOKENS_UNREADABLE: TokensUnreadable,
     HealthReason.USER_REVOKED: ReauthorizationRequired,
     HealthReason.ACCOUNT_CLOSED: ReauthorizationRequired,
 }

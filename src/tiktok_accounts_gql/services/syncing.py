@@ -9,7 +9,7 @@ from uuid import UUID
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import Account, AccountStatus
+from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthReason
 from tiktok_accounts_gql.errors import ReauthorizationRequired, UserMistake
 from tiktok_accounts_gql.services import readings
 from tiktok_accounts_gql.services.audit import Detail
@@ -194,8 +194,12 @@ class SyncService:
         return synced
 
     async def _read(self, reading: Reading, preparation: Preparation | None) -> TikTokUser:
-        """What is known to be dead is not asked about: only a new connection brings it back."""
-        if reading.account.status is not AccountStatus.ACTIVE:
+        """What is known to be dead is not asked about: only a new connection brings it back.
+
+        Tokens that did not open are tried again: a key that was missing may be there by now.
+        """
+        account = reading.account
+        if account.status is not AccountStatus.ACTIVE and account.health_reason is not HealthReason.TOKENS_UNREADABLE:
             raise ReauthorizationRequired
         if preparation is not None:
             return await self._read_prepared(reading, preparation)

@@ -23,6 +23,7 @@ _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.NotAsked: TikTokUnavailable,
     tiktok.QuotaExhausted: TikTokRateLimited,
     tiktok.UnreadableReply: AccountUnreadable,
+    tiktok.RefreshPending: TikTokUnavailable,
     tiktok.AccessTokenInvalid: ReauthorizationRequired,
     tiktok.InvalidGrant: ReauthorizationRequired,
     tiktok.ScopeNotGranted: ScopeMissing,

@@ -6,10 +6,11 @@ TikTok's refresh tokens rotate strictly: whoever loses a rotated token, or refre
    database's clock; no transaction is open while TikTok answers. Everybody else waits for the winner's pair.
 2. The lease and the attempt commit before the request. A crash later leaves both: the lease runs out, somebody else
    tries, and `attempted_at` tells that the outcome of the last try is unknown.
-3. The new pair commits before anybody uses it, in a task that no caller's cancellation reaches and that the process
-   waits for before it ends.
-4. A refused refresh token counts only after the row was read again: somebody else may have rotated it. The token before
-   it is kept for one generation, for one more try where an attempt's outcome is unknown.
+3. The new pair commits before anybody uses it, in a task that no caller's cancellation reaches, that tries until the
+   database takes it, and that the process waits for before it ends.
+4. A refused refresh token counts only after the row was read again: somebody else may have rotated it, or hold the next
+   pair while the database is away. Whoever never told the outcome of an attempt gets `HOLDER_GRACE` to store it. The token
+   before it is kept for one generation, for one more try where an attempt's outcome is unknown.
 """
 
 import asyncio
@@ -25,21 +26,24 @@ from tiktok_accounts_gql.db import accounts, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor, HealthReason, TokenPair
 from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired
+from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired, TokensUnreadable
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.health import Outcome
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
+from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy, Turn
+from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
-from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError, Unavailable
+from tiktok_accounts_gql.tiktok.errors import InvalidGrant, RefreshPending, TikTokError
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 RENEW_BEFORE = timedelta(minutes=5)
 LEASE_MARGIN = timedelta(seconds=20)
+HOLDER_GRACE = timedelta(seconds=45)
 POLL_SECONDS = 0.05
 ENDING = timedelta(days=14)
 RENEW_ENDING_EVERY = timedelta(hours=1)
@@ -55,13 +59,13 @@ class _Outcome:
 
     lease_id: UUID
     attempted_at: datetime | None = None
-    expired: bool = False
+    broken: Outcome | None = None
 
 
 class TokenService:
     """Hands out accounts' access tokens, and renews them first where they are worn."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name
         self,
         *,
         db: Database,
@@ -69,6 +73,8 @@ class TokenService:
         grants: Grants,
         audit: AuditService,
         notifications: Notifications,
+        storing: Storing,
+        revocations: RevocationService,
         clock: Clock,
         lease: timedelta,
     ) -> None:
@@ -78,6 +84,8 @@ class TokenService:
         self._grants = grants
         self._audit = audit
         self._notifications = notifications
+        self._storing = storing
+        self._revocations = revocations
         self._clock = clock
         self._lease = lease
         self._refreshes: SingleFlight[str] = SingleFlight()
@@ -85,7 +93,10 @@ class TokenService:
     async def access_token(
         self, viewer: Viewer, account_id: UUID, policy: CallPolicy = FOR_A_USER, *, refused: str | None = None
     ) -> str:
-        """Another one than TikTok `refused`. Raises ReauthorizationRequired, and TikTokError if a renewal fails for now."""
+        """Another one than TikTok `refused`. Raises ReauthorizationRequired, and TikTokError if a renewal fails for now.
+
+        Raises ServiceUnavailable while a new pair waits for the database.
+        """
         pair = await self._grants.get(viewer, account_id)
         current = self._grants.open(pair, "access_token")
         return await self._renewed(viewer, pair, policy) if self._is_worn(pair) or current == refused else current
@@ -128,6 +139,8 @@ class TokenService:
 
         The slot comes before the lease, which is not held for as long as a slot may be away.
         """
+        if (stored := await self._storing.join((worn.account_id, worn.grant_id))) is not None:
+            return str(stored)
         lease_id, waited, current, turn = uuid4(), False, worn, None
         if worn.refresh_token is not None and await self._is_free(viewer, worn):
             turn = await self._oauth.take_refresh_turn(policy)
@@ -135,17 +148,17 @@ class TokenService:
         deadline = asyncio.get_running_loop().time() + (self._lease + LEASE_MARGIN).total_seconds()
         while current.grant_id == worn.grant_id:
             if (waited and current.lease_id is None) or asyncio.get_running_loop().time() > deadline:
-                raise Unavailable("The access token could not be renewed.")  # as whoever was waited for found
+                raise RefreshPending  # as whoever was waited for found, or left it to somebody
             if await self._take_lease(viewer, current, lease_id):
                 return await self._renew(viewer, current, lease_id, policy, turn)
-            waited = waited or current.lease_id is not None
+            waited = waited or current.lease_until is not None
             await asyncio.sleep(POLL_SECONDS)
             current = await self._grants.get(viewer, worn.account_id)
         return self._grants.open(current, "access_token")
 
     async def _is_free(self, viewer: Viewer, pair: TokenPair) -> bool:
         """Whether nobody else renews this pair at this moment: a slot would be of no use."""
-        if pair.lease_id is None:
+        if pair.lease_until is None:
             return True
         async with self._db.read() as session:
             return not await token_pairs.is_leased(session, viewer.id, pair.account_id)
@@ -163,16 +176,37 @@ class TokenService:
             return await self._expire(viewer, pair, lease_id, InvalidGrant())
         try:
             grant = await self._refresh(viewer, pair, "refresh_token", policy, turn)
+        except TokensUnreadable as error:
+            await self._record_failure(
+                viewer, pair, error, _Outcome(lease_id=lease_id, broken=Outcome.TOKENS_UNREADABLE)
+            )
+            raise
         except InvalidGrant as error:
             return await self._refused(viewer, pair, lease_id, error, policy)
         except TikTokError as error:
             attempted_at = self._clock() if error.ambiguous else pair.attempted_at
             await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, attempted_at=attempted_at))
             raise
-        return await self._keep(viewer, pair, grant, policy)
+        return await self._keep(viewer, pair, grant, lease_id)
 
-    async def _keep(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant, policy: CallPolicy) -> str:
-        """Commits the new pair. Of an account that was given up meanwhile, it is the only one left to revoke."""
+    async def _keep(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant, lease_id: UUID) -> str:
+        return await self._storing.store(
+            (pair.account_id, pair.grant_id),
+            lambda: self._store(viewer, pair, grant),
+            meanwhile=lambda: self._extend_lease(viewer, pair, lease_id),
+            account_id=str(pair.account_id),
+        )
+
+    async def _extend_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> None:
+        async with self._db.transaction() as session:
+            seconds = self._lease.total_seconds()
+            await token_pairs.extend_lease(session, viewer.id, pair.account_id, lease_id=lease_id, seconds=seconds)
+
+    async def _store(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
+        """Commits the new pair; if it is there already, that is the one that counts.
+
+        Of an account that was given up meanwhile, it is the only one left to revoke.
+        """
         kept = False
         with suppress(NotFound):
             async with self._db.transaction() as session:
@@ -183,7 +217,7 @@ class TokenService:
                     if "granted_scopes" in changes or "health_state" in changes:
                         self._publish(session, account)
                     self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
-        return grant.access_token if kept else await self._superseded(viewer, pair, grant, policy)
+        return grant.access_token if kept else await self._superseded(viewer, pair, grant)
 
     def _revived(self, account: Account, grant: TokenGrant) -> dict[str, object]:
         """An account that another process took for expired is not: here is its new pair."""
@@ -192,16 +226,16 @@ class TokenService:
         missing = self._grants.are_scopes_missing(grant.scopes or account.granted_scopes)
         return {**health.worked(account, self._clock(), scopes_missing=missing), "last_error": None}
 
-    async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant, policy: CallPolicy) -> str:
-        """Connected anew meanwhile: that pair counts. Disconnected: this one still has to end."""
+    async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
+        """Stored by a commit whose outcome was not known, or connected anew meanwhile: that pair counts.
+
+        Disconnected: this one still has to end.
+        """
         async with self._db.read() as session:
             current = await token_pairs.find(session, viewer.id, pair.account_id)
         if current is not None:
             return self._grants.open(current, "access_token")
-        try:
-            await self._oauth.revoke(grant.access_token, policy=policy)
-        except TikTokError as error:
-            log.warning("revocation lost", account_id=str(pair.account_id), reason=error.message, log_id=error.log_id)
+        await self._revocations.revoke(viewer, pair.account_id, grant)
         raise ReauthorizationRequired
 
     async def _refused(
@@ -211,17 +245,27 @@ class TokenService:
         current = await self._grants.get(viewer, pair.account_id)
         if current.grant_id != pair.grant_id:
             return self._grants.open(current, "access_token")
+        if pair.lease_id is not None:
+            await self._leave_to_holder(viewer, pair, lease_id)
         if pair.previous_refresh_token is None or pair.attempted_at is None:
             return await self._expire(viewer, pair, lease_id, error)
         try:
             grant = await self._refresh(viewer, pair, "previous_refresh_token", policy)
-        except InvalidGrant:
+        except (InvalidGrant, TokensUnreadable):
             return await self._expire(viewer, pair, lease_id, error)
         except TikTokError as passing:
             outcome = _Outcome(lease_id=lease_id, attempted_at=pair.attempted_at)
             await self._record_failure(viewer, pair, passing, outcome)
             raise
-        return await self._keep(viewer, pair, grant, policy)
+        return await self._keep(viewer, pair, grant, lease_id)
+
+    async def _leave_to_holder(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> None:
+        """Whose lease ran out without a word: killed, or with the next pair in hand and no database to store it in."""
+        seconds = HOLDER_GRACE.total_seconds()
+        async with self._db.transaction() as session:
+            await token_pairs.leave(session, viewer.id, pair, lease_id=lease_id, seconds=seconds)
+        log.warning("refresh token refused, left to whoever tried before", account_id=str(pair.account_id))
+        raise RefreshPending(retry_after=seconds)
 
     async def _refresh(
         self, viewer: Viewer, pair: TokenPair, column: str, policy: CallPolicy, turn: Turn | None = None
@@ -233,18 +277,20 @@ class TokenService:
         return await self._oauth.refresh(token, open_id=open_id, policy=policy, turn=turn)
 
     async def _expire(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
-        await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, expired=True))
+        await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, broken=Outcome.TOKEN_EXPIRED))
         raise ReauthorizationRequired
 
-    async def _record_failure(self, viewer: Viewer, pair: TokenPair, error: TikTokError, outcome: "_Outcome") -> None:
-        now = self._clock()
-        details = [Detail(name="reason", value=type(error).__name__), Detail(name="tiktokLogId", value=error.log_id)]
+    async def _record_failure(
+        self, viewer: Viewer, pair: TokenPair, error: TikTokError | TokensUnreadable, outcome: _Outcome
+    ) -> None:
+        now, log_id = self._clock(), getattr(error, "log_id", None)
+        details = [Detail(name="reason", value=type(error).__name__), Detail(name="tiktokLogId", value=log_id)]
         if pair.attempted_at is not None:
             details.append(Detail(name="earlierOutcomeUnknown", value=pair.attempted_at))
         async with self._db.transaction() as session:
             account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
-            if outcome.expired:
-                changes = health.happened(account, Outcome.TOKEN_EXPIRED, now, counted=False)
+            if outcome.broken is not None:
+                changes = health.happened(account, outcome.broken, now, counted=False)
                 await accounts.change(session, viewer.id, account.id, updated_at=now, **changes)
                 self._publish(session, account)
             await token_pairs.release(

@@ -5,6 +5,7 @@ TikTokError
 ├── RateLimited · Unavailable           pass by themselves
 │   └── NotAsked
 │       └── QuotaExhausted
+├── RefreshPending                      somebody else's refresh, whose outcome is not known yet
 ├── UnreadableReply · WrongAccount      TikTok is there; what it says of this account is of no use
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
@@ -82,6 +83,14 @@ class NotAsked(Unavailable):
 
 class QuotaExhausted(NotAsked):
     """Our own quota has no slot soon enough: TikTok was not asked."""
+
+
+class RefreshPending(TikTokError):
+    """The access token is being renewed elsewhere: that says nothing about TikTok or the account."""
+
+    def __init__(self, *, retry_after: float | None = None) -> None:
+        super().__init__()
+        self.retry_after = retry_after
 
 
 class AccessTokenInvalid(TikTokError):

@@ -41,7 +41,10 @@ class TokenPair(SQLModel, table=True):
 
 
 class OwedRevocation(SQLModel, table=True):
-    """An authorization that was given up here and still has to be revoked at TikTok; deleted once it is."""
+    """An authorization that was given up here and still has to be revoked at TikTok; deleted once it is.
+
+    Until `lease_until`, by the database's clock, somebody is about to revoke it.
+    """
 
     __tablename__ = "owed_revocations"
     __table_args__ = (of_account(), Index("owed_revocations_due", "next_attempt_at"))
@@ -54,6 +57,7 @@ class OwedRevocation(SQLModel, table=True):
     refresh_token: bytes | None = Field(default=None, sa_type=LargeBinary, repr=False)
     next_attempt_at: datetime = Field(sa_type=UtcDateTime)
     given_up_at: datetime = Field(sa_type=UtcDateTime)
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class ConnectionAttempt(SQLModel, table=True):

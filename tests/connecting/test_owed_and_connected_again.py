@@ -1,0 +1,169 @@
+"""Nothing is owed after a reconnection: revoking the old grant may end the new one."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from tests.connecting import stored
+from tests.connecting.test_tokens import newest
+from tests.support.tiktok import TikTok
+from tiktok_accounts_gql.db import revocations
+from tiktok_accounts_gql.db.models import Account, OwedRevocation
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
+from tiktok_accounts_gql.wiring import Running, open_services
+
+Whose = Callable[[str], str]
+WHOSE: dict[str, Whose] = {"the same viewer": lambda viewer: viewer, "another viewer": lambda _: f"next-{uuid4().hex}"}
+
+
+async def owed(running: Running, account: Account) -> list[OwedRevocation]:
+    async with running.db.read() as session:
+        rows = select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+        return list(await session.scalars(rows))
+
+
+async def given_up(tiktok: TikTok, viewer: str) -> Account:
+    """Here, and not yet at TikTok."""
+    account = await tiktok.connect(viewer)
+    tiktok.fail(REVOKE_PATH, account, status=503)
+    await tiktok.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    async with asyncio.timeout(10):
+        while not (rows := await owed(tiktok.running, account)) or rows[0].lease_until is not None:  # noqa: ASYNC110 - of a row
+            await asyncio.sleep(0.02)
+    return account
+
+
+async def make_due(running: Running, account: Account) -> None:
+    async with running.db.transaction() as session:
+        due = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+        await session.execute(due.values(next_attempt_at=account.created_at - timedelta(days=1)))
+
+
+async def works(tiktok: TikTok, settings: Settings, account: Account) -> bool:
+    """What is stored is what TikTok accepts."""
+    return await stored.pair(tiktok.running, settings, account) == newest(tiktok, account)
+
+
+@pytest.mark.parametrize("whose", WHOSE.values(), ids=WHOSE)
+async def test_nothing_is_owed_after_a_reconnection(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str, whose: Whose
+) -> None:
+    gone = await given_up(tiktok, viewer)
+    account = await tiktok.connect(whose(viewer), gone.open_id)
+    assert await owed(running, gone) == []
+    await make_due(running, gone)
+    await running.revocations.settle_due()
+    assert tiktok.revocations(gone.open_id) == 1  # the one that failed
+    assert await works(tiktok, settings, account)
+
+
+async def test_what_was_claimed_and_not_begun_is_not_carried_out(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str
+) -> None:
+    """Another process has it in hand, behind others."""
+    gone = await given_up(tiktok, viewer)
+    [claimed] = await owed(running, gone)
+    account = await tiktok.connect(viewer, gone.open_id)
+    await running.revocations.settle(claimed)
+    assert tiktok.revocations(gone.open_id) == 1
+    assert await works(tiktok, settings, account)
+
+
+async def test_none_begins_while_its_viewer_connects(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str
+) -> None:
+    """Of any account: before the exchange nobody knows which one it is."""
+    gone = await given_up(tiktok, viewer)
+    [claimed] = await owed(running, gone)
+    await running.revocations.postpone(Viewer(id=viewer))
+    await running.revocations.settle(claimed)
+    await running.revocations.settle_due()
+    assert tiktok.revocations(gone.open_id) == 1
+    assert len(await owed(running, gone)) == 1
+
+
+@pytest.mark.parametrize("whose", WHOSE.values(), ids=WHOSE)
+async def test_a_revocation_under_way_in_another_process_is_waited_for(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str, whose: Whose
+) -> None:
+    gone = await given_up(tiktok, viewer)
+    [row] = await owed(running, gone)
+    tiktok.fail(REVOKE_PATH, gone, delay_seconds=0.8, passthrough=True)
+    async with open_services(settings) as other:
+        revoking = asyncio.create_task(other.revocations.settle(row))
+        async with asyncio.timeout(10):
+            while (await owed(running, gone))[0].lease_until is None:  # noqa: ASYNC110 - of a row
+                await asyncio.sleep(0.01)
+        account = await tiktok.connect(whose(viewer), gone.open_id)
+        assert revoking.done()
+        await revoking
+    assert await owed(running, gone) == []
+    if whose(viewer) == viewer:  # of somebody else's nobody knows before the exchange
+        assert await works(tiktok, settings, account)
+        assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
+
+
+async def test_a_revocation_that_begins_between_reading_and_storing_is_waited_for(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str
+) -> None:
+    """Somebody else gives the account up in that moment."""
+    first = await tiktok.connect(f"first-{viewer}")
+    tiktok.fail(USER_INFO_PATH, first, delay_seconds=0.6, passthrough=True)
+    connecting = asyncio.create_task(tiktok.connect(viewer, first.open_id))
+    await asyncio.sleep(0.2)
+    tiktok.fail(REVOKE_PATH, first, status=503)
+    await running.services.accounts.disconnect(Viewer(id=first.viewer_id), first.id, None)
+    account = await connecting
+    assert await owed(running, first) == []
+    assert await works(tiktok, settings, account)
+
+
+async def test_the_lease_of_a_dead_process_ends(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str
+) -> None:
+    gone = await given_up(tiktok, viewer)
+    async with running.db.transaction() as session:
+        [row] = await session.scalars(select(OwedRevocation).where(col(OwedRevocation.account_id) == gone.id))
+        assert await revocations.lease(session, row, seconds=1)
+    account = await tiktok.connect(viewer, gone.open_id)
+    assert await owed(running, gone) == []
+    assert await works(tiktok, settings, account)
+
+
+async def test_a_grant_of_no_use_that_goes_to_its_account_owes_nothing_either(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str
+) -> None:
+    """Connected by one, given up by another before: whoever tries in vain leaves the newest grant to the first."""
+    gone = await given_up(tiktok, f"before-{viewer}")
+    account = await tiktok.connect(viewer, gone.open_id)
+    with pytest.raises(Exception, match="Another user has connected"):
+        await tiktok.connect(f"third-{viewer}", gone.open_id)
+    assert await owed(running, gone) == []
+    assert await works(tiktok, settings, account)
+
+
+async def test_a_pair_that_comes_for_an_account_that_was_given_up_is_owed_until_tiktok_revokes_it(
+    tiktok: TikTok, running: Running, viewer: str
+) -> None:
+    account = await tiktok.connect(viewer)
+    tiktok.sandbox.state.expire_access_token(account.open_id)
+    tiktok.fail(TOKEN_PATH, account, delay_seconds=0.6, passthrough=True)
+    syncing = asyncio.create_task(running.services.syncing.sync(Viewer(id=viewer), account.id))
+    async with asyncio.timeout(10):
+        while (await stored.sealed_pairs(running, viewer))[0].lease_id is None:  # noqa: ASYNC110 - of a row
+            await asyncio.sleep(0.01)
+    tiktok.fail(REVOKE_PATH, account, status=503, times=2)
+    await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    await asyncio.gather(syncing, return_exceptions=True)
+    assert not tiktok.revoked(account.open_id)
+    for row in await owed(running, account):
+        await running.revocations.settle(row)
+    assert tiktok.revoked(account.open_id)
+    assert await owed(running, account) == []
