@@ -98,7 +98,7 @@ class Storing:
 
 async def _tried(write: Work[T], meanwhile: Work[None], about: dict[str, object]) -> T:
     loop = asyncio.get_running_loop()
-    began, failures = loop.time(), 0
+    failed_at, failures = 0.0, 0
     while True:
         try:
             result = await write()
@@ -108,13 +108,13 @@ async def _tried(write: Work[T], meanwhile: Work[None], about: dict[str, object]
             raise
         except Exception:
             log.exception("tokens not stored", **about)
-            if loop.time() - began > UNEXPECTED_SECONDS:
+            if failures and loop.time() - failed_at > UNEXPECTED_SECONDS:
                 raise
         else:
             if failures:
-                log.info("tokens stored", held_seconds=round(loop.time() - began, 1), **about)
+                log.info("tokens stored", held_seconds=round(loop.time() - failed_at, 1), **about)
             return result
-        failures += 1
+        failed_at, failures = failed_at or loop.time(), failures + 1
         await asyncio.sleep(_pause(failures))
         with suppress(Exception):  # the next try tells what is wrong
             await meanwhile()
