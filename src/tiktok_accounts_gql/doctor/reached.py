@@ -23,7 +23,7 @@ from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.http.jwks import JwksKeys
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import AppMisconfigured, InvalidGrant, TikTokError, Unavailable
+from tiktok_accounts_gql.tiktok.errors import AppMisconfigured, InvalidGrant, TikTokError, Unavailable, UnreadableReply
 from tiktok_accounts_gql.tls import trusted
 
 GREATEST_SKEW = timedelta(seconds=30)
@@ -190,7 +190,7 @@ async def tiktok(settings: Settings, probe: Probe) -> Finding:
             f"{settings.tiktok_api_url} does not answer.",
             "Let this machine reach it; without a sandbox ACCOUNTS_TIKTOK_API_URL is not set.",
         )
-    if isinstance(probe.error, Unavailable):
+    if isinstance(probe.error, Unavailable | UnreadableReply):
         found = f"{settings.tiktok_api_url} answers with {probe.status}, and not as documented."
         return failed(found, "Try again later; if it stays, look at TikTok's status page and ACCOUNTS_TIKTOK_API_URL.")
     return ok(f"{settings.tiktok_api_url} answers.")
@@ -203,7 +203,7 @@ async def client_key(probe: Probe) -> Finding:
     if isinstance(probe.error, AppMisconfigured):
         mend = "Copy ACCOUNTS_TIKTOK_CLIENT_KEY and …_CLIENT_SECRET from TikTok's developer portal."
         return failed("TikTok does not accept the client key or its secret.", mend)
-    if probe.error is None or isinstance(probe.error, Unavailable):
+    if probe.error is None or isinstance(probe.error, Unavailable | UnreadableReply):
         return skipped("TikTok did not say.")
     return warning(f"TikTok did not say: {probe.error.message}", "Try again in a minute.")
 
