@@ -271,9 +271,9 @@ async def test_after_a_crash_another_process_revokes_at_once(
             round_.cancel()
     assert not tiktok.revoked(account.open_id)
     assert (await owed(running, account)).next_attempt_at <= utc_now()
-    assert await running.revocations.settle_due() >= 1
+    await running.revocations.settle_due()
+    await settled(running, account)  # by this process, or by the server beside it
     assert tiktok.revoked(account.open_id)
-    assert await rows(running, OwedRevocation, account) == []
 
 
 async def test_two_processes_revoke_once(tiktok: TikTok, running: Running, settings: Settings, viewer: str) -> None:
@@ -291,11 +291,12 @@ async def test_one_that_cannot_be_revoked_stops_none_behind_it(tiktok: TikTok, r
     for account in (broken, behind):
         tiktok.fail(REVOKE, account, status=503)
         await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-    await until(lambda: tiktok.revocations(broken.open_id) == tiktok.revocations(behind.open_id) == 1)
+    await running.revocations.close()
     past = utc_now() - timedelta(days=1)
     await change_owed(running, broken, access_token=b"no seal", next_attempt_at=past)
     await change_owed(running, behind, next_attempt_at=past + timedelta(seconds=1))
-    assert await running.revocations.settle_due() >= 2
+    await running.revocations.settle_due()
+    await settled(running, behind)
     assert tiktok.revoked(behind.open_id)
     assert (await owed(running, broken)).next_attempt_at > utc_now()  # and is tried again then
 
@@ -317,10 +318,10 @@ async def test_whoever_waited_for_a_slot_for_too_long_does_not_renew_a_second_ti
     account = await tiktok.connect(viewer)
     tiktok.fail(REVOKE, account, status=503)
     await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-    await until(lambda: tiktok.revocations(account.open_id) == 1)
+    await running.revocations.close()
     mine = await owed(running, account)
     mine.access_token_expires_at = utc_now() - timedelta(days=1)
     await change_owed(running, account, next_attempt_at=utc_now() + timedelta(minutes=2))  # another process claimed it
-    assert await running.revocations.settle(mine) is False
+    await running.revocations.settle(mine)
     assert tiktok.refreshes(account.open_id) == 0
     assert await rows(running, OwedRevocation, account) != []

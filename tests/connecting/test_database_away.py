@@ -225,6 +225,7 @@ async def test_a_pair_on_its_way_to_be_revoked_is_revoked(scene: Scene, viewer: 
     account = await scene.tiktok.connect(viewer)
     scene.tiktok.fail(REVOKE_PATH, account, status=503)
     await scene.other.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    await scene.other.revocations.close()
     owed = await owed_of(scene.other, account)
     scene.tiktok.sandbox.state.expire_access_token(account.open_id)
     owed[0].access_token_expires_at = account.created_at

@@ -12,6 +12,7 @@ from sqlmodel import col
 from tests.connecting import stored
 from tests.connecting.test_tokens import newest
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
 from tiktok_accounts_gql.db import revocations
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -34,9 +35,12 @@ async def given_up(tiktok: TikTok, viewer: str) -> Account:
     account = await tiktok.connect(viewer)
     tiktok.fail(REVOKE_PATH, account, status=503)
     await tiktok.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-    async with asyncio.timeout(10):
-        while not (rows := await owed(tiktok.running, account)) or rows[0].lease_until is not None:  # noqa: ASYNC110 - of a row
-            await asyncio.sleep(0.02)
+
+    async def failed_once() -> bool:
+        [row] = await owed(tiktok.running, account)
+        return tiktok.revocations(account.open_id) == 1 and row.lease_until is None
+
+    await until(failed_once)
     return account
 
 

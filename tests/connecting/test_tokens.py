@@ -170,7 +170,7 @@ async def test_a_new_access_token_that_is_refused_too_passes_and_is_not_tried_ag
     before = tiktok.user_infos(account.open_id)
     tiktok.fail(USER_INFO_PATH, account, status=401, error="access_token_invalid", times=2)
     payload = await sync_by_api(api, account)
-    assert payload["userErrors"][0]["code"] == "TIKTOK_UNAVAILABLE"
+    assert payload["userErrors"][0]["code"] == "SYNC_FAILED"
     assert payload["account"]["status"] == "ACTIVE"
     assert (tiktok.refreshes(account.open_id), tiktok.user_infos(account.open_id) - before) == (1, 2)
 
