@@ -21,15 +21,15 @@ _SIMPLE_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "te
 
 
 class BodyTooLarge(LimitExceeded):
-    """The request's body is larger than 64 KiB."""
+    message = f"The request's body is larger than {MAX_BODY_BYTES // 1024} KiB."
 
 
 class ForeignOrigin(Forbidden):
-    """Pages of this origin may not connect here."""
+    message = "Pages of this origin may not connect here."
 
 
 class UnsupportedMediaType(BadUserInput):
-    """POST a JSON object in UTF-8, with the content type application/json."""
+    message = "POST a JSON object in UTF-8, with the content type application/json."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

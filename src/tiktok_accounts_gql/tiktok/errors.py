@@ -17,18 +17,17 @@ Messages are fit for people and hold nothing of what was sent; `log_id` is what 
 class TikTokError(Exception):
     """TikTok did not do what it was asked."""
 
+    message = "TikTok did not do what it was asked."
+
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
-        super().__init__(message or type(self).__doc__)
+        self.message = message or type(self).message
+        super().__init__(self.message)
         self.log_id = log_id
         self.retry_after: float | None = None
 
-    @property
-    def message(self) -> str:
-        return str(self)
-
 
 class RateLimited(TikTokError):
-    """TikTok asks for fewer requests."""
+    message = "TikTok asks for fewer requests."
 
     def __init__(self, *, retry_after: float | None = None, log_id: str | None = None) -> None:
         super().__init__(log_id=log_id)
@@ -36,7 +35,7 @@ class RateLimited(TikTokError):
 
 
 class Unavailable(TikTokError):
-    """TikTok does not answer, or not as documented."""
+    message = "TikTok does not answer, or not as documented."
 
     def __init__(
         self,
@@ -53,24 +52,24 @@ class Unavailable(TikTokError):
 
 
 class NotAsked(Unavailable):
-    """TikTok is taken to be down: it was not asked, or only to find out."""
+    message = "TikTok is taken to be down: it was not asked, or only to find out."
 
 
 class AccessTokenInvalid(TikTokError):
-    """TikTok does not accept the access token."""
+    message = "TikTok does not accept the access token."
 
 
 class InvalidGrant(TikTokError):
-    """TikTok does not accept the authorization code or refresh token."""
+    message = "TikTok does not accept the authorization code or refresh token."
 
 
 class ScopeNotGranted(TikTokError):
-    """The user did not grant what this needs."""
+    message = "The user did not grant what this needs."
 
 
 class AppMisconfigured(TikTokError):
-    """TikTok does not accept the client key or its secret."""
+    message = "TikTok does not accept the client key or its secret."
 
 
 class RequestRefused(TikTokError):
-    """TikTok refuses the request as it was made."""
+    message = "TikTok refuses the request as it was made."
