@@ -101,6 +101,7 @@ def create_authenticator(settings: Settings) -> Authenticator:
     return Authenticator(
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
+        client_ids=settings.jwt_client_ids,
         leeway=timedelta(seconds=settings.jwt_leeway_seconds),
         secret=settings.jwt_secret,
         jwks_url=settings.jwt_jwks_url,

@@ -127,6 +127,11 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str = Field(min_length=1, description="The `iss` that tokens must have.")
     jwt_audience: str = Field(min_length=1, description="The `aud` that tokens must have.")
+    jwt_client_ids: Words = Field(
+        (),
+        description="Comma-separated clients whose tokens are accepted without `aud`, by their `client_id` or else `azp`: "
+        "Amazon Cognito and some set-ups of Keycloak issue such ones. An `aud` that is there has to be `JWT_AUDIENCE`.",
+    )
     jwt_leeway_seconds: int = Field(10, ge=0, le=30, description="How far clocks may differ when tokens are checked.")
     encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split)] = Field(
         min_length=1,
