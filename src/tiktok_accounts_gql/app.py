@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
@@ -21,12 +20,13 @@ from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
 from tiktok_accounts_gql.http import answers, avatars, webhooks
 from tiktok_accounts_gql.http.authentication import Authenticator
-from tiktok_accounts_gql.http.edge import REQUEST_ID, Edge
+from tiktok_accounts_gql.http.cors import share
+from tiktok_accounts_gql.http.edge import Edge
 from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.graphql import PATH, GraphQLEndpoint
 from tiktok_accounts_gql.http.health import livez, readyz
-from tiktok_accounts_gql.http.list_cache import CACHE_STATUS, ListCache
+from tiktok_accounts_gql.http.list_cache import ListCache
 from tiktok_accounts_gql.http.metrics import Metrics
 from tiktok_accounts_gql.http.oauth import callback
 from tiktok_accounts_gql.http.sockets import SocketEndpoint
@@ -36,7 +36,6 @@ from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings, load_settings
 from tiktok_accounts_gql.wiring import open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-CORS_HEADERS = ("Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", REQUEST_ID)
 
 
 def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
@@ -138,14 +137,7 @@ def _lifespan(
 
 def _at_the_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> Edge:
     public = urlsplit(settings.public_url).hostname or ""
-    shared = CORSMiddleware(
-        app,
-        allow_origins=settings.allowed_origins,
-        allow_methods=("GET", "POST"),
-        allow_headers=CORS_HEADERS,
-        expose_headers=(REQUEST_ID, "Retry-After", CACHE_STATUS),
-        max_age=3600,
-    )
+    shared = share(app, settings)
 
     async def entered(scope: Scope, receive: Receive, send: Send) -> None:
         """Pages of other origins say so; nobody else has anything to do with CORS."""

@@ -212,6 +212,11 @@ class Settings(BaseSettings):
         description="Comma-separated origins of web pages that may call this API (CORS) and be returned to after "
         "connecting (`returnTo`), such as `https://app.example.com`.",
     )
+    cors_headers: Words = Field(
+        (),
+        description="Comma-separated headers that those pages may send, besides the ones of GraphQL clients and of common "
+        "tools for tracing; `x-own-*` stands for all that begin so.",
+    )
     trusted_proxies: Words = Field(
         ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
     )

@@ -21,6 +21,7 @@ REQUEST_ID = "X-Request-ID"
 REQUEST_ID_BYTES = REQUEST_ID.lower().encode()
 _FIT_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 UNEXPECTED = 4500
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked by address: they tell a page of a foreign name nothing
 _STARTS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 _HEADERS = [  # unless the answer has its own; names in the small letters of ASGI
     (b"x-content-type-options", b"nosniff"),
@@ -66,7 +67,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        app = self._app if self._is_own(headers.get(b"host", b"")) else _foreign_host
+        served = self._is_own(headers.get(b"host", b"")) or scope["path"] in PROBES
+        app = self._app if served else _foreign_host
         await _Exchange(scope, send, self._observe, headers.get(REQUEST_ID_BYTES, b"")).run(app, receive)
 
     def _matches(self, host: bytes) -> bool:

@@ -1,8 +1,8 @@
 """From an HTTP request to a GraphQL request, as the GraphQL-over-HTTP specification describes both.
 
 No batches, no multipart, no forms: one JSON object by POST, or query parameters by GET. A browser sends a GET or a "simple"
-POST to any site without asking (a preflight), so those are answered only with a header that a page of another origin
-cannot set without being asked about it.
+POST to any site without asking (a preflight). Those get nothing here: whoever asks has signed in before by the header
+`Authorization`, which a page of another origin cannot set without being asked about it.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,6 @@ from starlette.requests import ClientDisconnect, Request
 from tiktok_accounts_gql.errors import BadUserInput, Forbidden, LimitExceeded
 
 MAX_BODY_BYTES = 64 * 1024
-PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
-_SIMPLE_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
 
 
 class BodyTooLarge(LimitExceeded):
@@ -43,20 +41,11 @@ class GraphQLRequest:
 
 
 async def read_request(request: Request) -> GraphQLRequest:
-    """Raises BadUserInput, UnsupportedMediaType, Forbidden, BodyTooLarge."""
+    """Raises BadUserInput, UnsupportedMediaType, BodyTooLarge."""
     if request.method == "GET":
-        _refuse_cross_site(request)
         return request_of(_query_parameters(request), "GET")
     _refuse_other_types(request)
     return request_of(_json(await read_body(request)), "POST")
-
-
-def _refuse_cross_site(request: Request) -> None:
-    if any(request.headers.get(name) for name in PREFLIGHT_HEADERS):
-        return
-    media_type, _ = _content_type(request)
-    if not media_type or media_type in _SIMPLE_TYPES:
-        raise Forbidden(f"A GET request needs the header {PREFLIGHT_HEADERS[0]}, with any value.")
 
 
 def _refuse_other_types(request: Request) -> None:

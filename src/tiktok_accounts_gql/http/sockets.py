@@ -34,6 +34,7 @@ from tiktok_accounts_gql.http.messages import (
     read,
 )
 from tiktok_accounts_gql.http.requests import ForeignOrigin
+from tiktok_accounts_gql.http.sign_in import find_credential
 
 INIT_SECONDS = 10.0
 TRY_AGAIN_LATER = 1013
@@ -119,10 +120,11 @@ class _Socket:
             raise Closed(4408, "Connection initialisation timeout") from None
 
     async def _identify(self, init: Init) -> Caller:
+        credential = find_credential(init.payload, self._websocket.headers.get("authorization"))
         try:
-            return await identify(self._websocket, init.authorization)
+            return await identify(self._websocket, credential.authorization)
         except Unauthenticated as error:
-            raise Closed(4403, error.message) from None
+            raise Closed(4403, f"{credential.place}: {error.message}") from None
         except ServiceUnavailable as error:
             raise Closed(TRY_AGAIN_LATER, error.message) from None
 
