@@ -29,6 +29,7 @@ from tiktok_accounts_gql.http.health import livez, readyz
 from tiktok_accounts_gql.http.list_cache import ListCache
 from tiktok_accounts_gql.http.metrics import Metrics
 from tiktok_accounts_gql.http.oauth import callback
+from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
 from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
@@ -47,9 +48,11 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
     explorer = Explorer(load_examples()) if development else None
     metrics = Metrics()
     engine = create_engine(development=development, compiled=settings.compiled_operations, metrics=metrics)
+    persisted = PersistedQueries(engine)
+    sockets = SocketEndpoint(engine=engine, persisted=persisted, origins=settings.origins)
     everything_else = Starlette(
         routes=[
-            WebSocketRoute(PATH, SocketEndpoint(engine=engine, origins=settings.origins).handle),
+            WebSocketRoute(PATH, sockets.handle),
             Route(CALLBACK_PATH, callback),
             Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
             Route(avatars.PATH, avatars.avatar),
@@ -61,7 +64,7 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
         lifespan=_lifespan(settings, metrics, worker=worker),
         exception_handlers={404: _not_found},
     )
-    graphql = GraphQLEndpoint(engine=engine, explorer=explorer)
+    graphql = GraphQLEndpoint(engine=engine, explorer=explorer, persisted=persisted)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         """What is asked for most goes past the router."""
