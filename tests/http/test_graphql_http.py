@@ -36,6 +36,7 @@ def code(answer: httpx.Response) -> str:
         (f"application/json, {GRAPHQL};q=0.5", "application/json"),
         ("application/*;q=0.2, text/plain", "application/json"),
         (f"{GRAPHQL};charset=utf-8", GRAPHQL),
+        ("Application/JSON", "application/json"),
     ],
 )
 async def test_the_media_type_is_negotiated(api: Api, accept: str | None, answered: str) -> None:

@@ -43,14 +43,14 @@ def wants_page(accept: str | None) -> bool:
 
 def _streams(accept: str) -> Iterator[tuple[str, float]]:
     """Types of subscriptions with their quality. They have to be named: who accepts anything expects one result."""
-    for one in accept.split(","):
+    for one in accept.lower().split(","):
         try:
             kind, subtype, parameters = mimeparse.parse_media_range(one.strip())
         except mimeparse.MimeTypeParseException:
             continue
-        named = {name.lower(): value.strip('"') for name, value in parameters.items()}
-        media_type, quality = f"{kind}/{subtype}".lower(), float(named["q"])
-        wanted = media_type == EVENTS or (media_type == PARTS and named.get("subscriptionspec") == "1.0")
+        media_type, quality = f"{kind}/{subtype}", float(parameters["q"])
+        spec = parameters.get("subscriptionspec", "").strip('"')
+        wanted = media_type == EVENTS or (media_type == PARTS and spec == "1.0")
         if wanted and quality > 0:
             yield media_type, quality
 
@@ -58,6 +58,6 @@ def _streams(accept: str) -> Iterator[tuple[str, float]]:
 def _best(offers: list[str], accept: str | None) -> str | None:
     """Of equally welcome ones the last."""
     try:
-        return mimeparse.best_match(offers, accept or "*/*") or None
+        return mimeparse.best_match(offers, (accept or "*/*").lower()) or None
     except mimeparse.MimeTypeParseException:
         return None
