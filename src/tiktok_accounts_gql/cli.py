@@ -78,7 +78,7 @@ def serve(
     settings = load_settings()
     if workers > 1 and settings.is_embedded:
         raise SettingsInvalid(ONE_PROCESS)
-    asyncio.run(_with_database(settings, check_migrated))
+    asyncio.run(_with_database(settings, _check))
     configure_logs(settings.environment)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once everything is closed
     uvicorn.run(
@@ -97,7 +97,7 @@ def serve(
 @_says_what_is_wrong
 def worker() -> None:
     settings = load_settings()
-    asyncio.run(_with_database(settings, check_migrated))
+    asyncio.run(_with_database(settings, _check))
     configure_logs(settings.environment)
     asyncio.run(_work(settings))
 
@@ -122,7 +122,7 @@ def sync(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object when it is done.")] = False,
 ) -> None:
     settings = load_settings()
-    asyncio.run(_with_database(settings, check_migrated))
+    asyncio.run(_with_database(settings, _check))
     configure_logs(settings.environment, level=logging.ERROR)
     if not asyncio.run(run_sync(settings, viewer, everything=everything, works=works, as_json=as_json)):
         raise typer.Exit(1)
@@ -180,6 +180,12 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one for each option
 def migrate_command() -> None:
     asyncio.run(migrate_everything(load_settings().database_url))
     typer.echo("The database is up to date.")
+
+
+async def _check(db: Database) -> None:
+    """What would fail a start, told before it. Raises PreparedStatementsLost, NotMigrated."""
+    await db.check_sessions()
+    await check_migrated(db)
 
 
 async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:

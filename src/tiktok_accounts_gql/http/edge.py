@@ -1,6 +1,7 @@
 """What every answer has, whatever it answers: a request id, security headers, one line of log, and JSON for failures."""
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
@@ -14,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from tiktok_accounts_gql import logs
-from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.db.migrate import NotMigrated
+from tiktok_accounts_gql.errors import AppError, BadUserInput
 from tiktok_accounts_gql.http import answers
 
 REQUEST_ID = "X-Request-ID"
@@ -64,7 +66,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, lambda message: send(_in_one_line(message)))
             return
         headers = dict(scope["headers"])
         served = self._is_own(headers.get(b"host", b"")) or scope["path"] in PROBES
@@ -76,6 +78,14 @@ class Edge:
         sent = host.decode("latin-1").rpartition("@")[2].lower()
         name = sent.rpartition(":")[0] if re.search(r":\d*$", sent) else sent
         return any(fnmatchcase(name, allowed) for allowed in self._hosts)
+
+
+def _in_one_line(message: Message) -> Message:
+    """A start that fails for a cause that an operator can mend says so, without a traceback."""
+    cause = sys.exception()
+    if message["type"] == "lifespan.startup.failed" and isinstance(cause, (AppError, NotMigrated, OSError)):
+        return {**message, "message": str(cause)}
+    return message
 
 
 async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:
