@@ -221,7 +221,7 @@ class Settings(BaseSettings):
         ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
     )
     streams_per_viewer: int = Field(
-        20, ge=1, description="WebSockets and multipart subscriptions that a user may have open at once, per process."
+        20, ge=1, description="WebSockets and streams over HTTP that a user may have open at once, per process."
     )
     compiled_operations: bool = Field(
         True,
