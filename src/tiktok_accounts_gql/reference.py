@@ -89,7 +89,7 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
 
 _TOP: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.UNAUTHENTICATED: ("No bearer token, or one that is not accepted.", "Yes, with a valid token."),
-    ErrorCode.FORBIDDEN: ("A request that another site could have caused.", _NO),
+    ErrorCode.FORBIDDEN: ("A WebSocket that a page of an origin opens which is not allowed to.", _NO),
     ErrorCode.NOT_FOUND: ("There is nothing at this path, or no such job to watch.", _NO),
     ErrorCode.BAD_USER_INPUT: ("An argument, a variable or the request itself breaks a rule.", _NO),
     ErrorCode.GRAPHQL_PARSE_FAILED: ("The document is not GraphQL.", _NO),
