@@ -17,7 +17,7 @@ from tests.cli.processes import environment, run
 from tests.cli.serving import served
 from tests.cli.test_serve import own
 from tests.support.sockets import opened
-from tiktok_accounts_gql.db.database import Deadlocked
+from tiktok_accounts_gql.db.database import Deadlocked, PreparedStatementsLost
 from tiktok_accounts_gql.errors import AppError, RequestError, UserMistake
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
@@ -27,7 +27,7 @@ __all__ = ["own"]  # a fixture
 
 pytestmark = pytest.mark.unnoted
 BASES = (AppError, UserMistake, RequestError, TikTokError)
-SAY_AS_THEIR_BASE = {Deadlocked}
+SAY_AS_THEIR_BASE = {Deadlocked, PreparedStatementsLost}
 ONE_BACKEND = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
 MESSAGES = """
 import json
@@ -111,8 +111,8 @@ async def test_answers_say_what_is_wrong_without_docstrings(own: Settings, viewe
         typed = await api.http.post("/graphql", content="{}", headers={"Authorization": f"Bearer {api.token}"})
         assert typed.json()["errors"][0]["message"].startswith("POST a JSON object")
         watched = f'subscription {{ syncJobUpdated(id: "{ids.encode(ids.Kind.SYNC_JOB, uuid4())}") {{ state }} }}'
-        parts = await api.post(watched, Accept="multipart/mixed;subscriptionSpec=1.0")
+        parts = await api.post(watched, Accept="multipart/mixed;subscriptionSpec=1.0, application/json")
         assert parts.json()["errors"][0]["message"] == "There is no such sync job."
         async with opened(api) as socket:
             await socket.send(type="connection_init")
-            assert await socket.closed() == (4403, "A bearer token is required.")
+            assert await socket.closed() == (4403, "payload.Authorization: A bearer token is required.")
