@@ -14,6 +14,7 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 	@$(BIN)/tiktok-accounts demo $(ARGS)
 
 test: check ## Check the code and run all tests (ARGS="-k name …")
+	@scripts/need.sh pgbouncer || true  # without it, tests/cli/test_pooler.py is left out
 	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 test-proofs: .venv/installed-dev ## Kills, races, outages and the quota from outside, a small round each

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tools of GraphQL clients say: the audits of GraphQL over HTTP, Relay's compiler, Relay's lint rules.
+# What GraphQL clients and their tools say: Relay's lint rules and compiler, audits of GraphQL over HTTP, and each client itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/demo_server.sh
@@ -12,3 +12,5 @@ node node/relay/check.mjs schema.graphql
 echo "== Audits of GraphQL over HTTP"
 start_demo
 node node/audit.mjs "$(demo_says endpoint)" "$(demo_says tokens.alice)"
+echo "== Apollo Client, urql, graphql-sse, Relay, and what platforms ask"
+node node/clients.mjs "$(demo_says endpoint)" "$(demo_says tokens.alice)"

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
@@ -21,14 +20,16 @@ from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
 from tiktok_accounts_gql.http import answers, avatars, webhooks
 from tiktok_accounts_gql.http.authentication import Authenticator
-from tiktok_accounts_gql.http.edge import REQUEST_ID, Edge
+from tiktok_accounts_gql.http.cors import share
+from tiktok_accounts_gql.http.edge import Edge
 from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.graphql import PATH, GraphQLEndpoint
 from tiktok_accounts_gql.http.health import livez, readyz
-from tiktok_accounts_gql.http.list_cache import CACHE_STATUS, ListCache
+from tiktok_accounts_gql.http.list_cache import ListCache
 from tiktok_accounts_gql.http.metrics import Metrics
 from tiktok_accounts_gql.http.oauth import callback
+from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
 from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
@@ -36,7 +37,6 @@ from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings, load_settings
 from tiktok_accounts_gql.wiring import open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-CORS_HEADERS = ("Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", REQUEST_ID)
 
 
 def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
@@ -48,9 +48,11 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
     explorer = Explorer(load_examples()) if development else None
     metrics = Metrics()
     engine = create_engine(development=development, compiled=settings.compiled_operations, metrics=metrics)
+    persisted = PersistedQueries(engine)
+    sockets = SocketEndpoint(engine=engine, persisted=persisted, origins=settings.origins)
     everything_else = Starlette(
         routes=[
-            WebSocketRoute(PATH, SocketEndpoint(engine=engine, origins=settings.origins).handle),
+            WebSocketRoute(PATH, sockets.handle),
             Route(CALLBACK_PATH, callback),
             Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
             Route(avatars.PATH, avatars.avatar),
@@ -62,7 +64,7 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
         lifespan=_lifespan(settings, metrics, worker=worker),
         exception_handlers={404: _not_found},
     )
-    graphql = GraphQLEndpoint(engine=engine, explorer=explorer)
+    graphql = GraphQLEndpoint(engine=engine, explorer=explorer, persisted=persisted)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         """What is asked for most goes past the router."""
@@ -101,6 +103,7 @@ def create_authenticator(settings: Settings) -> Authenticator:
     return Authenticator(
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
+        client_ids=settings.jwt_client_ids,
         leeway=timedelta(seconds=settings.jwt_leeway_seconds),
         secret=settings.jwt_secret,
         jwks_url=settings.jwt_jwks_url,
@@ -137,14 +140,7 @@ def _lifespan(
 
 def _at_the_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> Edge:
     public = urlsplit(settings.public_url).hostname or ""
-    shared = CORSMiddleware(
-        app,
-        allow_origins=settings.allowed_origins,
-        allow_methods=("GET", "POST"),
-        allow_headers=CORS_HEADERS,
-        expose_headers=(REQUEST_ID, "Retry-After", CACHE_STATUS),
-        max_age=3600,
-    )
+    shared = share(app, settings)
 
     async def entered(scope: Scope, receive: Receive, send: Send) -> None:
         """Pages of other origins say so; nobody else has anything to do with CORS."""

@@ -37,7 +37,9 @@ from tiktok_accounts_gql.wiring import migrate_everything, open_services
 P = ParamSpec("P")
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The command line: `tiktok-accounts`.", rich_markup_mode=None
+)
 app.add_typer(schema_app, name="schema")
 app.add_typer(docs_app, name="docs")
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -68,7 +70,7 @@ def _says_what_is_wrong(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-@app.command()
+@app.command(help="Serve the API. Everything else is set by environment variables: see docs/configuration.md.")
 @_says_what_is_wrong
 def serve(
     host: Host = "127.0.0.1",
@@ -76,11 +78,10 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes that serve.", min=1)] = 1,
     works: Annotated[bool, typer.Option("--worker/--no-worker", help="Work on sync jobs as well.")] = True,
 ) -> None:
-    """Serve the API. Everything else is set by environment variables: see docs/configuration.md."""
     settings = load_settings()
     if workers > 1 and settings.is_embedded:
         raise SettingsInvalid(ONE_PROCESS)
-    asyncio.run(_with_database(settings, check_migrated))
+    asyncio.run(_with_database(settings, _check))
     configure_logs(settings.environment)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once everything is closed
     uvicorn.run(
@@ -93,12 +94,13 @@ def serve(
     )
 
 
-@app.command()
+@app.command(
+    help="Work on sync jobs and the schedule, without serving the API. Any number of workers share one PostgreSQL."
+)
 @_says_what_is_wrong
 def worker() -> None:
-    """Work on sync jobs and the schedule, without serving the API. Any number of workers share one PostgreSQL."""
     settings = load_settings()
-    asyncio.run(_with_database(settings, check_migrated))
+    asyncio.run(_with_database(settings, _check))
     configure_logs(settings.environment)
     asyncio.run(_work(settings))
 
@@ -112,7 +114,9 @@ async def _work(settings: Settings) -> None:
         await ended.wait()
 
 
-@app.command()
+@app.command(
+    help="Sync a viewer's accounts as a job, and follow it to its end; exit code 1 if an account could not be read."
+)
 @_says_what_is_wrong
 def sync(
     viewer: Annotated[str, typer.Option(help="Whose accounts.")],
@@ -120,15 +124,16 @@ def sync(
     works: Annotated[bool, typer.Option("--work", help="Do the work here: for when no server or worker runs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object when it is done.")] = False,
 ) -> None:
-    """Sync a viewer's accounts as a job, and follow it to its end; exit code 1 if an account could not be read."""
     settings = load_settings()
-    asyncio.run(_with_database(settings, check_migrated))
+    asyncio.run(_with_database(settings, _check))
     configure_logs(settings.environment, level=logging.ERROR)
     if not asyncio.run(run_sync(settings, viewer, everything=everything, works=works, as_json=as_json)):
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(
+    help="Run everything on this machine: an embedded database, a TikTok sandbox, three viewers with accounts, the API."
+)
 @_says_what_is_wrong
 def demo(
     host: Host = "127.0.0.1",
@@ -137,11 +142,10 @@ def demo(
     reset: Annotated[bool, typer.Option("--reset", help="Forget what the last demo left.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the table.")] = False,
 ) -> None:
-    """Run everything on this machine: an embedded database, a TikTok sandbox, three viewers with accounts, the API."""
     run_demo(host=host, port=port, data_dir=data_dir, reset=reset, as_json=as_json)
 
 
-@app.command()
+@app.command(help="Run the TikTok sandbox alone. Its page at /sandbox/ shows accounts and calls, and makes calls fail.")
 @_says_what_is_wrong
 def sandbox(  # noqa: PLR0913, PLR0917 - one for each option
     host: Host = "127.0.0.1",
@@ -162,7 +166,6 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one for each option
         str | None, typer.Option(help="Where it posts webhooks, such as http://127.0.0.1:8000/webhooks/tiktok.")
     ] = None,
 ) -> None:
-    """Run the TikTok sandbox alone. Its page at /sandbox/ shows accounts and calls, and makes calls fail."""
     made = create_sandbox(
         client_key=client_key,
         client_secret=client_secret,
@@ -175,12 +178,17 @@ def sandbox(  # noqa: PLR0913, PLR0917 - one for each option
     run_sandbox(made, host=host, port=port)
 
 
-@app.command("migrate")
+@app.command("migrate", help="Bring the database's tables up to this version. Nothing happens if they are.")
 @_says_what_is_wrong
 def migrate_command() -> None:
-    """Bring the database's tables up to this version. Nothing happens if they are."""
     asyncio.run(migrate_everything(load_settings().database_url))
     typer.echo("The database is up to date.")
+
+
+async def _check(db: Database) -> None:
+    """What would fail a start, told before it. Raises PreparedStatementsLost, NotMigrated."""
+    await db.check_sessions()
+    await check_migrated(db)
 
 
 async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
@@ -195,20 +203,23 @@ async def _with_database(settings: Settings, work: Callable[[Database], Awaitabl
         await db.close()
 
 
-@app.command()
+@app.command(
+    help="Look at settings, database, keys, sign-in and TikTok, and say how to mend what is wrong; then it ends with 1."
+)
 @_says_what_is_wrong
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the table.")] = False,
 ) -> None:
-    """Look at settings, database, keys, sign-in and TikTok, and say how to mend what is wrong; then it ends with 1."""
     if not run_doctor(as_json=as_json):
         raise typer.Exit(1)
 
 
-@app.command("rotate-keys")
+@app.command(
+    "rotate-keys",
+    help="Seal everything anew with the first of ACCOUNTS_ENCRYPTION_KEYS, while servers run; can be interrupted.",
+)
 @_says_what_is_wrong
 def rotate_keys() -> None:
-    """Seal everything anew with the first of ACCOUNTS_ENCRYPTION_KEYS, while servers run; can be interrupted."""
     settings = load_settings()
 
     async def rotate(db: Database) -> Rotated:
@@ -225,13 +236,14 @@ def rotate_keys() -> None:
     typer.echo("Keys behind the first one can go once every server has the new list.")
 
 
-@app.command()
+@app.command(
+    help="Print a JWT for a viewer. Only where ACCOUNTS_JWT_SECRET is set: keys behind a JWKS URL are not ours."
+)
 @_says_what_is_wrong
 def token(
     viewer: Annotated[str, typer.Option(help="Whose token: the JWT's `sub`.")],
     expires: Annotated[str, typer.Option(help="Lifetime, such as 30m, 1h or 7d.")] = "1h",
 ) -> None:
-    """Print a JWT for a viewer. Only where ACCOUNTS_JWT_SECRET is set: keys behind a JWKS URL are not ours."""
     settings = load_settings()
     if settings.jwt_secret is None:
         raise SettingsInvalid("ACCOUNTS_JWT_SECRET is not set: tokens come from whoever runs ACCOUNTS_JWT_JWKS_URL.")

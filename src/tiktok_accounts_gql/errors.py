@@ -12,8 +12,9 @@ AppError                      has a code and a message for people
         ServiceUnavailable
 ```
 
-The class docstring is the message unless a better one is given. Everything else that is raised is masked as
-INTERNAL_SERVER_ERROR. `docs/errors.md` lists all codes; a test compares it with this module.
+A class' `message` is for people, unless a better one is given. It is an attribute and no docstring: `python -OO` takes
+docstrings away. Everything else that is raised is masked as INTERNAL_SERVER_ERROR. `docs/errors.md` lists all codes; a test
+compares it with this module.
 """
 
 from enum import StrEnum
@@ -28,6 +29,8 @@ class ErrorCode(StrEnum):
     BAD_USER_INPUT = "BAD_USER_INPUT"
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    PERSISTED_QUERY_MISMATCH = "PERSISTED_QUERY_MISMATCH"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     RATE_LIMITED = "RATE_LIMITED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
@@ -59,12 +62,11 @@ class UserErrorCode(StrEnum):
 class AppError(Exception):
     """Something went wrong that the caller can act on."""
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+    message = "Something went wrong."
 
-    @property
-    def message(self) -> str:
-        return str(self)
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or type(self).message
+        super().__init__(self.message)
 
 
 class UserMistake(AppError):
@@ -89,116 +91,99 @@ class UserMistake(AppError):
 
 
 class InvalidInput(UserMistake):
-    """An input breaks a rule in its description."""
-
+    message = "An input breaks a rule in its description."
     code = UserErrorCode.INVALID_INPUT
 
 
 class NotFound(UserMistake):
-    """There is no such object."""
-
+    message = "There is no such object."
     code = UserErrorCode.NOT_FOUND
 
 
 class TooManyIds(UserMistake):
-    """More ids than allowed: 500 at most."""
-
+    message = "More ids than allowed: 500 at most."
     code = UserErrorCode.TOO_MANY_IDS
 
 
 class JobFinished(UserMistake):
-    """The job has ended: there is nothing to cancel."""
-
+    message = "The job has ended: there is nothing to cancel."
     code = UserErrorCode.JOB_FINISHED
 
 
 class IdempotencyKeyReused(UserMistake):
-    """An earlier call had this idempotencyKey with another input."""
-
+    message = "An earlier call had this idempotencyKey with another input."
     code = UserErrorCode.IDEMPOTENCY_KEY_REUSED
 
 
 class AuthorizationStateInvalid(UserMistake):
-    """The authorization is unknown, was used, or belongs to another user. Start again."""
-
+    message = "The authorization is unknown, was used, or belongs to another user. Start again."
     code = UserErrorCode.AUTHORIZATION_STATE_INVALID
 
 
 class AuthorizationStateExpired(UserMistake):
-    """The authorization was started too long ago. Start again."""
-
+    message = "The authorization was started too long ago. Start again."
     code = UserErrorCode.AUTHORIZATION_STATE_EXPIRED
 
 
 class AuthorizationDenied(UserMistake):
-    """The authorization was denied at TikTok."""
-
+    message = "The authorization was denied at TikTok."
     code = UserErrorCode.AUTHORIZATION_DENIED
 
 
 class WrongTikTokAccount(UserMistake):
-    """Another TikTok account was signed in than the one to reconnect."""
-
+    message = "Another TikTok account was signed in than the one to reconnect."
     code = UserErrorCode.WRONG_TIKTOK_ACCOUNT
 
 
 class AuthorizationCodeInvalid(UserMistake):
-    """TikTok refuses the authorization code. Start again."""
-
+    message = "TikTok refuses the authorization code. Start again."
     code = UserErrorCode.AUTHORIZATION_CODE_INVALID
 
 
 class ConnectedElsewhere(UserMistake):
-    """Another user has connected this TikTok account."""
-
+    message = "Another user has connected this TikTok account."
     code = UserErrorCode.ACCOUNT_CONNECTED_ELSEWHERE
 
 
 class ReauthorizationRequired(UserMistake):
-    """TikTok no longer accepts this account's authorization. Connect the account again."""
-
+    message = "TikTok no longer accepts this account's authorization. Connect the account again."
     code = UserErrorCode.REAUTHORIZATION_REQUIRED
 
 
 class TokensUnreadable(ReauthorizationRequired):
-    """The stored tokens of this account cannot be opened. Connect the account again."""
+    message = "The stored tokens of this account cannot be opened. Connect the account again."
 
 
 class ScopeMissing(UserMistake):
-    """The user did not grant what this needs. Connect the account again and grant the missing scopes."""
-
+    message = "The user did not grant what this needs. Connect the account again and grant the missing scopes."
     code = UserErrorCode.SCOPE_MISSING
 
 
 class SyncFailed(UserMistake):
-    """The account could not be read from TikTok."""
-
+    message = "The account could not be read from TikTok."
     code = UserErrorCode.SYNC_FAILED
 
 
 class AccountUnreadable(SyncFailed):
-    """TikTok's reply about the account cannot be read. Try again later."""
+    message = "TikTok's reply about the account cannot be read. Try again later."
 
     passes = True
 
 
 class TikTokRateLimited(UserMistake):
-    """TikTok asks for fewer requests. Try again later."""
-
+    message = "TikTok asks for fewer requests. Try again later."
     passes = True
     code = UserErrorCode.TIKTOK_RATE_LIMITED
 
 
 class TikTokUnavailable(UserMistake):
-    """TikTok does not answer, or not as documented. Try again later."""
-
+    message = "TikTok does not answer, or not as documented. Try again later."
     passes = True
     code = UserErrorCode.TIKTOK_UNAVAILABLE
 
 
 class AppMisconfigured(UserMistake):
-    """TikTok refuses this server's own credentials. Its operator has to mend that."""
-
+    message = "TikTok refuses this server's own credentials. Its operator has to mend that."
     code = UserErrorCode.APP_MISCONFIGURED
 
 
@@ -209,42 +194,35 @@ class RequestError(AppError):
 
 
 class Unauthenticated(RequestError):
-    """A valid bearer token is required."""
-
+    message = "A valid bearer token is required."
     code = ErrorCode.UNAUTHENTICATED
 
 
 class Forbidden(RequestError):
-    """The request is not allowed."""
-
+    message = "The request is not allowed."
     code = ErrorCode.FORBIDDEN
 
 
 class NoSuchJob(RequestError):
-    """There is no such sync job."""
-
+    message = "There is no such sync job."
     code = ErrorCode.NOT_FOUND
 
 
 class BadUserInput(RequestError):
-    """An argument breaks a rule in its description."""
-
+    message = "An argument breaks a rule in its description."
     code = ErrorCode.BAD_USER_INPUT
 
 
 class LimitExceeded(RequestError):
-    """The request is larger than this server allows."""
-
+    message = "The request is larger than this server allows."
     code = ErrorCode.LIMIT_EXCEEDED
 
 
 class TooManyStreams(RequestError):
-    """Too many subscriptions are open. Close one, or try again later."""
-
+    message = "Too many subscriptions are open. Close one, or try again later."
     code = ErrorCode.RATE_LIMITED
 
 
 class ServiceUnavailable(RequestError):
-    """The database does not answer. Try again later."""
-
+    message = "The database does not answer. Try again later."
     code = ErrorCode.SERVICE_UNAVAILABLE

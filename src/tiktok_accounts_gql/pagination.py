@@ -36,7 +36,10 @@ _MAX_DIGITS = 20  # of 64 bits, with a sign
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which page: `size` rows after and before these cursors, from the beginning or from the end."""
+    """Which page: `size` rows after and before these cursors, from the beginning or from the end.
+
+    An empty cursor is none: Apollo's client makes one of the null cursor of an empty page.
+    """
 
     size: int
     backward: bool
@@ -51,7 +54,7 @@ class PageRequest:
         size = DEFAULT_SIZE if first is None and last is None else first if last is None else last
         if not 0 <= (size or 0) <= MAX_SIZE:
             raise BadUserInput(f"`{'first' if last is None else 'last'}` is from 0 to {MAX_SIZE}.")
-        return cls(size=size or 0, backward=last is not None, after=after, before=before)
+        return cls(size=size or 0, backward=last is not None, after=after or None, before=before or None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,16 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
 
 _TOP: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.UNAUTHENTICATED: ("No bearer token, or one that is not accepted.", "Yes, with a valid token."),
-    ErrorCode.FORBIDDEN: ("A request that another site could have caused.", _NO),
+    ErrorCode.FORBIDDEN: ("A WebSocket that a page of an origin opens which is not allowed to.", _NO),
     ErrorCode.NOT_FOUND: ("There is nothing at this path, or no such job to watch.", _NO),
     ErrorCode.BAD_USER_INPUT: ("An argument, a variable or the request itself breaks a rule.", _NO),
     ErrorCode.GRAPHQL_PARSE_FAILED: ("The document is not GraphQL.", _NO),
     ErrorCode.GRAPHQL_VALIDATION_FAILED: ("The document does not fit the schema.", _NO),
+    ErrorCode.PERSISTED_QUERY_NOT_FOUND: (
+        "This process does not know the query of `extensions.persistedQuery`.",
+        "Yes, with the query beside its hash; clients do so by themselves.",
+    ),
+    ErrorCode.PERSISTED_QUERY_MISMATCH: ("The hash of `extensions.persistedQuery` is not that of `query`.", _NO),
     ErrorCode.LIMIT_EXCEEDED: ("The document is too deep, too wide or too long; 413 if it is the body.", _NO),
     ErrorCode.RATE_LIMITED: ("Too many requests.", "Yes, after `Retry-After`."),
     ErrorCode.SERVICE_UNAVAILABLE: (

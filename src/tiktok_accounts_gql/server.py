@@ -6,6 +6,7 @@ Such a client is let go of here. And what goes on without an end of its own is t
 
 import asyncio
 import logging
+from socket import AF_UNIX, IPPROTO_TCP, TCP_NODELAY
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -60,7 +61,18 @@ class _Patience:
 
 
 class HttpProtocol(_Patience, HttpToolsProtocol):
-    """HTTP/1.1."""
+    """HTTP/1.1.
+
+    Head and body of an answer are two writes. With Nagle's algorithm the second waits for the acknowledgement of the first,
+    which a client delays by 40 ms. asyncio turns it off only where a socket was made with IPPROTO_TCP, and uvicorn's own
+    listening sockets are not.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family != AF_UNIX:
+            connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        super().connection_made(transport)  # type: ignore[arg-type]
 
 
 class SocketProtocol(_Patience, WebSocketsSansIOProtocol):

@@ -133,6 +133,11 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str = Field(min_length=1, description="The `iss` that tokens must have.")
     jwt_audience: str = Field(min_length=1, description="The `aud` that tokens must have.")
+    jwt_client_ids: Words = Field(
+        (),
+        description="Comma-separated clients whose tokens are accepted without `aud`, by their `client_id` or else `azp`: "
+        "Amazon Cognito and some set-ups of Keycloak issue such ones. An `aud` that is there has to be `JWT_AUDIENCE`.",
+    )
     jwt_leeway_seconds: int = Field(10, ge=0, le=30, description="How far clocks may differ when tokens are checked.")
     encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split)] = Field(
         min_length=1,
@@ -216,11 +221,16 @@ class Settings(BaseSettings):
         description="Comma-separated origins of web pages that may call this API (CORS) and be returned to after "
         "connecting (`returnTo`), such as `https://app.example.com`.",
     )
+    cors_headers: Words = Field(
+        (),
+        description="Comma-separated headers that those pages may send, besides the ones of GraphQL clients and of common "
+        "tools for tracing; `x-own-*` stands for all that begin so.",
+    )
     trusted_proxies: Words = Field(
         ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
     )
     streams_per_viewer: int = Field(
-        20, ge=1, description="WebSockets and multipart subscriptions that a user may have open at once, per process."
+        20, ge=1, description="WebSockets and streams over HTTP that a user may have open at once, per process."
     )
     compiled_operations: bool = Field(
         True,

@@ -128,7 +128,7 @@ async def test_the_count_is_over_all_pages_with_the_filter(api: Api, running: Ru
         ({"first": 1, "last": 1}, "Give `first` or `last`, not both."),
         ({"after": "no cursor!"}, "This is not a cursor."),
         ({"before": "\u0000"}, "This is not a cursor."),
-        ({"after": ""}, "This is not a cursor."),
+        ({"after": " "}, "This is not a cursor."),
         ({"filter": {"search": "x" * 101}}, "`search` has 100 characters at most."),
     ],
 )

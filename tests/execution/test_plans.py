@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -66,7 +67,7 @@ PLANNED: dict[str, tuple[str, dict[str, Any]]] = {
         f'{{ account(id: "{ACCOUNT}") {{ ...N }} }} fragment N on Node {{ id ... on Node {{ __typename }} }}',
         {},
     ),
-    "null": (f'{{ node(id: "{ids.encode(ids.Kind.ACCOUNT, ids.NOBODYS)}") {{ id }} }}', {}),
+    "null": (f'{{ node(id: "{ids.encode(ids.Kind.ACCOUNT, UUID(int=0))}") {{ id }} }}', {}),
     "null in a list": (
         "query ($i: [ID!]!) { nodes(ids: $i) { id } }",
         {"i": [VIEWER, ids.encode(ids.Kind.VIEWER, "x")]},
@@ -142,7 +143,11 @@ LEFT: dict[str, tuple[str, dict[str, Any], Reason]] = {
         {"a": None},
         Reason.NOT_PLANNABLE,
     ),
-    "a resolver that raises": ('{ node(id: "no id") { id } viewer { id } }', {}, Reason.RESOLVER_RAISED),
+    "a resolver that raises": (
+        "{ accounts(first: 51) { edges { cursor } } viewer { id } }",
+        {},
+        Reason.RESOLVER_RAISED,
+    ),
     "a resolver that raises where null must not be": (
         "{ accounts(first: 51) { totalCount } }",
         {},

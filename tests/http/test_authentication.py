@@ -52,6 +52,9 @@ def with_secret(leeway: timedelta = LEEWAY) -> Authenticator:
         pytest.param(shared({"typ": ...}), id="no typ"),
         pytest.param(shared({"typ": "jwt"}), id="typ in lower case"),
         pytest.param(shared({"typ": "AT+JWT"}), id="access token"),
+        pytest.param(shared({"typ": "application/at+jwt"}), id="access token as a media type"),
+        pytest.param(shared({"typ": "Application/AT+JWT"}), id="media type in any case"),
+        pytest.param(shared({"typ": "application/jwt"}), id="JWT as a media type"),
         pytest.param(shared({"kid": "any: there is one secret"}), id="kid"),
         pytest.param(shared(aud=["another", AUDIENCE]), id="several audiences"),
         pytest.param(shared(exp=in_seconds(3600) + 0.5, nbf=in_seconds(-60)), id="fraction of a second"),
@@ -125,6 +128,15 @@ def unsigned(body: bytes) -> bytes:
         pytest.param(forged({"alg": "HS256"}, claims(), hs256(b"")), id="empty secret"),
         pytest.param(forged({"alg": "HS256"}, claims(), hs256(b"secret")), id="another secret"),
         pytest.param(shared({"typ": "id+jwt"}), id="another typ"),
+        *(
+            pytest.param(shared({"typ": f"{prefix}{typ}"}), id=f"typ {prefix}{typ}")
+            for prefix in ("", "application/")
+            for typ in ("dpop+jwt", "logout+jwt", "secevent+jwt", "token-introspection+jwt", "oauth-authz-req+jwt")
+        ),
+        pytest.param(shared({"typ": "application/"}), id="typ application/"),
+        pytest.param(shared({"typ": "application/application/at+jwt"}), id="two prefixes"),
+        pytest.param(shared({"typ": "text/at+jwt"}), id="at+jwt of another tree"),
+        pytest.param(shared(aud=..., client_id="cognito"), id="no audience, but a client"),
         pytest.param(shared({"typ": "JWE"}), id="typ JWE"),
         pytest.param(shared({"typ": None}), id="typ null"),
         pytest.param(shared({"typ": ["JWT"]}), id="typ is a list"),

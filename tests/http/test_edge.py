@@ -68,6 +68,50 @@ async def test_another_origin_may_not(with_origin: Api, origin: str) -> None:
     assert [one.headers.get("Access-Control-Allow-Origin") for one in (preflight, answer)] == [None, None]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param("apollographql-client-name,apollographql-client-version,authorization,content-type", id="apollo"),
+        pytest.param("graphql-preflight,graphql-require-preflight,x-apollo-operation-id", id="other-clients"),
+        pytest.param("X-Apollo-Cache-Do-Not-Store, X-Apollo-Operation-Name", id="apollo-for-phones"),
+        pytest.param("traceparent,tracestate,baggage", id="w3c"),
+        pytest.param("baggage,sentry-trace", id="sentry"),
+        pytest.param("x-datadog-trace-id,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-tags", id="datadog"),
+        pytest.param("b3,X-B3-TraceId,X-B3-SpanId,X-B3-Sampled,X-B3-Flags", id="zipkin"),
+        pytest.param("newrelic,x-cloud-trace-context,x-amzn-trace-id,request-id,request-context", id="vendors"),
+        pytest.param("x-requested-with,x-request-id,x-correlation-id", id="what-frameworks-add"),
+        pytest.param("cache-control,last-event-id,pragma", id="event-sources"),
+        pytest.param("", id="none"),
+    ],
+)
+async def test_headers_of_clients_and_of_tracing_are_allowed(with_origin: Api, names: str) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": names}
+    preflight = await with_origin.http.options("/graphql", headers={"Origin": LISTED, **asked})
+    assert (preflight.status_code, preflight.headers["Access-Control-Allow-Origin"]) == (200, LISTED)
+    assert preflight.headers["Access-Control-Allow-Headers"] == names
+    sent = {name.strip(): "1" for name in names.split(",") if name and name not in ("authorization", "content-type")}
+    answer = await with_origin.post(QUERY, None, Origin=LISTED, **sent)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, LISTED)
+
+
+async def test_other_headers_are_allowed_by_a_setting(with_origin: Api, settings: Settings) -> None:
+    own = settings.model_copy(update={"allowed_origins": (LISTED,), "cors_headers": ("X-Tenant", "X-Own-*")})
+    async with client_of(own) as api:
+        for client, names, status in (
+            (with_origin, "x-tenant", 400),
+            (with_origin, "authorization,x-own-trace", 400),
+            (api, "x-tenant,X-OWN-TRACE,traceparent", 200),
+            (api, "x-tenants", 400),
+            (api, "x-owned", 400),
+        ):
+            asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": names}
+            preflight = await client.http.options("/graphql", headers={"Origin": LISTED, **asked})
+            assert preflight.status_code == status, names
+            assert ("Access-Control-Allow-Headers" in preflight.headers) == (status == 200)
+            foreign = await client.http.options("/graphql", headers={"Origin": FOREIGN, **asked})
+            assert (foreign.status_code, foreign.headers.get("Access-Control-Allow-Origin")) == (400, None)
+
+
 async def test_without_a_list_no_origin_may(settings: Settings) -> None:
     async with client_of(settings.model_copy(update={"allowed_origins": ()})) as nobodys:
         preflight = await nobodys.http.options("/graphql", headers={"Origin": LISTED, **PREFLIGHT})

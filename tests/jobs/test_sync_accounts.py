@@ -126,10 +126,10 @@ async def test_the_same_key_answers_the_same_job(api: Api, tiktok: TikTok, runni
     ("target", "code"),
     [
         ({"ids": []}, "INVALID_INPUT"),
-        ({"ids": ["!"]}, "INVALID_INPUT"),
         ({"ids": [global_id(uuid4()) for _ in range(501)]}, "TOO_MANY_IDS"),
         ({"failedInJob": ids.encode(ids.Kind.SYNC_JOB, uuid4())}, "NOT_FOUND"),
-        ({"failedInJob": "?"}, "INVALID_INPUT"),
+        ({"failedInJob": "?"}, "NOT_FOUND"),
+        ({"failedInJob": ""}, "NOT_FOUND"),
     ],
 )
 async def test_mistakes_are_explained(api: Api, target: dict[str, Any], code: str) -> None:

@@ -81,10 +81,10 @@ async def test_a_strangers_job_is_as_an_unknown_one(api: Api, stranger: Api) -> 
         assert {**stolen, "path": None} == {**await socket.error("2"), "path": None}
 
 
-async def test_an_id_that_is_none_is_the_clients_mistake(api: Api) -> None:
+async def test_an_id_that_is_none_is_not_found(api: Api) -> None:
     async with connected(api) as socket:
         await socket.subscribe(WATCH_JOB, id="!")
-        assert (await socket.error())["extensions"]["code"] == "BAD_USER_INPUT"
+        assert (await socket.error())["extensions"]["code"] == "NOT_FOUND"
 
 
 async def test_watching_a_job_is_audited_once(api: Api, tiktok: TikTok) -> None:

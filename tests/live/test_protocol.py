@@ -66,32 +66,6 @@ async def test_another_subprotocol_is_not_spoken(api: Api, protocol: str | None)
         assert await socket.closed() == (4406, "Subprotocol not acceptable")
 
 
-@pytest.mark.parametrize("name", ["Authorization", "authorization"])
-async def test_the_token_comes_with_the_first_message(api: Api, name: str) -> None:
-    async with opened(api) as socket:
-        await socket.init(token(api), name)
-
-
-async def test_without_a_valid_token_nothing_is_opened(api: Api) -> None:
-    reasons = []
-    valid = token(api)
-    for payload in (
-        None,
-        {},
-        {"Authorization": 1},
-        {"Authorization": valid},
-        {"Authorization": f"Bearer {token(api, timedelta(hours=-1))}"},
-        {"Authorization": f"Bearer {valid[:-4]}AAAA"},
-    ):
-        async with opened(api) as socket:
-            await socket.send(type="connection_init", payload=payload)
-            code, reason = await socket.closed()
-            assert code == 4403
-            reasons.append(reason)
-    assert reasons[0] == reasons[1] == reasons[2] == "A bearer token is required."
-    assert reasons[4] == "The bearer token has expired."
-
-
 async def test_the_socket_closes_when_the_token_expires(api: Api) -> None:
     async with connected(api, lifetime=timedelta(seconds=2)) as socket:
         await socket.subscribe(WATCH_ACCOUNTS)

@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.statements import counting
@@ -42,18 +40,6 @@ async def test_somebody_elses_objects_do_not_exist(api: Api, stranger: Api, runn
     assert found == [None, None, None, None, {"__typename": "TikTokAccount", "id": global_id(own.id)}]
     for one in asked[:4]:
         assert (await api.data(NODE, id=one)) == {"node": None}
-
-
-@pytest.mark.parametrize("bad", ["", "x", "!", "QQ", "A" * 5000, "VGlrVG9rOjE=", "é", "\u0000"])
-async def test_what_is_no_id_is_the_clients_mistake(api: Api, bad: str) -> None:
-    asked: list[tuple[str, dict[str, Any]]] = [
-        (NODE, {"id": bad}),
-        (NODES, {"ids": [bad]}),
-        ("query A($id: ID!) { account(id: $id) { id } }", {"id": bad}),
-    ]
-    for query, variables in asked:
-        error = await api.error(query, **variables)
-        assert (error["message"], error["extensions"]["code"]) == ("This is not an id of this API.", "BAD_USER_INPUT")
 
 
 async def test_an_id_of_something_else_is_no_account(api: Api) -> None:

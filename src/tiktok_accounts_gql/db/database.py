@@ -39,10 +39,28 @@ _MAX_PREPARED = 500
 # deadlock, resources, lock, shutdown. Its driver names no OperationalError.
 _DEADLOCK = "40P01"
 _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
+# A prepared statement is there already, or not any more. PgBouncer also refuses transactions, by words.
+_POOLER_STATES = ("42P05", "26000")
+_STATEMENT_POOLING = "not allowed in statement pooling mode"
 
 
 class Deadlocked(ServiceUnavailable):
     """PostgreSQL has undone the whole transaction, so that another one can go on."""
+
+
+class PreparedStatementsLost(ServiceUnavailable):
+    """A pooler gives each transaction another connection: prepared statements are gone, or there already.
+
+    Its text is for operators; clients of the API get the message of every database that is away.
+    """
+
+    found = (
+        "A pooler in front of PostgreSQL loses prepared statements, as PgBouncer before 1.21 does but in session mode."
+    )
+    mend = "Let ACCOUNTS_DATABASE_URL name PostgreSQL itself, or set the pooler's pool_mode to session."
+
+    def __str__(self) -> str:
+        return f"{self.found} {self.mend}"
 
 
 class Database:
@@ -134,6 +152,16 @@ class Database:
         with _unavailable_is_said():
             await self._direct.append(prepared.text, lambda: [prepared.parameters(row) for row in gather()])
 
+    async def check_sessions(self) -> None:
+        """That a connection keeps what it prepared, as SQLite's do. Raises PreparedStatementsLost."""
+        if self._turn is not None:
+            return
+        async with self.read() as reading:
+            await reading.execute(text("SELECT 1"))
+            async with self.transaction() as writing:  # a pooler gives it the connection that was just used
+                await writing.execute(text("SELECT 2"))
+                await reading.execute(text("SELECT 1"))
+
     async def ping(self) -> None:
         """One round trip. Raises ServiceUnavailable."""
         async with self.read() as session:
@@ -147,6 +175,8 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and _is_lost_by_a_pooler(error):
+            raise PreparedStatementsLost from error
         if error is not None and _is_away(error):
             raise (Deadlocked if _is_deadlock(error) else ServiceUnavailable) from error
 
@@ -158,6 +188,11 @@ def _is_away(error: BaseException) -> bool:
     if isinstance(error, (PoolTimeout, OSError)):  # of the socket: a refusal, an unknown host, silence
         return True
     return _driver_is_away(error, operational=isinstance(error, sqlite3.OperationalError))
+
+
+def _is_lost_by_a_pooler(error: Exception) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) in _POOLER_STATES or _STATEMENT_POOLING in str(cause)
 
 
 def _is_deadlock(error: BaseException) -> bool:

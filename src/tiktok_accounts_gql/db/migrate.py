@@ -14,10 +14,10 @@ _LOCK = 0x74746B61  # any number of ours: PostgreSQL's advisory lock of the migr
 
 
 class NotMigrated(Exception):
-    """The database's tables are not those of this version. Run: tiktok-accounts migrate"""
+    """Raised where the tables are older, or newer, than this code."""
 
     def __init__(self) -> None:
-        super().__init__(type(self).__doc__)
+        super().__init__("The database's tables are not those of this version. Run: tiktok-accounts migrate")
 
 
 def _config(connection: Connection | None = None) -> Config:

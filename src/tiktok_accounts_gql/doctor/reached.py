@@ -18,7 +18,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import clock as database_clock
 from tiktok_accounts_gql.db import sealed
-from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.database import Database, PreparedStatementsLost
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.db.sealed import SealedTable
 from tiktok_accounts_gql.doctor.findings import Finding, failed, ok, skipped, warning
@@ -47,9 +47,12 @@ async def database(settings: Settings, db: Database) -> Finding:
     where = f"{url.host}/{url.database}" if url.host else str(url.database)
     if is_missing(settings):
         return failed(f"There is no file {where}.", _MIGRATE)
-    began = time.perf_counter()
     try:
+        await db.check_sessions()
+        began = time.perf_counter()
         await db.ping()
+    except PreparedStatementsLost as error:
+        return failed(error.found, error.mend)
     except ServiceUnavailable:
         return failed(
             f"{url.get_backend_name()} at {where} does not answer.", "Start it, or mend ACCOUNTS_DATABASE_URL."

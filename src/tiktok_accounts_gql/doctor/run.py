@@ -22,6 +22,7 @@ from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 
 PATIENCE_SECONDS = 5.0
+POOL_SIZE = 4  # of which half are for sessions; one check has two at a time
 WIDEST = 100
 COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.SKIPPED: "dim"}
 
@@ -71,7 +72,7 @@ async def diagnose() -> list[Check]:
 
 
 async def examine(settings: Settings, *, clock: Clock = utc_now) -> list[Check]:
-    db = Database.open(settings.database_url, pool_size=1, busy_timeout=PATIENCE_SECONDS)
+    db = Database.open(settings.database_url, pool_size=POOL_SIZE, busy_timeout=PATIENCE_SECONDS)
     try:
         probe = await reached.ask_tiktok(settings, clock)
         patient = Patient(settings=settings, db=db, clock=clock, probe=probe)

@@ -11,12 +11,20 @@ from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.errors import AppError, ErrorCode, RequestError
-from tiktok_accounts_gql.http.media_types import JSON
-from tiktok_accounts_gql.http.requests import BodyTooLarge, ForeignOrigin, UnsupportedMediaType
+from tiktok_accounts_gql.http.media_types import EVENTS, JSON
+from tiktok_accounts_gql.http.requests import (
+    BodyTooLarge,
+    ForeignOrigin,
+    MethodNotAllowed,
+    NotAcceptable,
+    StreamNotAcceptable,
+    UnsupportedMediaType,
+)
 
 STATUS = {
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.NOT_FOUND: 404,
+    ErrorCode.PERSISTED_QUERY_NOT_FOUND: 200,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.SERVICE_UNAVAILABLE: 503,
     ErrorCode.INTERNAL_SERVER_ERROR: 500,
@@ -24,6 +32,9 @@ STATUS = {
 _STATUS_OF: Mapping[type[RequestError], int] = {
     BodyTooLarge: 413,
     ForeignOrigin: 403,
+    MethodNotAllowed: 405,
+    NotAcceptable: 406,
+    StreamNotAcceptable: 406,
     UnsupportedMediaType: 415,
 }
 _PASSED_BY_JSON = {ErrorCode.GRAPHQL_PARSE_FAILED, ErrorCode.GRAPHQL_VALIDATION_FAILED, ErrorCode.BAD_USER_INPUT}
@@ -90,11 +101,15 @@ def respond(body: Any, status: int, media_type: str, headers: Mapping[str, str] 
 
 
 def _refused_status(errors: Sequence[Mapping[str, Any]], media_type: str) -> int:
-    """Before the watershed of the specification, application/json says 200 to a document that the schema refuses."""
+    """Before the watershed of the specification, application/json says 200 to a document that the schema refuses.
+
+    The protocol of server-sent events wants 200 for all that a client gets wrong: its clients read nothing else.
+    """
     codes = {error["extensions"]["code"] for error in errors}
     if media_type == JSON and codes <= _PASSED_BY_JSON:
         return 200
-    return max(STATUS.get(ErrorCode(code), 400) for code in codes)
+    status = max(STATUS.get(ErrorCode(code), 400) for code in codes)
+    return 200 if media_type == EVENTS and status < HTTPStatus.TOO_MANY_REQUESTS else status
 
 
 def _formatted(error: GraphQLError, request_id: str) -> GraphQLFormattedError:

@@ -35,7 +35,8 @@ _NOT_ACCEPTED = "The bearer token is not accepted here."
 
 _SCHEME = "Bearer "
 _COMPACT_JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
-_TYPES = frozenset({"jwt", "at+jwt"})
+_TYPES = frozenset({"jwt", "at+jwt"})  # an access token by RFC 9068; not id+jwt, logout+jwt, dpop+jwt and others
+_MEDIA_TYPE = "application/"  # before any of them, as RFC 7515 (4.1.9) has it
 # Headers that bring or locate a key, and the one that names extensions to understand: this server understands none.
 _REFUSED_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit"})
 _REQUIRED_CLAIMS = ["sub", "exp", "iss", "aud"]
@@ -85,13 +86,17 @@ class _Verified:
 
 
 class Authenticator:
-    """Checks tokens, either with a shared secret (HS256) or with the public keys at a URL."""
+    """Checks tokens, either with a shared secret (HS256) or with the public keys at a URL.
+
+    `client_ids`: of the clients whose tokens are accepted without an audience.
+    """
 
     def __init__(  # noqa: PLR0913 - what an operator decides, all by name
         self,
         *,
         issuer: str,
         audience: str,
+        client_ids: Collection[str] = (),
         leeway: timedelta = timedelta(seconds=10),
         secret: SecretStr | None = None,
         jwks_url: str | None = None,
@@ -104,6 +109,7 @@ class Authenticator:
         if not timedelta(0) <= leeway <= LONGEST_LEEWAY:
             raise ValueError(f"The leeway must be from 0 to {LONGEST_LEEWAY.total_seconds():.0f} seconds.")
         self._expected: dict[str, Any] = {"issuer": issuer, "audience": audience, "leeway": leeway}
+        self._client_ids = frozenset(client_ids)
         self._leeway = leeway.total_seconds()
         self._verified: dict[bytes, _Verified] = {}
         self._keys: _Keys
@@ -155,13 +161,30 @@ class Authenticator:
         await self._keys.aclose()
 
     def _verified_claims(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
-        algorithms = sorted(self._keys.algorithms)
         try:
-            return jwt.decode(token, key, algorithms, {"require": _REQUIRED_CLAIMS}, **self._expected)
+            return self._decoded(token, key)
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(_EXPIRED) from None
         except jwt.PyJWTError:
             raise Unauthenticated(_NOT_ACCEPTED) from None
+
+    def _decoded(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+        """Raises jwt.PyJWTError."""
+        algorithms = sorted(self._keys.algorithms)
+        try:
+            return jwt.decode(token, key, algorithms, {"require": _REQUIRED_CLAIMS}, **self._expected)
+        except jwt.MissingRequiredClaimError as error:
+            if error.claim != "aud" or not self._client_ids:
+                raise
+        options: jwt.types.Options = {
+            "require": [name for name in _REQUIRED_CLAIMS if name != "aud"],
+            "verify_aud": False,
+        }
+        claims: dict[str, Any] = jwt.decode(token, key, algorithms, options, **self._expected)
+        client = claims.get("client_id", claims.get("azp"))
+        if "aud" in claims or not isinstance(client, str) or client not in self._client_ids:
+            raise jwt.InvalidAudienceError
+        return claims
 
 
 def issue_token(secret: SecretStr, *, subject: str, issuer: str, audience: str, lifetime: timedelta) -> str:
@@ -193,7 +216,11 @@ def _key_named_by(token: str, algorithms: Collection[str]) -> tuple[str | None, 
     except jwt.PyJWTError:
         raise Unauthenticated(_NOT_ACCEPTED) from None
     kind, algorithm = header.get("typ", "JWT"), header.get("alg")
-    if not isinstance(kind, str) or kind.lower() not in _TYPES or header.keys() & _REFUSED_HEADERS:
+    if (
+        not isinstance(kind, str)
+        or kind.lower().removeprefix(_MEDIA_TYPE) not in _TYPES
+        or header.keys() & _REFUSED_HEADERS
+    ):
         raise Unauthenticated(_NOT_ACCEPTED)
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise Unauthenticated(_NOT_ACCEPTED)

@@ -1,12 +1,10 @@
 """Copies of pictures, for `img` tags: without a token, under a link that only those know who were shown the account."""
 
 import re
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.edge import request_id
 from tiktok_accounts_gql.resolvers import ids
@@ -23,19 +21,12 @@ _HEADERS = {
 
 async def avatar(request: Request) -> Response:
     """200 with the picture, 304 if the client has it, 404 for anything that is no link of a connected account."""
-    account, content_hash = _account(request.path_params["account"]), request.path_params["content_hash"]
+    account, content_hash = ids.account_key(request.path_params["account"]), request.path_params["content_hash"]
     services: Services = request.state.services
-    found = await services.avatars.find(account, content_hash) if account and _HASH.fullmatch(content_hash) else None
+    found = await services.avatars.find(account, content_hash) if _HASH.fullmatch(content_hash) else None
     if found is None:
         return answers.not_found(request_id(request))
     headers = {**_HEADERS, "ETag": f'"{content_hash}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(found.content, headers=headers, media_type=found.media_type)
-
-
-def _account(global_id: str) -> UUID | None:
-    try:
-        return ids.account_key(global_id)
-    except BadUserInput:
-        return None

@@ -1,6 +1,7 @@
 """What every answer has, whatever it answers: a request id, security headers, one line of log, and JSON for failures."""
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
@@ -14,13 +15,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from tiktok_accounts_gql import logs
-from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.db.migrate import NotMigrated
+from tiktok_accounts_gql.errors import AppError, BadUserInput
 from tiktok_accounts_gql.http import answers
 
 REQUEST_ID = "X-Request-ID"
 REQUEST_ID_BYTES = REQUEST_ID.lower().encode()
 _FIT_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 UNEXPECTED = 4500
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked by address: they tell a page of a foreign name nothing
 _STARTS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 _HEADERS = [  # unless the answer has its own; names in the small letters of ASGI
     (b"x-content-type-options", b"nosniff"),
@@ -63,10 +66,11 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, lambda message: send(_in_one_line(message)))
             return
         headers = dict(scope["headers"])
-        app = self._app if self._is_own(headers.get(b"host", b"")) else _foreign_host
+        served = self._is_own(headers.get(b"host", b"")) or scope["path"] in PROBES
+        app = self._app if served else _foreign_host
         await _Exchange(scope, send, self._observe, headers.get(REQUEST_ID_BYTES, b"")).run(app, receive)
 
     def _matches(self, host: bytes) -> bool:
@@ -74,6 +78,14 @@ class Edge:
         sent = host.decode("latin-1").rpartition("@")[2].lower()
         name = sent.rpartition(":")[0] if re.search(r":\d*$", sent) else sent
         return any(fnmatchcase(name, allowed) for allowed in self._hosts)
+
+
+def _in_one_line(message: Message) -> Message:
+    """A start that fails for a cause that an operator can mend says so, without a traceback."""
+    cause = sys.exception()
+    if message["type"] == "lifespan.startup.failed" and isinstance(cause, (AppError, NotMigrated, OSError)):
+        return {**message, "message": str(cause)}
+    return message
 
 
 async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,19 +7,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tiktok_accounts_gql.errors import BadUserInput, ErrorCode, RequestError
+from tiktok_accounts_gql.errors import ErrorCode, RequestError
 from tiktok_accounts_gql.execution.engine import Engine, Prepared
-from tiktok_accounts_gql.http import answers, multipart
+from tiktok_accounts_gql.http import answers, events, multipart
 from tiktok_accounts_gql.http.caller import Caller, identify
 from tiktok_accounts_gql.http.edge import annotate, request_id
+from tiktok_accounts_gql.http.framing import framed
 from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.list_cache import ListCache
 from tiktok_accounts_gql.http.live import subscribe
-from tiktok_accounts_gql.http.media_types import JSON, negotiate, wants_page, wants_parts
-from tiktok_accounts_gql.http.requests import GraphQLRequest, read_request
+from tiktok_accounts_gql.http.media_types import EVENTS, Accepted, accepted, wants_page
+from tiktok_accounts_gql.http.multipart import Stream
+from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
+from tiktok_accounts_gql.http.requests import (
+    GraphQLRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    StreamNotAcceptable,
+    read_request,
+)
 
 PATH = "/graphql"
-ALLOW = {"Allow": "GET, POST"}
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tiktok-accounts"'}
 
 
@@ -29,37 +37,38 @@ class GraphQLEndpoint:
 
     engine: Engine
     explorer: Explorer | None
+    persisted: PersistedQueries
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._handle(Request(scope, receive))
         await response(scope, receive, send)
 
     async def _handle(self, request: Request) -> Response:
-        if request.method not in ("GET", "POST"):
-            return _method_not_allowed(request, "GraphQL is asked by GET or POST.")
         accept = request.headers.get("accept")
         if self.explorer and request.method == "GET" and wants_page(accept):
             return self.explorer.page()
-        media_type = negotiate(accept)
+        types = accepted(accept)
         try:
-            return await self._answer(request, media_type)
+            response = await self._answer(request, types)
         except RequestError as error:
-            headers = CHALLENGE if error.code is ErrorCode.UNAUTHENTICATED else None
-            return answers.refusal(error, request_id(request), media_type=media_type or JSON, headers=headers)
+            response = answers.refusal(error, request_id(request), media_type=types.refusal, headers=_headers_of(error))
+        return response if isinstance(response, Stream) else framed(response, types.refusal)
 
-    async def _answer(self, request: Request, media_type: str | None) -> Response:
+    async def _answer(self, request: Request, types: Accepted) -> Response:
+        if request.method not in ("GET", "POST"):
+            raise MethodNotAllowed
         caller = await identify(request, request.headers.get("authorization"))
-        if media_type is None and not wants_parts(request.headers.get("accept")):
-            return _not_acceptable(request)
-        asked = await read_request(request)
-        prepared = self.engine.prepare(asked.query, asked.operation_name)
+        if types.answer is None and types.stream is None:
+            raise NotAcceptable
+        asked, prepared = self.persisted.prepare(await read_request(request), caller.viewer.id)
         annotate(request, operation=prepared.name)
-        if asked.method == "GET" and prepared.kind not in (None, OperationType.QUERY):
-            return _method_not_allowed(request, "By GET only queries can be asked.", allow={"Allow": "POST"})
         if prepared.kind is OperationType.SUBSCRIPTION:
-            return await self._subscribe(request, prepared, asked, caller)
-        if media_type is None:
-            return _not_acceptable(request)
+            return await self._subscribe(request, types, prepared, asked, caller)
+        if asked.method == "GET" and prepared.kind is OperationType.MUTATION:
+            raise MethodNotAllowed("By GET no mutations can be asked.", allow="POST")
+        if types.answer is None and prepared.kind is not None:
+            raise NotAcceptable
+        media_type = types.refusal
 
         async def execute(caller: Caller) -> Response:
             result = await self.engine.execute(prepared, asked.variables, caller.new_context())
@@ -70,24 +79,21 @@ class GraphQLEndpoint:
             return await execute(caller)
         return await lists.answer(request, lists.asked(prepared, asked, caller, media_type), caller, execute)
 
-    async def _subscribe(self, request: Request, prepared: Prepared, asked: GraphQLRequest, caller: Caller) -> Response:
-        if not wants_parts(request.headers.get("accept")):
-            return _not_acceptable(request, "Subscriptions are answered as multipart/mixed;subscriptionSpec=1.0.")
+    async def _subscribe(
+        self, request: Request, types: Accepted, prepared: Prepared, asked: GraphQLRequest, caller: Caller
+    ) -> Response:
+        if types.stream is None:
+            raise StreamNotAcceptable
+        if asked.method == "GET" and types.stream != EVENTS:
+            raise MethodNotAllowed(f"By GET subscriptions are answered as {EVENTS} only.", allow="POST")
         payloads = await subscribe(self.engine, prepared, asked, caller)
         if isinstance(payloads, ExecutionResult):
-            return answers.answer(payloads, caller.request_id, JSON)
-        return multipart.respond(payloads, caller, request.state.stopping)
+            return answers.answer(payloads, caller.request_id, types.refusal)
+        respond = events.respond if types.stream == EVENTS else multipart.respond
+        return respond(payloads, caller, request.state.stopping, refusal=types.refusal)
 
 
-def _method_not_allowed(request: Request, message: str, *, allow: dict[str, str] = ALLOW) -> Response:
-    response = answers.refusal(BadUserInput(message), request_id(request), headers=allow)
-    response.status_code = 405
-    return response
-
-
-def _not_acceptable(
-    request: Request, message: str = "Answers are application/graphql-response+json or application/json."
-) -> Response:
-    response = answers.refusal(BadUserInput(message), request_id(request))
-    response.status_code = 406
-    return response
+def _headers_of(error: RequestError) -> dict[str, str] | None:
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": error.allow}
+    return CHALLENGE if error.code is ErrorCode.UNAUTHENTICATED else None

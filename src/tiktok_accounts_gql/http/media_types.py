@@ -1,5 +1,7 @@
-"""Which media type an answer has, as the GraphQL-over-HTTP specification wants it."""
+"""Which media types an answer may have: GraphQL over HTTP for one result, two protocols for the many of a subscription."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import mimeparse
@@ -7,14 +9,30 @@ import mimeparse
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 HTML = "text/html"
+EVENTS = "text/event-stream"
 PARTS = "multipart/mixed"
 _KNOWN = 64  # clients say the same again and again
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The best type for one result, and the best for a subscription; None where nothing acceptable can be had."""
+
+    answer: str | None
+    stream: str | None
+
+    @property
+    def refusal(self) -> str:
+        """JSON if nothing else is asked for."""
+        return self.answer or self.stream or JSON
+
+
 @lru_cache(maxsize=_KNOWN)
-def negotiate(accept: str | None) -> str | None:
-    """JSON if nothing else is asked for; None if nothing acceptable can be had."""
-    return _best([GRAPHQL, JSON], accept)
+def accepted(accept: str | None) -> Accepted:
+    """From an Accept header."""
+    streams = dict(_streams(accept or ""))
+    offers = [EVENTS, GRAPHQL, JSON] if EVENTS in streams else [GRAPHQL, JSON]
+    return Accepted(answer=_best(offers, accept), stream=max(streams, key=lambda one: streams[one], default=None))
 
 
 @lru_cache(maxsize=_KNOWN)
@@ -23,23 +41,23 @@ def wants_page(accept: str | None) -> bool:
     return accept is not None and _best([HTML, GRAPHQL, JSON], accept) == HTML
 
 
-@lru_cache(maxsize=_KNOWN)
-def wants_parts(accept: str | None) -> bool:
-    """Whether a subscription may be answered in parts, as Apollo's clients ask for it."""
-    for one in (accept or "").split(","):
+def _streams(accept: str) -> Iterator[tuple[str, float]]:
+    """Types of subscriptions with their quality. They have to be named: who accepts anything expects one result."""
+    for one in accept.lower().split(","):
         try:
-            kind, subtype, parameters = mimeparse.parse_mime_type(one.strip())
+            kind, subtype, parameters = mimeparse.parse_media_range(one.strip())
         except mimeparse.MimeTypeParseException:
             continue
-        named = {name.lower(): value.strip('"') for name, value in parameters.items()}
-        if f"{kind}/{subtype}" == PARTS and named.get("subscriptionspec") == "1.0":
-            return True
-    return False
+        media_type, quality = f"{kind}/{subtype}", float(parameters["q"])
+        spec = parameters.get("subscriptionspec", "").strip('"')
+        wanted = media_type == EVENTS or (media_type == PARTS and spec == "1.0")
+        if wanted and quality > 0:
+            yield media_type, quality
 
 
 def _best(offers: list[str], accept: str | None) -> str | None:
     """Of equally welcome ones the last."""
     try:
-        return mimeparse.best_match(offers, accept or "*/*") or None
+        return mimeparse.best_match(offers, (accept or "*/*").lower()) or None
     except mimeparse.MimeTypeParseException:
         return None

@@ -31,7 +31,7 @@ class InvalidMessage(Closed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Init:
-    authorization: str | None
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def read(frame: Message) -> ClientMessage:
     message = _object(frame.get("text"))
     match message.get("type"):
         case "connection_init":
-            return Init(authorization=_authorization(_payload(message) or {}))
+            return Init(payload=_payload(message) or {})
         case "ping":
             return Ping(payload=_payload(message))
         case "pong":
@@ -105,9 +105,3 @@ def _asked(message: dict[str, Any]) -> GraphQLRequest:
         return request_of(_payload(message) or {}, "WEBSOCKET")
     except BadUserInput as error:
         raise InvalidMessage(error.message) from None
-
-
-def _authorization(payload: dict[str, Any]) -> str | None:
-    """As the header of that name; browsers cannot send headers with a handshake."""
-    found = payload.get("Authorization", payload.get("authorization"))
-    return found if isinstance(found, str) else None

@@ -1,7 +1,7 @@
 """Subscriptions over HTTP, in parts, as Apollo's clients take them (multipart subscriptions, `subscriptionSpec=1.0`).
 
-The delimiter that ends a part is sent with it: a client knows then that the part is whole. What ends a subscription from
-outside is an error beside the payload, so that a client tells it from a stream that came to its end.
+What ends a subscription from outside is an error beside the payload, so that a client tells it from a stream that came to its
+end.
 """
 
 import asyncio
@@ -10,57 +10,72 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from tiktok_accounts_gql.errors import RequestError, ServiceUnavailable, TooManyStreams, Unauthenticated
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.caller import Caller
+from tiktok_accounts_gql.http.framing import DELIMITER, PARTS_TYPE, framed, next_part
 from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Payload, happens
 from tiktok_accounts_gql.http.media_types import PARTS
 
-CONTENT_TYPE = f'{PARTS};boundary="graphql";subscriptionSpec="1.0"'
 HEADERS = {"X-Accel-Buffering": "no"}  # nginx would wait for more
 TRY_AGAIN_LATER = {"Retry-After": "10"}
 HEARTBEAT_SECONDS = 5.0
 HEARTBEAT: dict[str, Any] = {}
-DELIMITER = b"--graphql"
 
 
-def respond(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> StreamingResponse:
-    """`stopping`: set when the server has to end what goes on."""
-    return _Stream(payloads, caller, stopping)
+def respond(
+    payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event, *, refusal: str = PARTS
+) -> "Stream":
+    """`stopping`: set when the server has to end what goes on. `refusal`: the media type in which a stream is refused."""
+    body = _body(payloads, caller, stopping)
+    return Stream(body, payloads, caller, media_type=PARTS_TYPE, refusal=refusal)
 
 
-class _Stream(StreamingResponse):
+class Stream(StreamingResponse):
     """One of a viewer's, or the refusal of one too many."""
 
-    def __init__(self, payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> None:
-        super().__init__(_body(payloads, caller, stopping), media_type=CONTENT_TYPE, headers=HEADERS)
+    def __init__(
+        self,
+        body: AsyncIterator[bytes],
+        payloads: AsyncGenerator[Payload],
+        caller: Caller,
+        *,
+        media_type: str,
+        refusal: str,
+    ) -> None:
+        super().__init__(body, media_type=media_type, headers=HEADERS)
         self._payloads = payloads
         self._caller = caller
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with self._caller.services.streams.opened(self._caller.viewer):
                 await super().__call__(scope, receive, send)
         except TooManyStreams as error:
-            refusal = answers.refusal(error, self._caller.request_id, headers=TRY_AGAIN_LATER)
-            await refusal(scope, receive, send)
+            await framed(self._refused(error), self._refusal)(scope, receive, send)
             await self._payloads.aclose()
+
+    def _refused(self, error: TooManyStreams) -> Response:
+        caller = self._caller
+        return answers.refusal(error, caller.request_id, media_type=self._refusal, headers=TRY_AGAIN_LATER)
 
 
 async def _body(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event) -> AsyncIterator[bytes]:
     yield DELIMITER
-    async with aclosing(payloads), aclosing(_parts(payloads, caller, stopping)) as parts:
-        async for part in parts:
-            yield b"\r\nContent-Type: application/json\r\n\r\n" + orjson.dumps(part) + b"\r\n" + DELIMITER
+    async with aclosing(payloads), aclosing(parts(payloads, caller, stopping)) as pieces:
+        async for piece in pieces:
+            yield next_part(orjson.dumps(piece))
     yield b"--\r\n"
 
 
-async def _parts(
+async def parts(
     payloads: AsyncGenerator[Payload], caller: Caller, stopping: asyncio.Event
 ) -> AsyncGenerator[dict[str, Any]]:
+    """Payloads, `errors` where something ends them from outside, and HEARTBEAT while nothing happens."""
     coming = asyncio.create_task(_next(payloads))
     try:
         while True:

@@ -1,10 +1,11 @@
 """From an HTTP request to a GraphQL request, as the GraphQL-over-HTTP specification describes both.
 
 No batches, no multipart, no forms: one JSON object by POST, or query parameters by GET. A browser sends a GET or a "simple"
-POST to any site without asking (a preflight), so those are answered only with a header that a page of another origin
-cannot set without being asked about it.
+POST to any site without asking (a preflight). Those get nothing here: whoever asks has signed in before by the header
+`Authorization`, which a page of another origin cannot set without being asked about it.
 """
 
+import re
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
@@ -14,49 +15,60 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from tiktok_accounts_gql.errors import BadUserInput, Forbidden, LimitExceeded
+from tiktok_accounts_gql.http.media_types import EVENTS, GRAPHQL, JSON, PARTS
 
 MAX_BODY_BYTES = 64 * 1024
-PREFLIGHT_HEADERS = ("apollo-require-preflight", "x-apollo-operation-name")
-_SIMPLE_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class BodyTooLarge(LimitExceeded):
-    """The request's body is larger than 64 KiB."""
+    message = f"The request's body is larger than {MAX_BODY_BYTES // 1024} KiB."
 
 
 class ForeignOrigin(Forbidden):
-    """Pages of this origin may not connect here."""
+    message = "Pages of this origin may not connect here."
+
+
+class MethodNotAllowed(BadUserInput):
+    message = "GraphQL is asked by GET or POST."
+
+    def __init__(self, message: str | None = None, *, allow: str = "GET, POST") -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class NotAcceptable(BadUserInput):
+    message = f"Answers are {GRAPHQL}, {JSON} or {EVENTS}."
+
+
+class StreamNotAcceptable(NotAcceptable):
+    message = f"Subscriptions are answered as {EVENTS} or {PARTS};subscriptionSpec=1.0, or by WebSocket."
 
 
 class UnsupportedMediaType(BadUserInput):
-    """POST a JSON object in UTF-8, with the content type application/json."""
+    message = "POST a JSON object in UTF-8, with the content type application/json."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLRequest:
-    """What to execute. `method` decides what is allowed."""
+    """What to execute. `method` decides what is allowed.
+
+    `digest`: the query's SHA-256, by a client that may leave the query out (`persisted_queries.py`); it is "" then.
+    """
 
     query: str
+    digest: bytes | None
     variables: dict[str, Any] | None
     operation_name: str | None
     method: str
 
 
 async def read_request(request: Request) -> GraphQLRequest:
-    """Raises BadUserInput, UnsupportedMediaType, Forbidden, BodyTooLarge."""
+    """Raises BadUserInput, UnsupportedMediaType, BodyTooLarge."""
     if request.method == "GET":
-        _refuse_cross_site(request)
         return request_of(_query_parameters(request), "GET")
     _refuse_other_types(request)
     return request_of(_json(await read_body(request)), "POST")
-
-
-def _refuse_cross_site(request: Request) -> None:
-    if any(request.headers.get(name) for name in PREFLIGHT_HEADERS):
-        return
-    media_type, _ = _content_type(request)
-    if not media_type or media_type in _SIMPLE_TYPES:
-        raise Forbidden(f"A GET request needs the header {PREFLIGHT_HEADERS[0]}, with any value.")
 
 
 def _refuse_other_types(request: Request) -> None:
@@ -112,16 +124,27 @@ def request_of(parameters: Any, method: str) -> GraphQLRequest:
     """Raises BadUserInput."""
     if not isinstance(parameters, dict):
         raise BadUserInput("The body is one JSON object; batches are not supported.")
-    _typed(parameters, "extensions", dict)
+    digest = _digest(_typed(parameters, "extensions", dict) or {})
     query = _typed(parameters, "query", str)
-    if not query:
+    if not query and digest is None:
         raise BadUserInput("`query` is missing.")
     return GraphQLRequest(
-        query=query,
+        query=query or "",
+        digest=digest,
         variables=_typed(parameters, "variables", dict),
         operation_name=_typed(parameters, "operationName", str),
         method=method,
     )
+
+
+def _digest(extensions: dict[str, Any]) -> bytes | None:
+    persisted = _typed(extensions, "persistedQuery", dict)
+    if persisted is None:
+        return None
+    version, digest = persisted.get("version"), persisted.get("sha256Hash")
+    if type(version) is not int or version != 1 or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        raise BadUserInput("`extensions.persistedQuery` has `version` 1 and a `sha256Hash` of 64 hexadecimal digits.")
+    return bytes.fromhex(digest)
 
 
 def _typed(parameters: dict[str, Any], name: str, kind: type) -> Any:

@@ -16,7 +16,14 @@ import structlog
 from graphql import ExecutionResult, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from tiktok_accounts_gql.errors import BadUserInput, LimitExceeded, ServiceUnavailable, TooManyStreams, Unauthenticated
+from tiktok_accounts_gql.errors import (
+    BadUserInput,
+    LimitExceeded,
+    RequestError,
+    ServiceUnavailable,
+    TooManyStreams,
+    Unauthenticated,
+)
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.caller import Caller, identify
@@ -33,7 +40,9 @@ from tiktok_accounts_gql.http.messages import (
     Subscribe,
     read,
 )
+from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
 from tiktok_accounts_gql.http.requests import ForeignOrigin
+from tiktok_accounts_gql.http.sign_in import find_credential
 
 INIT_SECONDS = 10.0
 TRY_AGAIN_LATER = 1013
@@ -48,6 +57,7 @@ class SocketEndpoint:
     """`origins`: those whose pages may connect. A client that is no page sends none."""
 
     engine: Engine
+    persisted: PersistedQueries
     origins: Collection[str]
 
     async def handle(self, websocket: WebSocket) -> None:
@@ -61,7 +71,7 @@ class SocketEndpoint:
             return
         await websocket.accept(subprotocol=PROTOCOL)
         try:
-            await _Socket(websocket, self.engine).run()
+            await _Socket(websocket, self.engine, self.persisted).run()
         except Closed as closed:
             await _close(websocket, closed)
         except _GONE:
@@ -77,9 +87,10 @@ async def _close(websocket: WebSocket, closed: Closed) -> None:
 class _Socket:
     """One connection, from its acceptance to its end."""
 
-    def __init__(self, websocket: WebSocket, engine: Engine) -> None:
+    def __init__(self, websocket: WebSocket, engine: Engine, persisted: PersistedQueries) -> None:
         self._websocket = websocket
         self._engine = engine
+        self._persisted = persisted
         self._operations: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -119,10 +130,11 @@ class _Socket:
             raise Closed(4408, "Connection initialisation timeout") from None
 
     async def _identify(self, init: Init) -> Caller:
+        credential = find_credential(init.payload, self._websocket.headers.get("authorization"))
         try:
-            return await identify(self._websocket, init.authorization)
+            return await identify(self._websocket, credential.authorization)
         except Unauthenticated as error:
-            raise Closed(4403, error.message) from None
+            raise Closed(4403, f"{credential.place}: {error.message}") from None
         except ServiceUnavailable as error:
             raise Closed(TRY_AGAIN_LATER, error.message) from None
 
@@ -170,12 +182,15 @@ class _Socket:
 
     async def _subscribed(self, message: Subscribe, caller: Caller) -> AsyncGenerator[Payload] | list[dict[str, Any]]:
         """The payloads, or errors."""
-        prepared = self._engine.prepare(message.asked.query, message.asked.operation_name)
+        try:
+            asked, prepared = self._persisted.prepare(message.asked, caller.viewer.id)
+        except RequestError as error:
+            return [answers.said(error, caller.request_id)]
         log.info("subscription", operation=prepared.name)
         if prepared.kind not in (None, OperationType.SUBSCRIPTION):
-            error = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
-            return [answers.said(error, caller.request_id)]
-        begun = await subscribe(self._engine, prepared, message.asked, caller)
+            mistake = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
+            return [answers.said(mistake, caller.request_id)]
+        begun = await subscribe(self._engine, prepared, asked, caller)
         return answers.payload(begun, caller.request_id)["errors"] if isinstance(begun, ExecutionResult) else begun
 
     async def _refuse(self, one: str, errors: list[dict[str, Any]]) -> None:

@@ -21,7 +21,6 @@ from tiktok_accounts_gql.services.accounts import AccountPage, Disconnected
 from tiktok_accounts_gql.services.history import AccountGrowth, StatsGranularity
 from tiktok_accounts_gql.services.sync_endings import Synced
 
-INPUT_ID = ("input", "id")
 ALL = AccountFilterInput().understood()
 NEWEST_FIRST = AccountOrderInput().understood()
 
@@ -52,7 +51,7 @@ async def total_count(root: strawberry.Parent[AccountPage], info: Info) -> int:
 async def account(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The account's id.")]
 ) -> Account | None:
-    return await info.context.loaders.account_reads.load(ids.account_key(id) or ids.NOBODYS)
+    return await info.context.loaders.account_reads.load(ids.account_key(id))
 
 
 async def accounts_summary(info: Info) -> AccountsSummary:
@@ -114,14 +113,13 @@ async def growth(
 async def sync_account(
     info: Info, input: Annotated[SyncAccountInput, strawberry.argument(description="Which account.")]
 ) -> Synced:
-    key = ids.input_account_key(input.id, *INPUT_ID)
-    return await info.context.services.syncing.sync(info.context.viewer, key)
+    return await info.context.services.syncing.sync(info.context.viewer, ids.account_key(input.id))
 
 
 async def disconnect_account(
     info: Info, input: Annotated[DisconnectAccountInput, strawberry.argument(description="Which account.")]
 ) -> Disconnected:
-    key = ids.input_account_key(input.id, *INPUT_ID)
+    key = ids.account_key(input.id)
     return await info.context.services.accounts.disconnect(info.context.viewer, key, input.idempotency_key)
 
 

@@ -14,7 +14,7 @@ from tiktok_accounts_gql.services.connections import Connected
 async def start(
     info: Info, input: Annotated[StartAccountAuthorizationInput, strawberry.argument(description="What to authorize.")]
 ) -> Started:
-    account = None if input.account_id is None else ids.input_account_key(input.account_id, "input", "accountId")
+    account = None if input.account_id is None else ids.account_key(input.account_id)
     authorizations = info.context.services.authorizations
     return await authorizations.start(info.context.viewer, return_to=input.return_to, account_id=account)
 

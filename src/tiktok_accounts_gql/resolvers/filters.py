@@ -62,11 +62,10 @@ class AuditEventFilterInput:
     to: datetime | None = strawberry.field(default=None, description="Exclusive.")
 
     def understood(self) -> AuditEventFilter:
-        """Raises BadUserInput."""
         return AuditEventFilter(
             actions=tuple(self.action or ()),
             changes_only=self.changes_only,
-            account_id=None if self.account_id is None else ids.account_key(self.account_id) or ids.NOBODYS,
+            account_id=None if self.account_id is None else ids.account_key(self.account_id),
             start=self.from_,
             end=self.to,
         )

@@ -1,11 +1,10 @@
 """Global ids, as in Relay's Global Object Identification: base64url of a kind and a key. Opaque to clients."""
 
-from collections.abc import Callable
 from enum import Enum
+from hashlib import blake2b
 from uuid import UUID
 
 from tiktok_accounts_gql import base64url
-from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
 
 
 class Kind(bytes, Enum):
@@ -22,49 +21,38 @@ def encode(kind: Kind, key: UUID | str) -> str:
     return base64url.encode(kind + (key.bytes if isinstance(key, UUID) else key.encode()))
 
 
-def decode(global_id: str) -> tuple[Kind, UUID | str]:
-    """Raises BadUserInput."""
+def decode(global_id: str) -> tuple[Kind, UUID | str] | None:
+    """None for a text that is no id of this API: nothing has it."""
     try:
         raw = base64url.decode(global_id)
         kind = Kind(raw[:1])
         return kind, raw[1:].decode() if kind is Kind.VIEWER else UUID(bytes=raw[1:])
     except ValueError:
-        raise BadUserInput("This is not an id of this API.") from None
+        return None
 
 
-def account_key(global_id: str) -> UUID | None:
-    """None for an id of something else: no account has it. Raises BadUserInput."""
-    kind, key = decode(global_id)
-    return key if kind is Kind.ACCOUNT and isinstance(key, UUID) else None
+def account_key(global_id: str) -> UUID:
+    """The account's key; one that no account has if the text is no account's id."""
+    return _key_of(Kind.ACCOUNT, global_id)
 
 
-def job_key(global_id: str) -> UUID | None:
+def job_key(global_id: str) -> UUID:
     """As `account_key`, for sync jobs."""
-    kind, key = decode(global_id)
-    return key if kind is Kind.SYNC_JOB and isinstance(key, UUID) else None
+    return _key_of(Kind.SYNC_JOB, global_id)
 
 
-def input_account_key(global_id: str, *field: str) -> UUID:
-    """For mutations, whose mistakes name the input. Raises InvalidInput."""
-    return _of_input(account_key, global_id, field)
+def _key_of(kind: Kind, global_id: str) -> UUID:
+    match decode(global_id):
+        case (found, UUID() as key) if found is kind:
+            return key
+    return _unknown_key(global_id)
 
 
-def input_job_key(global_id: str, *field: str) -> UUID:
-    """As `input_account_key`, for sync jobs."""
-    return _of_input(job_key, global_id, field)
-
-
-def _of_input(key_of: Callable[[str], UUID | None], global_id: str, field: tuple[str, ...]) -> UUID:
-    try:
-        key = key_of(global_id)
-    except BadUserInput as error:
-        raise InvalidInput(error.message, field=field) from None
-    return key or NOBODYS
+def _unknown_key(text: str) -> UUID:
+    """Another one for each text, so that two are two results of a job. Keys of ours have version 7, this has 5."""
+    return UUID(bytes=blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), version=5)
 
 
 def avatar_link(public_url: str, account: UUID, content_hash: str | None) -> str | None:
     """Where `http/avatars.py` serves it."""
     return None if content_hash is None else f"{public_url}/avatars/{encode(Kind.ACCOUNT, account)}/{content_hash}"
-
-
-NOBODYS = UUID(int=0)  # the id of something else leads to no account, as an unknown one does

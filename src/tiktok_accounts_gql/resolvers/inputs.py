@@ -49,9 +49,6 @@ class ConnectAccountInput:
         return Callback(state=self.state, code=self.code, error=self.error)
 
 
-_IDS = ("input", "target", "ids")
-
-
 @strawberry.input(name="SyncAccountsTarget", description="Exactly one of these.", one_of=True)
 class SyncAccountsTargetInput:
     ids: list[strawberry.ID] | None = strawberry.field(
@@ -68,11 +65,10 @@ class SyncAccountsTargetInput:
     )
 
     def understood(self) -> Target:
-        """Raises InvalidInput."""
         if self.ids:
-            return Target(ids=tuple(ids.input_account_key(one, *_IDS) for one in self.ids))
-        if self.failed_in_job:
-            return Target(failed_in=ids.input_job_key(self.failed_in_job, "input", "target", "failedInJob"))
+            return Target(ids=tuple(ids.account_key(one) for one in self.ids))
+        if isinstance(self.failed_in_job, str):
+            return Target(failed_in=ids.job_key(self.failed_in_job))
         return Target(where=self.filter.understood()) if self.filter else Target(ids=())
 
 

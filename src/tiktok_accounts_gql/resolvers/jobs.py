@@ -41,7 +41,7 @@ async def job_count(root: strawberry.Parent[JobPage], info: Info) -> int:
 async def sync_job(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
 ) -> SyncJob | None:
-    return await info.context.loaders.sync_jobs.load(ids.job_key(id) or ids.NOBODYS)
+    return await info.context.loaders.sync_jobs.load(ids.job_key(id))
 
 
 async def results(
@@ -105,5 +105,5 @@ async def sync_accounts(
 async def cancel_sync_job(
     info: Info, input: Annotated[CancelSyncJobInput, strawberry.argument(description="Which job.")]
 ) -> JobAnswer:
-    key = ids.input_job_key(input.id, "input", "id")
+    key = ids.job_key(input.id)
     return await info.context.services.jobs.cancel(info.context.viewer, key)

@@ -14,7 +14,7 @@ from tiktok_accounts_gql.services.live import AccountChange
 async def sync_job_updated(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The job's id.")]
 ) -> AsyncGenerator[SyncJob]:
-    return await info.context.services.live.watch_job(info.context.viewer, ids.job_key(id) or ids.NOBODYS)
+    return await info.context.services.live.watch_job(info.context.viewer, ids.job_key(id))
 
 
 async def account_changed(info: Info) -> AsyncGenerator[AccountChange]:

@@ -20,13 +20,15 @@ AnyNode = Account | AuditEvent | SyncJob | SyncResult | Viewer
 async def node(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The object's id.")]
 ) -> AnyNode | None:
-    return await _load(info, *ids.decode(id))
+    return await _load(info, id)
 
 
 async def nodes(
     info: Info, global_ids: Annotated[list[strawberry.ID], strawberry.argument(name="ids", description="50 at most.")]
 ) -> list[AnyNode | None]:
-    return await asyncio.gather(*[_load(info, *key) for key in _keys(global_ids)])
+    if len(global_ids) > MAX_IDS:
+        raise BadUserInput(f"`ids` has {MAX_IDS} ids at most.")
+    return await asyncio.gather(*[_load(info, global_id) for global_id in global_ids])
 
 
 def viewer(info: Info) -> Viewer:
@@ -41,20 +43,16 @@ def viewer_user_id(root: strawberry.Parent[Viewer]) -> str:
     return root.id
 
 
-def _keys(global_ids: list[strawberry.ID]) -> list[tuple[ids.Kind, UUID | str]]:
-    if len(global_ids) > MAX_IDS:
-        raise BadUserInput(f"`ids` has {MAX_IDS} ids at most.")
-    return [ids.decode(global_id) for global_id in global_ids]
-
-
-async def _load(info: Info, kind: ids.Kind, key: UUID | str) -> AnyNode | None:
-    match kind, key:
-        case ids.Kind.ACCOUNT, UUID():
+async def _load(info: Info, global_id: str) -> AnyNode | None:
+    match ids.decode(global_id):
+        case ids.Kind.ACCOUNT, UUID() as key:
             return await info.context.loaders.account_reads.load(key)
-        case ids.Kind.AUDIT_EVENT, UUID():
+        case ids.Kind.AUDIT_EVENT, UUID() as key:
             return await info.context.loaders.audit_events.load(key)
-        case ids.Kind.SYNC_JOB, UUID():
+        case ids.Kind.SYNC_JOB, UUID() as key:
             return await info.context.loaders.sync_jobs.load(key)
-        case ids.Kind.SYNC_RESULT, UUID():
+        case ids.Kind.SYNC_RESULT, UUID() as key:
             return await info.context.loaders.sync_results.load(key)
-    return info.context.viewer if key == info.context.viewer.id else None
+        case ids.Kind.VIEWER, info.context.viewer.id:
+            return info.context.viewer
+    return None

@@ -20,24 +20,22 @@ from pydantic import SecretStr
 
 
 class TikTokError(Exception):
-    """TikTok did not do what it was asked. `code`: TikTok's own, for the log."""
+    """The base of all. `code`: TikTok's own, for the log."""
 
     code: str | None = None
+    message = "TikTok did not do what it was asked."
 
     def __init__(self, message: str | None = None, *, ambiguous: bool = False, log_id: str | None = None) -> None:
         """`ambiguous`: the request may have been carried out all the same."""
-        super().__init__(message or type(self).__doc__)
+        self.message = message or type(self).message
+        super().__init__(self.message)
         self.log_id = log_id
         self.ambiguous = ambiguous
         self.retry_after: float | None = None
 
-    @property
-    def message(self) -> str:
-        return str(self)
-
 
 class RateLimited(TikTokError):
-    """TikTok asks for fewer requests."""
+    message = "TikTok asks for fewer requests."
 
     def __init__(self, *, retry_after: float | None = None, log_id: str | None = None) -> None:
         super().__init__(log_id=log_id)
@@ -45,7 +43,7 @@ class RateLimited(TikTokError):
 
 
 class Unavailable(TikTokError):
-    """TikTok does not answer, or not as documented."""
+    message = "TikTok does not answer, or not as documented."
 
     def __init__(
         self,
@@ -55,13 +53,15 @@ class Unavailable(TikTokError):
         retry_after: float | None = None,
         log_id: str | None = None,
     ) -> None:
+        """`ambiguous`: the request may have been carried out all the same."""
         super().__init__(message, ambiguous=ambiguous, log_id=log_id)
         self.retry_after = retry_after
 
 
 class UnreadableReply(TikTokError):
-    """TikTok's reply cannot be read. `refresh_token`: a new one that could be, if there was one."""
+    """`refresh_token`: a new one that could be read, if there was one."""
 
+    message = "TikTok's reply cannot be read."
     refresh_token: SecretStr | None = None
 
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
@@ -70,7 +70,7 @@ class UnreadableReply(TikTokError):
 
 
 class WrongAccount(TikTokError):
-    """TikTok answered for another account."""
+    message = "TikTok answered for another account."
 
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
         """Always ambiguous: TikTok may have done for this account what it answered for another one."""
@@ -78,15 +78,19 @@ class WrongAccount(TikTokError):
 
 
 class NotAsked(Unavailable):
-    """TikTok was not asked, or only to find out whether it is down: it says nothing about the account."""
+    """It says nothing about the account."""
+
+    message = "TikTok was not asked, or only to find out whether it is down."
 
 
 class QuotaExhausted(NotAsked):
-    """Our own quota has no slot soon enough: TikTok was not asked."""
+    message = "Our own quota has no slot soon enough: TikTok was not asked."
 
 
 class RefreshPending(TikTokError):
-    """The access token is being renewed elsewhere: that says nothing about TikTok or the account."""
+    """It says nothing about TikTok or the account."""
+
+    message = "The access token is being renewed elsewhere."
 
     def __init__(self, *, retry_after: float | None = None) -> None:
         super().__init__()
@@ -94,20 +98,20 @@ class RefreshPending(TikTokError):
 
 
 class AccessTokenInvalid(TikTokError):
-    """TikTok does not accept the access token."""
+    message = "TikTok does not accept the access token."
 
 
 class InvalidGrant(TikTokError):
-    """TikTok does not accept the authorization code or refresh token."""
+    message = "TikTok does not accept the authorization code or refresh token."
 
 
 class ScopeNotGranted(TikTokError):
-    """The user did not grant what this needs."""
+    message = "The user did not grant what this needs."
 
 
 class AppMisconfigured(TikTokError):
-    """TikTok does not accept the client key or its secret."""
+    message = "TikTok does not accept the client key or its secret."
 
 
 class RequestRefused(TikTokError):
-    """TikTok refuses the request as it was made."""
+    message = "TikTok refuses the request as it was made."

@@ -218,7 +218,7 @@ def _route(method: str, path: str, handle: Handler) -> Route:
         except ValidationError as error:
             return JSONResponse({"errors": _problems(error)}, 400)
         except UnknownGrant:
-            return JSONResponse({"errors": [{"field": "open_id", "message": UnknownGrant.__doc__}]}, 404)
+            return JSONResponse({"errors": [{"field": "open_id", "message": "There is no such grant."}]}, 404)
         return RedirectResponse(PAGE_PATH, 303) if _is_form(request) else JSONResponse(told, status)
 
     return Route(path, answer, methods=[method])
