@@ -1,0 +1,33 @@
+"""Whether TikTok still honours what an account was granted: only TikTok knows."""
+
+from dataclasses import dataclass
+
+from tiktok_accounts_gql.db.models import Account, AuditActor
+from tiktok_accounts_gql.errors import ReauthorizationRequired
+from tiktok_accounts_gql.services.reading import AccountReader
+from tiktok_accounts_gql.services.tokens import TokenService
+from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, ScopeNotGranted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantChecks:
+    """Asks in the background lane."""
+
+    tokens: TokenService
+    reader: AccountReader
+
+    async def is_honoured(self, account: Account) -> bool:
+        """False if TikTok refuses the access token and the refresh token. Raises TikTokError if it does not say."""
+        system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
+        try:
+            token = await self.tokens.access_token(system, account.id)
+            try:
+                await self.reader.read(token, account.granted_scopes, in_background=True)
+            except AccessTokenInvalid:
+                await self.tokens.renewed(system, account.id, refused=token)
+            except ScopeNotGranted:
+                return True
+        except ReauthorizationRequired:
+            return False
+        return True
