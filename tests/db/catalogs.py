@@ -31,5 +31,16 @@ async def read(db: Database, queries: dict[str, str]) -> dict[str, set[str]]:
 
 
 def lines(definition: str) -> set[str]:
-    """The same for tables whose columns and constraints are the same, in whatever order."""
-    return {" ".join(line.split()).removesuffix(",").rstrip() for line in definition.splitlines()}
+    """The same for tables whose columns and constraints are the same, in whatever order, and however they were added."""
+    before, opening, body = definition.partition("(")
+    if not before.startswith("CREATE TABLE"):
+        return {" ".join(line.split()).removesuffix(",").rstrip() for line in definition.splitlines()}
+    parts, depth = [before], 0
+    for char in opening + body:
+        depth += (char == "(") - (char == ")")
+        if depth == 1 and char in "(,":
+            parts.append("")
+        else:
+            parts[-1] += char
+    parts[-1] = parts[-1].rstrip().removesuffix(")")
+    return {" ".join(part.split()) for part in parts}

@@ -16,6 +16,7 @@ from tiktok_accounts_gql.http.graphiql.page import Explorer
 from tiktok_accounts_gql.http.list_cache import ListCache
 from tiktok_accounts_gql.http.live import subscribe
 from tiktok_accounts_gql.http.media_types import JSON, negotiate, wants_page, wants_parts
+from tiktok_accounts_gql.http.refusals import record_refusals
 from tiktok_accounts_gql.http.requests import GraphQLRequest, read_request
 
 PATH = "/graphql"
@@ -63,6 +64,8 @@ class GraphQLEndpoint:
 
         async def execute(caller: Caller) -> Response:
             result = await self.engine.execute(prepared, asked.variables, caller.new_context())
+            if not isinstance(result, bytes):
+                await record_refusals(prepared, result, caller)
             return answers.answer(result, caller.request_id, media_type)
 
         lists: ListCache | None = request.state.lists

@@ -6,10 +6,11 @@ from uuid import UUID
 
 import strawberry
 
-from tiktok_accounts_gql.db.models import Account, AuditEvent, SyncJob, SyncResult
+from tiktok_accounts_gql.db.models import Account, AuditAction, AuditEvent, SyncJob, SyncResult
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
+from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_IDS = 50
@@ -29,8 +30,8 @@ async def nodes(
     return await asyncio.gather(*[_load(info, *key) for key in _keys(global_ids)])
 
 
-def viewer(info: Info) -> Viewer:
-    return info.context.viewer
+async def viewer(info: Info) -> Viewer:
+    return await _viewer(info, missing=0)
 
 
 def viewer_id(root: strawberry.Parent[Viewer]) -> strawberry.ID:
@@ -57,4 +58,12 @@ async def _load(info: Info, kind: ids.Kind, key: UUID | str) -> AnyNode | None:
             return await info.context.loaders.sync_jobs.load(key)
         case ids.Kind.SYNC_RESULT, UUID():
             return await info.context.loaders.sync_results.load(key)
-    return info.context.viewer if key == info.context.viewer.id else None
+    is_own = key == info.context.viewer.id
+    found = await _viewer(info, missing=not is_own)
+    return found if is_own else None
+
+
+async def _viewer(info: Info, *, missing: int) -> Viewer:
+    details = [Detail(name="notFound", value=int(missing))] if missing else []
+    await info.context.services.audit.record_read(info.context.viewer, AuditAction.VIEWER_READ, *details)
+    return info.context.viewer

@@ -65,21 +65,17 @@ class SyncService:
 
     async def sync(self, viewer: Viewer, account_id: UUID, background: Background | None = None) -> Synced:
         """Raises NotFound, and NotAsked in the background; every other failure is told by the answer and the account."""
-        led, turn = False, await self._background_turn(viewer, account_id, background)
-
-        async def lead() -> Synced:
-            nonlocal led
-            led = True
-            return await self._persistently(viewer, account_id, background, turn)
-
+        turn = await self._background_turn(viewer, account_id, background)
+        key = (viewer.id, account_id)
+        shared = self._syncs.has(key)
         try:
-            synced = await self._syncs.run((viewer.id, account_id), lead)
+            synced = await self._syncs.run(key, lambda: self._persistently(viewer, account_id, background, turn))
         except Exception:
-            if led:
+            if not shared:
                 raise
             return await self.sync(viewer, account_id, background)  # what went wrong may be the leader's alone
-        if background is not None and not led:
-            await self._conclude(background, synced)
+        if shared:
+            await self._endings.shared(viewer, synced, background)
         return synced
 
     async def wait_for_tiktok(self, error: NotAsked) -> bool:
@@ -113,7 +109,8 @@ class SyncService:
             has_ended = not await self._leases.is_taken(viewer, account_id)
             account = await self._get(viewer, account_id)  # after that: it changes with the end of its reading
             if has_ended and (synced := _outcome_since(account, began)):
-                return await self._conclude(background, synced)
+                await self._endings.shared(viewer, synced, background)
+                return synced
         account = await self._get(viewer, account_id)  # only now: somebody else's reading may have ended just before
         reading = Reading(viewer=viewer, account=account, background=background, turn=turn, lease=lease)
         if _was_read_since(account, began if background is None else background.asked_at):
@@ -138,12 +135,6 @@ class SyncService:
     async def _get(self, viewer: Viewer, account_id: UUID) -> Account:
         async with self._db.read() as session:
             return await accounts.get(session, viewer.id, account_id)
-
-    async def _conclude(self, background: Background | None, synced: Synced) -> Synced:
-        if background is not None:
-            async with self._db.transaction() as session:
-                await background.also(session, synced)
-        return synced
 
     async def _read(self, reading: Reading) -> TikTokUser:
         """An access token that TikTok refuses is renewed once; then the renewal's own verdict decides.
