@@ -71,6 +71,10 @@ class WebhookService:
         """Everything that was received and not processed; returns how many."""
         async with self._db.read() as session:
             waiting = await webhooks.list_waiting(session, limit=BATCH)
+        if len(waiting) < BATCH:  # all there are: what another process has done needs no pause any more
+            self._pauses = {
+                one.body_hash: self._pauses[one.body_hash] for one in waiting if one.body_hash in self._pauses
+            }
         return sum([await self._done(event) for event in waiting])
 
     async def process_all(self) -> None:
