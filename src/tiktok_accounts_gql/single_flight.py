@@ -16,6 +16,10 @@ class SingleFlight(Generic[T]):
     def __init__(self) -> None:
         self._flights: dict[Hashable, asyncio.Task[T]] = {}
 
+    def has(self, key: Hashable) -> bool:
+        """Whether a call is under way, which the next caller will share."""
+        return key in self._flights
+
     async def run(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
         flight = self._flights.get(key)
         if flight is None:

@@ -22,6 +22,7 @@ from tiktok_accounts_gql.services.authorizations import AuthorizationService, Lo
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.grant_checks import GrantChecks
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
@@ -170,7 +171,8 @@ async def open_services(
         return_origins=settings.origins,
         clock=clock,
     )
-    removals = RemovalService(db=db, audit=audit, notifications=notifications, clock=clock)
+    checks = GrantChecks(tokens=tokens, reader=reader)
+    removals = RemovalService(db=db, audit=audit, notifications=notifications, checks=checks, clock=clock)
     services = Services(
         accounts=AccountService(
             db=db,

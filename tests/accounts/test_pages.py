@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.rows import NOON, account, store
-from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField, fold
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
+from tiktok_accounts_gql.db.folding import fold
 from tiktok_accounts_gql.db.models import Account, AccountStatus
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.pagination import PageRequest

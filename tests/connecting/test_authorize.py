@@ -117,7 +117,6 @@ async def test_return_to_leads_to_listed_origins(api: Api, running: Running, ret
 @pytest.mark.parametrize(
     "return_to",
     [
-        "",
         "/",
         "//evil",
         "//app.example.com",
@@ -167,7 +166,17 @@ async def test_return_to_leads_nowhere_else(api: Api, running: Running, return_t
     assert (payload["authorizationUrl"], payload["expiresAt"]) == (None, None)
     assert (error["code"], error["field"]) == ("INVALID_INPUT", ["input", "returnTo"])
     assert await stored.attempts(running, api.viewer) == []
-    assert await stored.events(running, api.viewer) == []
+    [event] = await stored.events(running, api.viewer)
+    assert (event.action, [detail["value"] for detail in event.details]) == (
+        "MUTATION_REFUSED",
+        ["startAccountAuthorization", "INVALID_INPUT"],
+    )
+
+
+async def test_empty_inputs_are_absent_ones(api: Api, running: Running) -> None:
+    await flows.started(api, returnTo="", accountId="")
+    [attempt] = await stored.attempts(running, api.viewer)
+    assert (attempt.return_to, attempt.account_id) == (None, None)
 
 
 async def test_an_account_that_is_not_mine_is_not_found(

@@ -116,7 +116,8 @@ async def test_a_repeated_callback_is_answered_as_the_first(
     }
     assert exchanges(tiktok) - before == 1
     assert await stored.counts(running, api.viewer) == ONE_ACCOUNT
-    assert await stored.actions(running, api.viewer) == ["AUTHORIZATION_STARTED", "ACCOUNT_CONNECTED"]
+    repeated = ["MUTATION_REPEATED"] * 2
+    assert await stored.actions(running, api.viewer) == ["AUTHORIZATION_STARTED", "ACCOUNT_CONNECTED", *repeated]
 
 
 async def test_callbacks_at_once_at_two_servers_exchange_once(
@@ -141,6 +142,7 @@ async def test_a_repeated_failure_is_answered_as_the_first(
     assert [told(one) for one in responses] == [{"error": ["TIKTOK_UNAVAILABLE"]}] * 2
     assert exchanges(tiktok) - before == 1
     assert await stored.reasons(running, api.viewer) == ["TIKTOK_UNAVAILABLE"]
+    assert await stored.reasons(running, api.viewer, "MUTATION_REPEATED") == ["TIKTOK_UNAVAILABLE"]
 
 
 async def test_once_it_was_disconnected_a_repeated_callback_brings_nothing_back(

@@ -34,9 +34,16 @@ async def read(db: Database, queries: dict[str, str]) -> dict[str, set[str]]:
 
 
 def lines(definition: str) -> set[str]:
-    """The same for tables whose columns and constraints are the same, in whatever order.
-
-    SQLite writes a column that was added later on the line of the last one.
-    """
-    parts = [part for line in definition.splitlines() for part in OUTER_COMMA.split(line)]
-    return {" ".join(part.split()).removesuffix(",").rstrip() for part in parts}
+    """The same for tables whose columns and constraints are the same, in whatever order, and however they were added."""
+    before, opening, body = definition.partition("(")
+    if not before.startswith("CREATE TABLE"):
+        return {" ".join(line.split()).removesuffix(",").rstrip() for line in definition.splitlines()}
+    parts, depth = [before], 0
+    for char in opening + body:
+        depth += (char == "(") - (char == ")")
+        if depth == 1 and char in "(,":
+            parts.append("")
+        else:
+            parts[-1] += char
+    parts[-1] = parts[-1].rstrip().removesuffix(")")
+    return {" ".join(part.split()) for part in parts}

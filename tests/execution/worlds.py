@@ -127,7 +127,11 @@ class World:
                 find=self._several("accounts", self.account),
                 read=self._several("account_reads", self.account),
             ),
-            audit=SimpleNamespace(list=self._list(self.event), read=self._several("events", self.event)),
+            audit=SimpleNamespace(
+                list=self._list(self.event),
+                read=self._several("events", self.event),
+                record_read=self._one("audit", lambda _: None),
+            ),
             job_lists=SimpleNamespace(
                 list=self._list(self.job),
                 count=self._one("job_count", lambda _: 5),

@@ -117,7 +117,7 @@ async def test_an_account_that_several_ask_for_at_once_is_read_once(
     assert synced.error is None
     assert [job.state for job in ended] == [JobState.SUCCEEDED] * 2
     assert len(scene.calls([account])) == 1
-    assert (await scene.synced(viewer)).total() == 1
+    assert (await scene.synced(viewer)).total() == 3  # each of those who asked has an event
     assert (await scene.snapshots(viewer)).total() == 1
 
 

@@ -97,13 +97,12 @@ def _select(columns: tuple[str, ...], viewer_id: str, where: AccountFilter) -> S
 
 
 def _shape(where: AccountFilter) -> Hashable:
-    searches = bool(where.search), bool(where.search and accounts.fold(where.search))
-    return where.statuses, len(where.health), len(where.actions), *searches
+    return where.statuses, len(where.health), len(where.actions), where.needle is not None, bool(where.needle)
 
 
 def _total(viewer_id: str, where: AccountFilter) -> ColumnElement[int]:
     """Kept, if it is by status at most; counted else."""
-    if where.health or where.actions or where.search:
+    if where.health or where.actions or where.needle is not None:
         return accounts.connected(viewer_id, where).with_only_columns(func.count()).correlate(None).scalar_subquery()
     return account_totals.total(viewer_id, where.statuses)
 

@@ -1,9 +1,8 @@
 """Statements about accounts: the viewer in every WHERE, and no disconnected ones unless a docstring says so."""
 
-import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from tiktok_accounts_gql.db.clock import FromNow
+from tiktok_accounts_gql.db.folding import fold
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
 from tiktok_accounts_gql.errors import NotFound
@@ -58,10 +58,18 @@ class AccountFilter:
     health: tuple[HealthState, ...] = ()
     actions: tuple[HealthAction, ...] = ()
     search: str = ""
+    needle: str | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("statuses", "health", "actions"):
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
+        object.__setattr__(self, "needle", _needle(self.search) if self.search else None)
+
+
+def _needle(search: str) -> str | None:
+    """What a name has to contain, folded. None is no condition; an empty needle, of ignorable characters, is in no name."""
+    without_at = search.strip().lstrip("@ ")
+    return fold(without_at).lstrip("@ ") if without_at else None
 
 
 class Changed(NamedTuple):
@@ -70,12 +78,6 @@ class Changed(NamedTuple):
     id: UUID
     connected_at: datetime
     disconnected_at: datetime | None
-
-
-def fold(name: str) -> str:
-    """A name as it is compared: in no case (Unicode's NFKC_Casefold, nearly) and without control characters."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return "".join(char for char in folded if unicodedata.category(char) != "Cc")
 
 
 def names(username: str | None, display_name: str) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def _conditions(where: AccountFilter) -> list[ColumnElement[bool]]:
     if (pattern := _pattern(where)) is not None:
         text: Any = col(Account.search_text)
         conditions.append(text.like(bindparam("search", pattern, text.type), escape="\\"))
-    elif where.search:  # nothing but control characters, which no name holds
+    elif where.needle is not None:
         conditions.append(col(Account.id).is_(None))
     return conditions
 
@@ -136,9 +138,9 @@ def _is_one_of(column: Any, name: str, them: tuple[StrEnum, ...]) -> ColumnEleme
 
 
 def _pattern(where: AccountFilter) -> str | None:
-    if not where.search or not (needle := fold(where.search)):
+    if not where.needle:
         return None
-    escaped = needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    escaped = where.needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 
 
@@ -184,6 +186,12 @@ async def was_connected(session: AsyncSession, viewer_id: str, account_id: UUID)
     """Whether the viewer has, or had, this account."""
     same = select(col(Account.id)).where(col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
     return await session.scalar(same) is not None
+
+
+async def find(session: AsyncSession, viewer_id: str, account_id: UUID) -> Account | None:
+    """A disconnected one too."""
+    same = select(Account).where(col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
+    return (await session.scalars(same)).one_or_none()
 
 
 async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: bool = False) -> Account:

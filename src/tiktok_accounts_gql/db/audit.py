@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, insert, select, text
+from sqlalchemy import Select, bindparam, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Ordering
-from tiktok_accounts_gql.db.models import AuditAction, AuditEvent
+from tiktok_accounts_gql.db.models import Account, AuditAction, AuditEvent
 from tiktok_accounts_gql.db.tables import table_of
 
 Values = dict[str, Any]  # of all columns
@@ -59,8 +59,8 @@ async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUI
 
 
 def add_many(session: AsyncSession, events: Sequence[Values]) -> None:
-    """At the end of the session's transaction."""
-    write_at_end(session, _ADD, events)
+    """At the end of the session's transaction. The database adds what the account is called then."""
+    write_at_end(session, _ADD_NAMED, events)
 
 
 async def append(db: Database, gather: Callable[[], Sequence[Values]]) -> None:
@@ -68,4 +68,10 @@ async def append(db: Database, gather: Callable[[], Sequence[Values]]) -> None:
     await db.append(db.prepare("append audit events", lambda: _ADD), gather)
 
 
-_ADD = insert(table_of(AuditEvent))
+_events, _accounts = table_of(AuditEvent), table_of(Account)
+_values = {name: bindparam(name, type_=column.type) for name, column in _events.columns.items()}
+_username = select(_accounts.c.username).where(
+    _accounts.c.id == _values["account_id"], _accounts.c.viewer_id == _values["viewer_id"]
+)
+_ADD = insert(_events)
+_ADD_NAMED = insert(_events).values({**_values, "account_username": _username.scalar_subquery()})

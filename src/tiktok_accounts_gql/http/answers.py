@@ -120,7 +120,7 @@ def _formatted(error: GraphQLError, request_id: str) -> GraphQLFormattedError:
 
 def _explained(error: GraphQLError, formatted: GraphQLFormattedError) -> dict[str, Any]:
     """The extensions; the message is replaced where it says too much."""
-    cause = _cause(error)
+    cause = cause_of(error)
     if cause is None:
         return {"code": ErrorCode.BAD_USER_INPUT, **(error.extensions or {})}
     if isinstance(cause, AppError):
@@ -130,7 +130,8 @@ def _explained(error: GraphQLError, formatted: GraphQLFormattedError) -> dict[st
     return {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _logged(cause)}
 
 
-def _cause(error: GraphQLError) -> Exception | None:
+def cause_of(error: GraphQLError) -> Exception | None:
+    """What a resolver raised, if it was that."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error

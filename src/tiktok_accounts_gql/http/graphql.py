@@ -19,6 +19,7 @@ from tiktok_accounts_gql.http.live import subscribe
 from tiktok_accounts_gql.http.media_types import EVENTS, Accepted, accepted, wants_page
 from tiktok_accounts_gql.http.multipart import Stream
 from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
+from tiktok_accounts_gql.http.refusals import record_refusals
 from tiktok_accounts_gql.http.requests import (
     GraphQLRequest,
     MethodNotAllowed,
@@ -72,6 +73,8 @@ class GraphQLEndpoint:
 
         async def execute(caller: Caller) -> Response:
             result = await self.engine.execute(prepared, asked.variables, caller.new_context())
+            if not isinstance(result, bytes):
+                await record_refusals(prepared, result, caller)
             return answers.answer(result, caller.request_id, media_type)
 
         lists: ListCache | None = request.state.lists

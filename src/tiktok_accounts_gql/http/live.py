@@ -10,6 +10,7 @@ from graphql import ExecutionResult
 from tiktok_accounts_gql.execution.engine import Engine, Prepared
 from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.caller import Caller
+from tiktok_accounts_gql.http.refusals import record_refusals
 from tiktok_accounts_gql.http.requests import GraphQLRequest
 
 Payload = dict[str, Any]
@@ -24,7 +25,10 @@ async def subscribe(
 ) -> ExecutionResult | AsyncGenerator[Payload]:
     """Payloads, one for each event; or the result that refuses the subscription."""
     results = await engine.subscribe(prepared, asked.variables, caller.new_context)
-    return results if isinstance(results, ExecutionResult) else _payloads(results, caller.request_id)
+    if isinstance(results, ExecutionResult):
+        await record_refusals(prepared, results, caller)
+        return results
+    return _payloads(results, caller.request_id)
 
 
 async def _payloads(results: Results, request_id: str) -> AsyncGenerator[Payload]:

@@ -45,8 +45,8 @@ async def callback(request: Request) -> Response:
     """Back to `returnTo` with `accountId` or `error`; without one, a page that says what happened."""
     services: Services = request.state.services
     address = client_address(request)
-    asked = request.query_params
-    told = Callback(state=asked.get("state", ""), code=asked.get("code"), error=asked.get("error"))
+    state, code, error = (_only(request, name) for name in ("state", "code", "error"))
+    told = Callback(state=state or "", code=code, error=error)
     try:
         finished = await services.authorizations.finish(told, request_id=request_id(request), ip_address=address)
     except InvalidInput as mistake:
@@ -54,6 +54,12 @@ async def callback(request: Request) -> Response:
     except RequestError as error:
         return answers.refusal(error, request_id(request))
     return _page(finished) if finished.return_to is None else _back(finished, finished.return_to)
+
+
+def _only(request: Request, name: str) -> str | None:
+    """None for a parameter that is absent or empty, or has several values (RFC 6749, section 3.1)."""
+    values = {value for value in request.query_params.getlist(name) if value}
+    return values.pop() if len(values) == 1 else None
 
 
 def _back(finished: Finished, return_to: str) -> Response:
@@ -73,7 +79,8 @@ def _page(finished: Finished) -> Response:
     if finished.connected is not None:
         text = f"{finished.connected.account.display_name} is connected. You can close this page."
         return _html("Connected", text, "#2f9e5f", 200)
-    return _html("Not connected", finished.mistake.message if finished.mistake else "", "#fe2c55", 400)
+    why = finished.mistake.message if finished.mistake else ""
+    return _html("Not connected", f"{why} You can close this page and go back to the app.", "#fe2c55", 400)
 
 
 def _html(title: str, text: str, colour: str, status: int) -> Response:

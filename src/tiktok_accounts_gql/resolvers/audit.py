@@ -1,6 +1,7 @@
 """Audit events."""
 
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 
@@ -10,7 +11,7 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 from tiktok_accounts_gql.resolvers.filters import AuditEventFilterInput
 from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
-from tiktok_accounts_gql.services.audit import StoredDetail
+from tiktok_accounts_gql.services.audit import JOB_DETAIL, StoredDetail
 
 
 async def audit_events(
@@ -45,7 +46,9 @@ def detail_name(root: strawberry.Parent[StoredDetail]) -> str:
 
 
 def detail_value(root: strawberry.Parent[StoredDetail]) -> str | None:
-    return root["value"]
+    """A sync job's key is stored as it is, by every version, and told as the job's global id."""
+    value = root["value"]
+    return ids.encode(ids.Kind.SYNC_JOB, UUID(value)) if value and root["name"] == JOB_DETAIL else value
 
 
 def detail_previous_value(root: strawberry.Parent[StoredDetail]) -> str | None:

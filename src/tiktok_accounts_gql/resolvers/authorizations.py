@@ -4,9 +4,11 @@ from typing import Annotated
 
 import strawberry
 
+from tiktok_accounts_gql.errors import AuthorizationStateInvalid
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 from tiktok_accounts_gql.resolvers.inputs import ConnectAccountInput, StartAccountAuthorizationInput
+from tiktok_accounts_gql.resolvers.payloads import Refused
 from tiktok_accounts_gql.services.authorizations import Started
 from tiktok_accounts_gql.services.connections import Connected
 
@@ -14,14 +16,15 @@ from tiktok_accounts_gql.services.connections import Connected
 async def start(
     info: Info, input: Annotated[StartAccountAuthorizationInput, strawberry.argument(description="What to authorize.")]
 ) -> Started:
-    account = None if input.account_id is None else ids.account_key(input.account_id)
+    account = ids.account_key(input.account_id) if input.account_id else None
     authorizations = info.context.services.authorizations
-    return await authorizations.start(info.context.viewer, return_to=input.return_to, account_id=account)
+    return await authorizations.start(info.context.viewer, return_to=input.return_to or None, account_id=account)
 
 
 async def connect(
     info: Info,
     input: Annotated[ConnectAccountInput, strawberry.argument(description="What TikTok's redirect brought.")],
-) -> Connected:
+) -> Connected | Refused:
+    """What it raises has no event yet; how an attempt ended has one."""
     finished = await info.context.services.authorizations.finish(input.understood(), info.context.viewer)
-    return finished.outcome()
+    return finished.connected or Refused(error=finished.mistake or AuthorizationStateInvalid())

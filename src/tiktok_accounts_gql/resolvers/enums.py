@@ -148,6 +148,7 @@ describe(
         "ACCOUNTS_LISTED": "A page of accounts was read.",
         "ACCOUNT_READ": "One account was read.",
         "SUMMARY_READ": "The totals were read.",
+        "VIEWER_READ": "The signed-in user was read.",
         "AUDIT_EVENTS_READ": "The audit log was read.",
         "AUTHORIZATION_STARTED": "The user was sent to TikTok.",
         "AUTHORIZATION_FAILED": "The user came back from TikTok without an account being connected.",
@@ -163,5 +164,8 @@ describe(
         "SYNC_JOBS_READ": "Sync jobs were read.",
         "TOKEN_REFRESHED": "TikTok renewed an access token.",
         "TOKEN_REFRESH_FAILED": "An access token could not be renewed.",
+        "MUTATION_REFUSED": "A mutation changed nothing: its `operation`, and its UserErrorCode as `reason`.",
+        "MUTATION_REPEATED": "A mutation changed nothing, and answered as an earlier call did: its `operation`.",
+        "QUERY_REFUSED": "A query or subscription read nothing: its `operation`, and its error code as `reason`.",
     },
 )

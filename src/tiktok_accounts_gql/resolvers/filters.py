@@ -8,10 +8,12 @@ from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
 from tiktok_accounts_gql.db.models import AccountStatus, AuditAction, HealthAction, HealthState, JobState, SyncOutcome
 from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
+from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.enums import OrderDirection
 from tiktok_accounts_gql.services.accounts import AccountOrder
 
+MAX_SEARCH_LENGTH = 100
 _CONDITIONS = "Conditions that all have to hold. An empty list is no condition."
 _ANY = "Any of these."
 
@@ -25,11 +27,14 @@ class AccountFilterInput:
     )
     search: str | None = strawberry.field(
         default=None,
-        description="Part of the username or display name, in any case. 100 characters at most; %, _ and the backslash "
-        "stand for themselves.",
+        description=f"Part of the username or display name, in any case, with or without its accents and the leading @. "
+        f"{MAX_SEARCH_LENGTH} characters at most; %, _ and the backslash stand for themselves.",
     )
 
     def understood(self) -> AccountFilter:
+        """Raises BadUserInput."""
+        if len(self.search or "") > MAX_SEARCH_LENGTH:
+            raise BadUserInput(f"`search` has {MAX_SEARCH_LENGTH} characters at most.")
         return AccountFilter(
             statuses=tuple(self.status or ()),
             health=tuple(self.health or ()),
@@ -65,7 +70,7 @@ class AuditEventFilterInput:
         return AuditEventFilter(
             actions=tuple(self.action or ()),
             changes_only=self.changes_only,
-            account_id=None if self.account_id is None else ids.account_key(self.account_id),
+            account_id=ids.account_key(self.account_id) if self.account_id else None,
             start=self.from_,
             end=self.to,
         )

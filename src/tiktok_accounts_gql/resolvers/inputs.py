@@ -2,6 +2,8 @@
 
 import strawberry
 
+from tiktok_accounts_gql.db.accounts import AccountFilter
+from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.filters import AccountFilterInput
 from tiktok_accounts_gql.services.callbacks import Callback
@@ -10,7 +12,7 @@ from tiktok_accounts_gql.services.jobs import Target
 _ACCOUNT_ID = "The account's id."
 _IDEMPOTENCY_KEY = (
     "Makes a repeated call safe for 24 hours: the same key with the same input answers as the first call did, with "
-    "another input it is refused. 1 to 255 characters, best a UUID."
+    "another input it is refused. 255 characters at most, best a UUID; an empty one is none."
 )
 
 
@@ -46,7 +48,7 @@ class ConnectAccountInput:
     )
 
     def understood(self) -> Callback:
-        return Callback(state=self.state, code=self.code, error=self.error)
+        return Callback(state=self.state, code=self.code or None, error=self.error or None)
 
 
 @strawberry.input(name="SyncAccountsTarget", description="Exactly one of these.", one_of=True)
@@ -69,7 +71,15 @@ class SyncAccountsTargetInput:
             return Target(ids=tuple(ids.account_key(one) for one in self.ids))
         if isinstance(self.failed_in_job, str):
             return Target(failed_in=ids.job_key(self.failed_in_job))
-        return Target(where=self.filter.understood()) if self.filter else Target(ids=())
+        return Target(where=_filter(self.filter)) if self.filter else Target(ids=())
+
+
+def _filter(given: AccountFilterInput) -> AccountFilter:
+    """Raises InvalidInput."""
+    try:
+        return given.understood()
+    except BadUserInput as error:
+        raise InvalidInput(error.message, field=("input", "target", "filter", "search")) from None
 
 
 @strawberry.input(description="Which accounts to read.")

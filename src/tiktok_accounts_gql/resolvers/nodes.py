@@ -6,10 +6,11 @@ from uuid import UUID
 
 import strawberry
 
-from tiktok_accounts_gql.db.models import Account, AuditEvent, SyncJob, SyncResult
+from tiktok_accounts_gql.db.models import Account, AuditAction, AuditEvent, SyncJob, SyncResult
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
+from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_IDS = 50
@@ -31,8 +32,8 @@ async def nodes(
     return await asyncio.gather(*[_load(info, global_id) for global_id in global_ids])
 
 
-def viewer(info: Info) -> Viewer:
-    return info.context.viewer
+async def viewer(info: Info) -> Viewer | None:
+    return await _viewer(info)
 
 
 def viewer_id(root: strawberry.Parent[Viewer]) -> strawberry.ID:
@@ -53,6 +54,12 @@ async def _load(info: Info, global_id: str) -> AnyNode | None:
             return await info.context.loaders.sync_jobs.load(key)
         case ids.Kind.SYNC_RESULT, UUID() as key:
             return await info.context.loaders.sync_results.load(key)
-        case ids.Kind.VIEWER, info.context.viewer.id:
-            return info.context.viewer
-    return None
+        case ids.Kind.VIEWER, key:
+            return await _viewer(info, missing=key != info.context.viewer.id)
+    return await info.context.loaders.account_reads.load(ids.account_key(global_id))  # none, and the audit says so
+
+
+async def _viewer(info: Info, *, missing: bool = False) -> Viewer | None:
+    details = [Detail(name="notFound", value=1)] if missing else []
+    await info.context.services.audit.record_read(info.context.viewer, AuditAction.VIEWER_READ, *details)
+    return None if missing else info.context.viewer

@@ -1,10 +1,14 @@
 """What all payloads have in common."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import strawberry
 
-from tiktok_accounts_gql.errors import UserErrorCode, UserMistake
+from tiktok_accounts_gql.db.models import AuditAction
+from tiktok_accounts_gql.errors import BadUserInput, UserErrorCode, UserMistake
+from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.resolvers.context import Info
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,21 @@ class Refused:
     expires_at: None = None
     reconnected: None = None
     job: None = None
+
+
+async def refuse(info: Info, mistake: UserMistake, account: str | None) -> Refused:
+    """`account`: the id that the mutation was about, if it was given one."""
+    refused = [(info.field_name, mistake.code)]
+    audit, viewer = info.context.services.audit, info.context.viewer
+    await audit.record_refusals(viewer, AuditAction.MUTATION_REFUSED, refused, _account_key(account))
+    return Refused(error=mistake)
+
+
+def _account_key(account: str | None) -> UUID | None:
+    try:
+        return ids.account_key(account) if account else None
+    except BadUserInput:
+        return None
 
 
 def success(root: strawberry.Parent[object]) -> bool:

@@ -38,6 +38,10 @@ class AuditEvent(Node):
         metadata=needs("account_id"),
         description="The account that it is about, there even when the account is gone.",
     )
+    account_username: str | None = strawberry.field(
+        description="What the account was called when it happened, there even when the account is gone; null if that was "
+        "not known."
+    )
     account = strawberry.field(
         resolver=audit_resolvers.event_account,
         metadata=needs("account_id"),

@@ -17,13 +17,15 @@ from tiktok_accounts_gql.schema.user_errors import UserError
 
 
 class UserErrors(FieldExtension):
-    """A UserMistake becomes `userErrors` of the payload, so that no mutation has a `try`."""
+    """A UserMistake becomes `userErrors` of the payload and an event, so that no mutation has a `try`."""
 
     async def resolve_async(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         try:
             return await next_(source, info, **kwargs)
         except UserMistake as mistake:
-            return payload_resolvers.Refused(error=mistake)
+            given = kwargs["input"]
+            account = getattr(given, "account_id", None) or getattr(given, "id", None)
+            return await payload_resolvers.refuse(info, mistake, account)
 
 
 # Not a base class: its fields would stand before a payload's own in the contract.

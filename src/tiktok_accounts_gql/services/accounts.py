@@ -14,7 +14,7 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.errors import BadUserInput, TokensUnreadable
+from tiktok_accounts_gql.errors import TokensUnreadable
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
@@ -22,8 +22,6 @@ from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.viewer import Viewer
-
-MAX_SEARCH_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +74,7 @@ class AccountService:
         order: AccountOrder,
         ahead: Ahead = NOTHING_KNOWN,
     ) -> AccountPage:
-        """Of rows with no more than what is loaded `ahead`.
-
-        Raises BadUserInput for cursors of another list and searches that are too long.
-        """
-        if len(where.search) > MAX_SEARCH_LENGTH:
-            raise BadUserInput(f"`search` has {MAX_SEARCH_LENGTH} characters at most.")
+        """Of rows with no more than what is loaded `ahead`. Raises BadUserInput for cursors of another list."""
         ordering = accounts.ordering(order.field, descending=order.descending)
 
         async def read(within: Range) -> Slice[Any]:
@@ -107,7 +100,7 @@ class AccountService:
     async def read(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, Account]:
         """Those of these accounts that the viewer has connected; an event for each."""
         found = await self.find(viewer, ids)
-        await self._audit.record_account_reads(viewer, found.keys(), len(set(ids)))
+        await self._audit.record_account_reads(viewer, found, len(set(ids)))
         return found
 
     async def find(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, Account]:
@@ -125,6 +118,8 @@ class AccountService:
         async with self._db.transaction() as session:
             if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
                 owes = await self._give_up(session, viewer, account_id)
+            else:
+                self._audit.record_repetition(session, viewer, call.operation, account_id=account_id)
         if owes:
             self._revocations.settle_soon()
         return Disconnected(disconnected_account_id=account_id)

@@ -1,6 +1,6 @@
 """Audit events: every operation leaves one."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
@@ -9,14 +9,16 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import audit
+from tiktok_accounts_gql.db import accounts, audit
 from tiktok_accounts_gql.db.audit import AuditEventFilter
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.models import READ_ACTIONS, AuditAction, AuditEvent
+from tiktok_accounts_gql.db.models import READ_ACTIONS, Account, AuditAction, AuditEvent
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit_writer import AuditWriter
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.viewer import Noted, Viewer
+
+JOB_DETAIL = "syncJobId"
 
 
 class StoredDetail(TypedDict):
@@ -37,6 +39,9 @@ class Detail:
 
     def stored(self) -> StoredDetail:
         return {"name": self.name, "value": _text(self.value), "previousValue": _text(self.previous)}
+
+
+SHARED = Detail(name="shared", value=True)  # the outcome of what another caller did at the same time
 
 
 def _text(value: object) -> str | None:
@@ -68,6 +73,19 @@ class AuditService:
         """A change's event: commits with the change, in its session."""
         audit.add_many(session, [self._event(viewer, action, account_id, details)])
 
+    def record_repetition(
+        self,
+        session: Session,
+        viewer: Viewer,
+        operation: str,
+        *,
+        account_id: UUID | None = None,
+        details: Iterable[Detail] = (),
+    ) -> None:
+        """Of a mutation that changed nothing, because an earlier call had: it answered as that one did."""
+        details = [Detail(name="operation", value=operation), *details]
+        self.record(session, viewer, AuditAction.MUTATION_REPEATED, account_id=account_id, details=details)
+
     async def record_read(self, viewer: Viewer, action: AuditAction, *details: Detail) -> None:
         """A read's event: durable when this returns."""
         await self._writer.write([self._event(viewer, action, None, details)])
@@ -76,9 +94,28 @@ class AuditService:
         """Events of reads whose answer was kept, as of now: durable when this returns."""
         await self._writer.write([self._event(viewer, one.action, one.account_id, one.details) for one in noted])
 
-    async def record_account_reads(self, viewer: Viewer, found: Collection[UUID], asked: int) -> None:
+    async def record_refusals(
+        self, viewer: Viewer, action: AuditAction, refused: Iterable[tuple[str, str]], account_id: UUID | None = None
+    ) -> None:
+        """Operations with the code that refused each: durable when this returns. Raises ServiceUnavailable.
+
+        An account that is not, and never was, the viewer's is left out.
+        """
+        username = None
+        if account_id is not None:
+            async with self._db.read() as session:
+                account = await accounts.find(session, viewer.id, account_id)
+            account_id, username = (account.id, account.username) if account else (None, None)
+        details = [(Detail(name="operation", value=name), Detail(name="reason", value=code)) for name, code in refused]
+        events = [self._event(viewer, action, account_id, one) for one in details]
+        await self._writer.write([{**event, "account_username": username} for event in events])
+
+    async def record_account_reads(self, viewer: Viewer, found: Mapping[UUID, Account], asked: int) -> None:
         """An event for each account that was read, and one without an account for ids that nothing was found for."""
-        events = [self._event(viewer, AuditAction.ACCOUNT_READ, account_id, ()) for account_id in found]
+        events = [
+            {**self._event(viewer, AuditAction.ACCOUNT_READ, account_id, ()), "account_username": account.username}
+            for account_id, account in found.items()
+        ]
         if missing := asked - len(found):
             details = (Detail(name="notFound", value=missing),)
             events.append(self._event(viewer, AuditAction.ACCOUNT_READ, None, details))
@@ -111,6 +148,7 @@ class AuditService:
             "is_change": action not in READ_ACTIONS,
             "created_at": self._clock(),
             "account_id": account_id,
+            "account_username": None,
             "actor": viewer.actor,
             "request_id": viewer.request_id,
             "ip_address": viewer.ip_address,

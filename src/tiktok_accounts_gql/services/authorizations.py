@@ -30,6 +30,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
 from tiktok_accounts_gql.tiktok.client import authorization_url
 
+CONNECT = "connectAccount"  # the callback does the same
 LIFETIME = timedelta(minutes=10)
 KEPT = timedelta(days=1)
 CLOCKS_DIFFER = timedelta(seconds=5)  # between two servers, at most
@@ -104,17 +105,23 @@ class AuthorizationService:
     ) -> Finished:
         """Without a viewer the state alone tells whose it is; what the audit keeps of the request comes beside it.
 
-        Raises InvalidInput; every other failure is part of the answer.
+        A callback that is none uses up no attempt. Raises InvalidInput if it names none either; every other failure is
+        part of the answer.
         """
-        callback.check()
+        mistake = callback.mistake()
         async with self._db.read() as session:
             attempt = await connection_attempts.find_by_state(session, _hashed(callback.state))
         if attempt is None or (viewer is not None and viewer.id != attempt.viewer_id):
+            if mistake is not None:
+                raise mistake
             return await self._unknown(viewer)
         owner = viewer or Viewer(id=attempt.viewer_id, request_id=request_id, ip_address=ip_address)
-        return await self._endings.run(
-            (attempt.id, callback.fingerprint), lambda: self._end_once(owner, attempt, callback)
-        )
+        if mistake is not None:
+            return await self._refuse(owner, attempt, mistake)
+        key = (attempt.id, callback.fingerprint)
+        is_repeated = self._endings.has(key)
+        finished = await self._endings.run(key, lambda: self._end_once(owner, attempt, callback))
+        return await self._again(owner, attempt, finished) if is_repeated else finished
 
     async def settle(self) -> None:
         """Waits for attempts that are ending."""
@@ -218,7 +225,7 @@ class AuthorizationService:
             if current is None or current.fingerprint != callback.fingerprint:
                 break
             if current.error is not None:
-                return Finished.as_before(attempt.return_to, current.error)
+                return await self._again(viewer, current, Finished.as_before(attempt.return_to, current.error))
             if current.connected_account_id is not None:
                 return await self._found(viewer, current, current.connected_account_id)
             await asyncio.sleep(POLL_SECONDS)
@@ -230,7 +237,15 @@ class AuthorizationService:
         if not found:  # disconnected since
             return await self._refuse(viewer, attempt, AuthorizationStateInvalid())
         connected = Connected(account=found[0], reconnected=bool(attempt.reconnected))
-        return Finished(return_to=attempt.return_to, connected=connected)
+        return await self._again(viewer, attempt, Finished(return_to=attempt.return_to, connected=connected))
+
+    async def _again(self, viewer: Viewer, attempt: ConnectionAttempt, finished: Finished) -> Finished:
+        """The answer of an earlier call, with an event of its own."""
+        account_id = finished.connected.account.id if finished.connected else attempt.account_id
+        details = [Detail(name="reason", value=finished.mistake.code)] if finished.mistake else []
+        async with self._db.transaction() as session:
+            self._audit.record_repetition(session, viewer, CONNECT, account_id=account_id, details=details)
+        return finished
 
     async def _refuse(self, viewer: Viewer, attempt: ConnectionAttempt, mistake: UserMistake) -> Finished:
         async with self._db.transaction() as session:

@@ -45,7 +45,7 @@ _TIKTOK_SAYS: dict[str, type[UserMistake]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
-    """What TikTok's redirect brought: a code, or an error in its place."""
+    """What TikTok's redirect brought: a code, or an error in its place. An empty value is an absent one."""
 
     state: str = field(repr=False)
     code: str | None = field(default=None, repr=False)
@@ -57,13 +57,14 @@ class Callback:
         kind, text = ("error", self.error or "") if self.code is None else ("code", self.code)
         return sha256(f"{kind} {text}".encode("utf-8", "surrogatepass")).digest()
 
-    def check(self) -> None:
-        """Raises InvalidInput."""
-        if (self.code is None) == (self.error is None):
-            raise InvalidInput("Give either `code` or `error`, as TikTok sent it.", field=("input", "code"))
+    def mistake(self) -> InvalidInput | None:
+        """What is wrong with it, if anything is."""
+        if bool(self.code) == bool(self.error):
+            return InvalidInput("Give either `code` or `error`, as TikTok sent it.", field=("input", "code"))
         for name, value in (("state", self.state), ("code", self.code), ("error", self.error)):
             if value is not None and not 0 < len(value) <= LONGEST_ANSWER:
-                raise InvalidInput(f"`{name}` has 1 to {LONGEST_ANSWER} characters.", field=("input", name))
+                return InvalidInput(f"`{name}` has 1 to {LONGEST_ANSWER} characters.", field=("input", name))
+        return None
 
     def refusal(self) -> UserMistake:
         """Why there is no code."""

@@ -32,14 +32,15 @@ class IdempotencyService:
         self._clock = clock
 
     async def earlier_answer(self, session: Session, viewer: Viewer, key: str | None, call: Call) -> str | None:
-        """What the same call answered before; None if this is the first one. A call in another process is waited for.
+        """What the same call answered before; None if this is the first one, or has no key.
 
-        Raises InvalidInput for a key that is none, IdempotencyKeyReused for one that came with another input.
+        A call in another process is waited for. Raises InvalidInput for a key that is none, IdempotencyKeyReused for one that
+        came with another input.
         """
-        if key is None:
+        if not key:
             return None
-        if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable():
-            raise InvalidInput(f"`idempotencyKey` has 1 to {MAX_KEY_LENGTH} printable characters.", field=FIELD)
+        if len(key) > MAX_KEY_LENGTH or not key.isprintable():
+            raise InvalidInput(f"`idempotencyKey` has {MAX_KEY_LENGTH} printable characters at most.", field=FIELD)
         now = self._clock()
         await idempotency.forget_before(session, viewer.id, now - LIFETIME)
         mine = IdempotencyKey(

@@ -11,7 +11,7 @@ from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor, JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import JobChanged
-from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.audit import JOB_DETAIL, AuditService, Detail
 from tiktok_accounts_gql.services.viewer import Viewer
 
 
@@ -43,7 +43,7 @@ class JobProgress:
         """The job as it is then."""
         if job.succeeded_count + job.failed_count + job.canceled_count < job.total_count:
             return job
-        system = Viewer(id=job.viewer_id, actor=AuditActor.SYSTEM)
+        system = Viewer(id=job.viewer_id, actor=AuditActor.SYSTEM, request_id=job.request_id)
         finished = {"state": state_of_finished(job), "finished_at": self._clock()}
         job = await sync_jobs.change(session, job.viewer_id, job.id, **finished)
         self.record(session, system, AuditAction.SYNC_JOB_FINISHED, job)
@@ -54,8 +54,12 @@ class JobProgress:
 
     def record(self, session: Session, viewer: Viewer, action: AuditAction, job: SyncJob) -> None:
         counts = {"total": job.total_count, "succeeded": job.succeeded_count, "failed": job.failed_count}
-        details = [Detail(name="syncJobId", value=job.id), *(Detail(name=name, value=n) for name, n in counts.items())]
+        details = [Detail(name=JOB_DETAIL, value=job.id), *(Detail(name=name, value=n) for name, n in counts.items())]
         self._audit.record(session, viewer, action, details=details)
+
+    def record_repetition(self, session: Session, viewer: Viewer, operation: str, job: SyncJob) -> None:
+        """Of a mutation that an earlier call had done."""
+        self._audit.record_repetition(session, viewer, operation, details=[Detail(name=JOB_DETAIL, value=job.id)])
 
 
 def state_of_finished(job: SyncJob) -> JobState:

@@ -7,6 +7,7 @@ mend is not.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -84,7 +85,7 @@ class JobWork:
                 await self._end_alone(viewer, result, SyncOutcome.CANCELED)
                 return
             try:
-                await self._attempt(viewer, job, result)
+                await self._attempt(replace(viewer, request_id=job.request_id), job, result)
             except NotAsked as error:
                 if not await self._wait_for_tiktok(viewer, result, error):
                     return

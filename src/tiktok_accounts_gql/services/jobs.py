@@ -70,7 +70,9 @@ class JobService:
         async with self._db.transaction() as session:
             earlier = await self._idempotency.earlier_answer(session, viewer, idempotency_key, call)
             if earlier is not None:
-                return JobAnswer(job=await sync_jobs.get(session, viewer.id, UUID(earlier)))
+                job = await sync_jobs.get(session, viewer.id, UUID(earlier))
+                self._progress.record_repetition(session, viewer, call.operation, job)
+                return JobAnswer(job=job)
             targets = await self._targets(session, viewer, target)
             return JobAnswer(job=await self._add(session, viewer, job_id, targets))
 
@@ -80,6 +82,7 @@ class JobService:
         async with self._db.transaction() as session:
             job = await sync_jobs.get(session, viewer.id, job_id, lock=True)
             if job.state in (JobState.CANCELING, JobState.CANCELED):
+                self._progress.record_repetition(session, viewer, "cancelSyncJob", job)
                 return JobAnswer(job=job)
             if job.state in FINISHED:
                 raise JobFinished
@@ -99,7 +102,13 @@ class JobService:
         return await accounts.list_ids(session, viewer.id, target.where or AccountFilter())
 
     async def _add(self, session: Session, viewer: Viewer, job_id: UUID, targets: Sequence[UUID]) -> SyncJob:
-        job = SyncJob(id=job_id, viewer_id=viewer.id, total_count=len(targets), created_at=self._clock())
+        job = SyncJob(
+            id=job_id,
+            viewer_id=viewer.id,
+            total_count=len(targets),
+            created_at=self._clock(),
+            request_id=viewer.request_id,
+        )
         await sync_jobs.add(session, job, targets)
         self._progress.record(session, viewer, AuditAction.SYNC_JOB_STARTED, job)
         if not targets:

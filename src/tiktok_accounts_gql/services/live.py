@@ -82,7 +82,7 @@ class LiveService:
         if change.kind is not ChangeKind.DISCONNECTED:
             async with self._db.read() as session:
                 found = await accounts.list_by_ids(session, viewer.id, [change.account_id])
-            await self._audit.record_account_reads(viewer, [one.id for one in found], len(found))
+            await self._audit.record_account_reads(viewer, {one.id: one for one in found}, len(found))
             account = found[0] if found else None
         kind = change.kind if account else ChangeKind.DISCONNECTED  # meanwhile, perhaps
         return AccountChange(kind=kind, account_id=change.account_id, account=account)

@@ -29,7 +29,7 @@ from tiktok_accounts_gql.errors import (
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, readings, scopes
-from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.audit import SHARED, AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.leases import Lease, Leases
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -92,10 +92,14 @@ def outcome_since(before: Account, after: Account) -> Synced | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ending:
-    """`change` alters the account, which is locked, as it is now; None if there is nothing to alter."""
+    """`change` alters the account, which is locked, as it is now; None if there is nothing to alter.
+
+    `is_shared`: another caller has read the account.
+    """
 
     reading: Reading
     change: Callable[[Session, Account], Synced] | None = None
+    is_shared: bool = False
 
 
 class SyncEndings:
@@ -114,6 +118,7 @@ class SyncEndings:
         at_once: int,
     ) -> None:
         """`asked_scopes`: those that this server asks for. `at_once`: how many accounts are read at the same time."""
+        self._db = db
         self._writes = Grouped(db, self._write, moment=TOGETHER, most=at_once)
         self._audit = audit
         self._notifications = notifications
@@ -168,8 +173,15 @@ class SyncEndings:
         return await self._end(_Ending(reading=reading, change=change))
 
     async def unread(self, reading: Reading) -> Synced:
-        """Somebody else's reading will do."""
-        return await self._end(_Ending(reading=reading))
+        """Another caller has read the account since this sync was asked for."""
+        return await self._end(_Ending(reading=reading, is_shared=True))
+
+    async def shared(self, viewer: Viewer, synced: Synced, background: Background | None) -> None:
+        """For a caller that waited while another one read the account: an event of its own, and what it has to do."""
+        async with self._db.transaction() as session:
+            self._record_shared(session, viewer, synced)
+            if background is not None:
+                await background.also(session, synced)
 
     async def _end(self, ending: _Ending) -> Synced:
         if ending.reading.background is None:
@@ -190,6 +202,8 @@ class SyncEndings:
             if account is None:
                 raise NotFound
             synced = ending.change(session, account)
+        elif ending.is_shared:
+            self._record_shared(session, reading.viewer, synced)
         self._leases.end(session, reading.lease)
         if reading.background is not None:
             await reading.background.also(session, synced)
@@ -207,6 +221,12 @@ class SyncEndings:
             return {}
         missing = bool(self._scopes.difference(granted_scopes))
         return {**health.worked(account, now, scopes_missing=missing), "last_error": None}
+
+    def _record_shared(self, session: Session, viewer: Viewer, synced: Synced) -> None:
+        action, details = AuditAction.ACCOUNT_SYNCED, [SHARED]
+        if synced.error is not None:
+            action, details = AuditAction.ACCOUNT_SYNC_FAILED, [Detail(name="reason", value=synced.error.code), SHARED]
+        self._audit.record(session, viewer, action, account_id=synced.account.id, details=details)
 
     def _publish(self, session: Session, account: Account) -> None:
         event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)

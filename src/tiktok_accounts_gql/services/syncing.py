@@ -99,23 +99,18 @@ class SyncService:
         background: Background | None = None,
         preparation: Preparation | None = None,
     ) -> Synced:
-        led = False
-
-        async def lead() -> Synced:
-            nonlocal led
-            led = True
-            return await self._persistently(viewer, account_id, background, preparation)
-
+        key = (viewer.id, account_id)
+        shared = self._syncs.has(key)
         try:
-            synced = await self._syncs.run((viewer.id, account_id), lead)
+            synced = await self._syncs.run(key, lambda: self._persistently(viewer, account_id, background, preparation))
         except Exception:
-            if led:
+            if not shared:
                 raise
             return await self._shared(viewer, account_id, background, preparation)  # it may be the leader's alone
-        if background is not None and not led:
-            if synced.error is not None and not synced.was_asked:
+        if shared:
+            if background is not None and synced.error is not None and not synced.was_asked:
                 raise NotAsked(ambiguous=False, retry_after=synced.error.retry_after_seconds)
-            await self._conclude(background, synced)
+            await self._endings.shared(viewer, synced, background)
         return synced
 
     async def _prepare(
@@ -150,7 +145,8 @@ class SyncService:
             has_ended = not await self._leases.is_taken(viewer, account_id)
             account = await self._get(viewer, account_id)  # after that: it changes with the end of its reading
             if has_ended and (synced := outcome_since(before, account)):
-                return await self._conclude(background, synced)
+                await self._endings.shared(viewer, synced, background)
+                return synced
         try:
             return await self._read_with(lease, before, background, preparation)
         except BaseException as error:
@@ -186,12 +182,6 @@ class SyncService:
     async def _get(self, viewer: Viewer, account_id: UUID) -> Account:
         async with self._db.read() as session:
             return await accounts.get(session, viewer.id, account_id)
-
-    async def _conclude(self, background: Background | None, synced: Synced) -> Synced:
-        if background is not None:
-            async with self._db.transaction() as session:
-                await background.also(session, synced)
-        return synced
 
     async def _read(self, reading: Reading, preparation: Preparation | None) -> TikTokUser:
         """What is known to be dead is not asked about: only a new connection brings it back.

@@ -7,12 +7,9 @@ repeats for up to 72 hours what was not answered with 200, so hashes are kept fo
 import asyncio
 import hmac
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
-from typing import Any, TypeGuard
 
-import orjson
 import structlog
 
 from tiktok_accounts_gql.clock import Clock
@@ -21,11 +18,14 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import WebhookEvent
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.removals import RemovalService
+from tiktok_accounts_gql.services.webhook_bodies import event_name, read_removal
+from tiktok_accounts_gql.tiktok.errors import TikTokError
 
-REMOVED = "authorization.removed"
 KEPT = timedelta(days=7)
 RETRY_EVERY = timedelta(seconds=10)
 BATCH = 100
+ASKED_FOR = timedelta(hours=72)  # as long as TikTok itself would try
+LONGEST_PAUSE = timedelta(minutes=10)
 _SIGNATURE = re.compile(r"t=(\d{1,12}),s=([0-9a-f]{64})")
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ class WebhookService:
         self._max_age = max_age
         self._clock = clock
         self.arrived = asyncio.Event()
+        self._pauses: dict[bytes, tuple[timedelta, float]] = {}
 
     def is_genuine(self, signature: str | None, body: bytes) -> bool:
         """HMAC-SHA256, keyed with the client secret, over `t.body`; compared in constant time, then the age."""
@@ -70,6 +71,10 @@ class WebhookService:
         """Everything that was received and not processed; returns how many."""
         async with self._db.read() as session:
             waiting = await webhooks.list_waiting(session, limit=BATCH)
+        if len(waiting) < BATCH:  # all there are: what another process has done needs no pause any more
+            self._pauses = {
+                one.body_hash: self._pauses[one.body_hash] for one in waiting if one.body_hash in self._pauses
+            }
         return sum([await self._done(event) for event in waiting])
 
     async def process_all(self) -> None:
@@ -81,40 +86,35 @@ class WebhookService:
 
     async def _done(self, event: WebhookEvent) -> bool:
         """What fails unexpectedly waits for the next round, and holds up nothing behind it."""
+        if self._pauses.get(event.body_hash, (None, 0.0))[1] > asyncio.get_running_loop().time():
+            return False
         try:
             await self._process(event.body)
         except ServiceUnavailable:
             raise
+        except TikTokError as error:
+            if self._clock() - event.received_at < ASKED_FOR:
+                self._pause(event.body_hash)
+                return False
+            log.warning("webhook given up", body_hash=event.body_hash.hex(), reason=error.message)
         except Exception:
             log.exception("webhook not processed", body_hash=event.body_hash.hex())
             return False
+        self._pauses.pop(event.body_hash, None)
         async with self._db.transaction() as session:
             await webhooks.mark_processed(session, event.body_hash, self._clock())
         return True
 
+    def _pause(self, body_hash: bytes) -> None:
+        """TikTok had to be asked and did not answer: each pause is twice as long. Another process has pauses of its own."""
+        last, _ = self._pauses.get(body_hash, (RETRY_EVERY / 2, 0.0))
+        pause = min(last * 2, LONGEST_PAUSE)
+        self._pauses[body_hash] = pause, asyncio.get_running_loop().time() + pause.total_seconds()
+
     async def _process(self, body: bytes) -> None:
         """What makes no sense is logged and done with: TikTok would send it again as it is."""
-        told = _object(body)
-        event, open_id, occurred_at = told.get("event"), told.get("user_openid"), told.get("create_time")
-        if event != REMOVED or not _is_name(open_id) or type(occurred_at) is not int:
-            log.info("webhook ignored", webhook_event=str(event)[:100])
+        removal = read_removal(body)
+        if removal is None:
+            log.info("webhook ignored", webhook_event=event_name(body))
             return
-        reason = _object(told.get("content")).get("reason")
-        time = datetime.fromtimestamp(max(0, min(occurred_at, 2**33)), UTC)
-        await self._removals.remove(open_id, reason if isinstance(reason, int) else 0, time)
-
-
-def _is_name(open_id: object) -> TypeGuard[str]:
-    """NUL is in nobody's name, and no database looks for it."""
-    return isinstance(open_id, str) and "\0" not in open_id
-
-
-def _object(text: object) -> Mapping[str, Any]:
-    """A JSON object from its text; `content` is one as well. Empty for anything else."""
-    if not isinstance(text, str | bytes):
-        return {}
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        await self._removals.remove(removal.open_id, removal.reason, removal.occurred_at)

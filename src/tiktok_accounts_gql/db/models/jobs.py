@@ -40,6 +40,7 @@ class SyncJob(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    request_id: str | None = Field(default=None, sa_type=Text)
 
 
 class SyncResult(SQLModel, table=True):

@@ -42,6 +42,7 @@ class AuditEvent(SQLModel, table=True):
     request_id: str | None = Field(default=None, sa_type=Text)
     ip_address: str | None = Field(default=None, sa_type=Text)
     details: list[dict[str, Any]] = Field(sa_type=JSON)
+    account_username: str | None = Field(default=None, sa_type=Text)
 
 
 class IdempotencyKey(SQLModel, table=True):
