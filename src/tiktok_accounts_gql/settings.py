@@ -127,7 +127,12 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str = Field(min_length=1, description="The `iss` that tokens must have.")
     jwt_audience: str = Field(min_length=1, description="The `aud` that tokens must have.")
-    jwt_leeway_seconds: int = Field(10, ge=0, le=30, description="How far clocks may differ when tokens are checked.")
+    jwt_leeway_seconds: int = Field(
+        10,
+        ge=0,
+        le=30,
+        description="How far clocks may differ when tokens are checked: requests, sockets and streams end so much later.",
+    )
     encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split)] = Field(
         min_length=1,
         description="Comma-separated keys of 32 bytes in base64url that seal TikTok's tokens; the first one seals, all "
