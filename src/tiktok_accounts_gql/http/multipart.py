@@ -18,6 +18,7 @@ from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Payload, happens
 from tiktok_accounts_gql.http.media_types import PARTS
+from tiktok_accounts_gql.tasks import cancel_and_wait
 
 CONTENT_TYPE = f'{PARTS};boundary="graphql";subscriptionSpec="1.0"'
 HEADERS = {"X-Accel-Buffering": "no"}  # nginx would wait for more
@@ -80,8 +81,7 @@ async def _parts(
             yield {"payload": payload}
             coming = asyncio.create_task(_next(payloads))
     finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
+        await cancel_and_wait(coming)
 
 
 async def _next(payloads: AsyncGenerator[Payload]) -> Payload | None:

@@ -104,7 +104,8 @@ class AccountReader:
     async def wait(self, time: timedelta) -> bool:
         """False if the process is about to end before."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), time.total_seconds())
+            async with asyncio.timeout(time.total_seconds()):
+                await self.stopping.wait()
         return not self.stopping.is_set()
 
     async def read(
