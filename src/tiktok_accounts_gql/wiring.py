@@ -1,7 +1,7 @@
 """Everything that runs, built from the settings and closed in the right order."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from tiktok_accounts_gql.services.authorizations import AuthorizationService, Lo
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.failures import FailureKind, Failures, ignore
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
@@ -37,6 +38,7 @@ from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.sync_endings import SyncEndings
+from tiktok_accounts_gql.services.sync_times import SyncTimes
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -63,6 +65,7 @@ class Running:
     job_work: JobWork
     schedule: ScheduleService
     reader: AccountReader
+    failures: Failures
 
 
 async def migrate_everything(url: str) -> None:
@@ -78,9 +81,17 @@ async def migrate_everything(url: str) -> None:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, clock: Clock = utc_now, probe_every: timedelta = PROBE_EVERY
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    probe_every: timedelta = PROBE_EVERY,
+    count_failure: Callable[[FailureKind], None] = ignore,
 ) -> AsyncGenerator[Running]:
-    """Closes what it opened after what is under way has ended: a rotated token is never dropped."""
+    """Closes what it opened after what is under way has ended: a rotated token is never dropped.
+
+    `count_failure` is called for everything that fails in the background.
+    """
+    failure_log = Failures(count_failure)
     db = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     tiktok = TikTokClient.open(
         api_url=settings.tiktok_api_url,
@@ -89,14 +100,20 @@ async def open_services(
         timeout=settings.tiktok_timeout_seconds,
     )
     pictures = PictureClient.open(hosts=settings.tiktok_avatar_hosts)
-    writer = AuditWriter(db)
+    writer = AuditWriter(db, failure_log)
     pager = Pager(db, derive_key(settings.keys[-1], "cursors"))
     sealer = Sealer(settings.keys)
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)
     hub = Hub(clock=clock)
     changes = open_changes(settings.database_url)
-    notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
+    notifications = Notifications.open(
+        settings.database_url,
+        hub=hub,
+        changes=changes,
+        clock=clock,
+        lost=lambda _: failure_log.count(FailureKind.LISTENER),
+    )
     grants = Grants(db=db, sealer=sealer, clock=clock)
     tokens = TokenService(
         db=db,
@@ -106,7 +123,9 @@ async def open_services(
         notifications=notifications,
         clock=clock,
         lease=two_calls + LEASE_MARGIN,
+        failures=failure_log,
     )
+    times = SyncTimes(interval=settings.sync_interval)
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
     scopes = settings.tiktok_scopes
     failures = settings.tiktok_failures_before_pause
@@ -120,6 +139,7 @@ async def open_services(
         avatars=avatars,
         leases=leases,
         scopes=scopes,
+        times=times,
         clock=clock,
         at_once=settings.worker_concurrency,
     )
@@ -133,6 +153,7 @@ async def open_services(
         notifications=notifications,
         avatars=avatars,
         scopes=scopes,
+        times=times,
         clock=clock,
     )
     queue = JobQueue.open(settings.database_url)
@@ -147,7 +168,7 @@ async def open_services(
         return_origins=settings.origins,
         clock=clock,
     )
-    revocations = RevocationService(db=db, tiktok=tiktok, sealer=sealer, clock=clock)
+    revocations = RevocationService(db=db, tiktok=tiktok, sealer=sealer, clock=clock, failures=failure_log)
     removals = RemovalService(db=db, audit=audit, notifications=notifications, clock=clock)
     services = Services(
         accounts=AccountService(
@@ -163,7 +184,7 @@ async def open_services(
         authorizations=authorizations,
         avatars=avatars,
         connections=connections,
-        history=HistoryService(db=db, clock=clock),
+        history=HistoryService(db=db, clock=clock, failures=failure_log),
         jobs=JobService(db=db, queue=queue, progress=progress, idempotency=idempotency, clock=clock),
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         live=LiveService(db=db, hub=hub, audit=audit),
@@ -176,6 +197,7 @@ async def open_services(
             client_secret=settings.tiktok_client_secret.get_secret_value(),
             max_age=timedelta(seconds=settings.webhook_max_age_seconds),
             clock=clock,
+            failures=failure_log,
         ),
         scopes=scopes,
         public_url=settings.public_url,
@@ -198,8 +220,11 @@ async def open_services(
                 clock=clock,
                 at_once=settings.worker_concurrency,
             ),
-            schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
+            schedule=ScheduleService(
+                db=db, queue=queue, syncing=syncing, times=times, failures=failure_log, clock=clock
+            ),
             reader=reader,
+            failures=failure_log,
         )
     finally:
         under_way = (authorizations.settle, syncing.settle, tokens.settle, writer.close)

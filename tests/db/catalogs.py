@@ -1,5 +1,7 @@
 """What a database says about its tables, in an order that depends on nothing."""
 
+import re
+
 from sqlalchemy import text
 
 from tiktok_accounts_gql.db.database import Database
@@ -31,5 +33,10 @@ async def read(db: Database, queries: dict[str, str]) -> dict[str, set[str]]:
 
 
 def lines(definition: str) -> set[str]:
-    """The same for tables whose columns and constraints are the same, in whatever order."""
-    return {" ".join(line.split()).removesuffix(",").rstrip() for line in definition.splitlines()}
+    """The same for tables whose columns and constraints are the same, in whatever order.
+
+    SQLite writes columns that were added later behind the last constraint, on its line.
+    """
+    apart = re.sub(r"\), (?=[a-z_]+ [A-Z])", ")\n", definition)
+    separate = re.sub(r"(?<=[A-Z0']), (?=[a-z_]+ [A-Z])", "\n", apart)
+    return {" ".join(line.split()).removesuffix(",").rstrip() for line in separate.splitlines()}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,7 +35,8 @@ NAMES_VIEWER = re.compile(r"\bviewer_id (?:=|IN) ")
 # what is found by a secret that stands for its viewer, a `state` or a picture's link.
 OF_ALL_VIEWERS = (
     re.compile(r"FROM accounts WHERE accounts.open_id = \S+ AND accounts.disconnected_at IS NULL$"),
-    re.compile(r"^UPDATE owed_revocations SET next_attempt_at=[^,]+ WHERE owed_revocations.id IN \(SELECT"),
+    re.compile(r"FROM owed_revocations WHERE owed_revocations.next_attempt_at <= "),
+    re.compile(r"FROM accounts WHERE accounts.disconnected_at IS NULL AND accounts.status = 'ACTIVE' AND "),
     re.compile(r"FROM accounts JOIN token_pairs ON \S+ = \S+ WHERE .* accounts.reauthorize_by <= "),
     re.compile(r"FROM connection_attempts WHERE connection_attempts.state_hash = \S+$"),
     re.compile(r"FROM avatars JOIN accounts ON .* AND avatars.content_hash = "),
@@ -125,6 +127,15 @@ async def renew_what_ends(tiktok: TikTok, viewer: Viewer, account: Account) -> N
     del viewer, account
 
 
+async def run_schedule(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    """Ten days later everything is due; ten days ago everything lies too far ahead."""
+    del viewer, account
+    for shift in (timedelta(days=10), -timedelta(days=10)):
+        clock = partial(lambda moved: utc_now() + moved, shift)
+        async with open_services(tiktok.settings, clock=clock) as shifted:
+            await shifted.schedule.enqueue_due()
+
+
 async def show_picture(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     assert account.avatar_hash is not None
     assert await tiktok.running.services.avatars.find(account.id, account.avatar_hash) is not None
@@ -143,6 +154,7 @@ ACTS = [
     read_audit,
     disconnect_and_connect_again,
     settle_debts,
+    run_schedule,
     remove,
 ]
 
@@ -178,7 +190,7 @@ async def test_no_statement_about_accounts_names_a_token(act: Act, tiktok: TikTo
 
 
 async def test_each_exception_is_a_statement_that_is_sent(tiktok: TikTok, viewer: str) -> None:
-    acts = (remove, settle_debts, authorize, renew_what_ends, show_picture)
+    acts = (remove, settle_debts, run_schedule, authorize, renew_what_ends, show_picture)
     sent = [statement for act in acts for statement in await sent_by(act, tiktok, viewer)]
     for exception in OF_ALL_VIEWERS:
         assert any(exception.search(statement) for statement in sent), exception.pattern

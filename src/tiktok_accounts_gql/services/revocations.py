@@ -4,7 +4,7 @@ What is owed commits together with the disconnection, with its own copy of the s
 revoked it: no crash and no silence in between loses it. After a week it is given up.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -15,10 +15,12 @@ from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import revocations, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, TikTokError
 
 RETRY_EVERY = timedelta(minutes=1)
+LONGEST_RETRY = timedelta(hours=6)
 GIVE_UP_AFTER = timedelta(days=7)
 BATCH = 20
 
@@ -28,8 +30,9 @@ log = structlog.get_logger()
 class RevocationService:
     """Owes and settles revocations."""
 
-    def __init__(self, *, db: Database, tiktok: TikTokClient, sealer: Sealer, clock: Clock) -> None:
+    def __init__(self, *, db: Database, tiktok: TikTokClient, sealer: Sealer, clock: Clock, failures: Failures) -> None:
         self._db = db
+        self._failures = failures
         self._tiktok = tiktok
         self._sealer = sealer
         self._clock = clock
@@ -71,13 +74,36 @@ class RevocationService:
             await revocations.settle(session, owed.viewer_id, owed.id)
 
     async def settle_due(self) -> int:
-        """Settles what is due, each by one process only; returns how many were tried."""
+        """Settles all that is due, each by one process only; returns how many were tried.
+
+        A claim sets the next attempt, later each time: what is broken waits behind the others, whatever happens here.
+        """
+        now, tried = self._clock(), 0
+        while True:
+            async with self._db.transaction() as session:
+                due = await revocations.claim_due(session, now=now, next_attempt_at=self._next_attempt_at, limit=BATCH)
+            for owed in due:
+                await self._settle_by_itself(owed)
+            tried += len(due)
+            if len(due) < BATCH:
+                return tried
+
+    def _next_attempt_at(self, owed: OwedRevocation) -> datetime:
+        """After half as long again as it is owed already: from a minute to some hours."""
         now = self._clock()
-        async with self._db.transaction() as session:
-            due = await revocations.claim_due(session, now=now, until=now + RETRY_EVERY, limit=BATCH)
-        for owed in due:
+        owed_for = now - (owed.given_up_at - GIVE_UP_AFTER)
+        return now + min(max(owed_for / 2, RETRY_EVERY), LONGEST_RETRY)
+
+    async def _settle_by_itself(self, owed: OwedRevocation) -> None:
+        ids = {"account_id": str(owed.account_id), "revocation_id": str(owed.id)}
+        with self._failures.contained(FailureKind.REVOCATION, **ids):
             await self.settle(owed)
-        return len(due)
+            return
+        if self._clock() >= owed.given_up_at:
+            with self._failures.contained(FailureKind.REVOCATION, **ids):
+                async with self._db.transaction() as session:
+                    await revocations.settle(session, owed.viewer_id, owed.id)
+                log.error("revocation given up", **ids)
 
     async def _valid_token(self, owed: OwedRevocation) -> str:
         """Only a valid access token can be revoked. A rotated pair is kept before it is used, as everywhere."""

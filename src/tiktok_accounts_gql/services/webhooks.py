@@ -19,13 +19,15 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import webhooks
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import WebhookEvent
-from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.services import health
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.services.removals import RemovalService
 
 REMOVED = "authorization.removed"
 KEPT = timedelta(days=7)
 RETRY_EVERY = timedelta(seconds=10)
 BATCH = 100
+MOST_ATTEMPTS = 30  # over some days: the pause between two grows to six hours
 _SIGNATURE = re.compile(r"t=(\d{1,12}),s=([0-9a-f]{64})")
 
 log = structlog.get_logger()
@@ -42,7 +44,9 @@ class WebhookService:
         client_secret: str,
         max_age: timedelta,
         clock: Clock,
+        failures: Failures,
     ) -> None:
+        self._failures = failures
         self._db = db
         self._removals = removals
         self._secret = client_secret.encode()
@@ -67,30 +71,33 @@ class WebhookService:
         self.arrived.set()
 
     async def process_waiting(self) -> int:
-        """Everything that was received and not processed; returns how many."""
-        async with self._db.read() as session:
-            waiting = await webhooks.list_waiting(session, limit=BATCH)
-        return sum([await self._done(event) for event in waiting])
+        """Everything that was received and is due; returns how many were processed.
+
+        A claim sets the next attempt, later each time: what is broken waits behind the others, whatever happens here.
+        """
+        now, processed = self._clock(), 0
+        while True:
+            async with self._db.transaction() as session:
+                waiting = await webhooks.claim_waiting(session, now=now, next_attempt_at=_next_attempt_at, limit=BATCH)
+            for event in waiting:
+                with self._failures.contained(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
+                    await self._process_one(event)
+                    processed += 1
+            if len(waiting) < BATCH:
+                return processed
 
     async def process_all(self) -> None:
         """What this process received, and what another one left behind."""
-        while await self.process_waiting() == BATCH:
-            pass
+        await self.process_waiting()
         async with self._db.transaction() as session:
-            await webhooks.forget_before(session, self._clock() - KEPT)
+            given_up = await webhooks.forget_before(session, self._clock() - KEPT, attempts=MOST_ATTEMPTS)
+        for body_hash in given_up:
+            log.error("webhook given up", body_hash=body_hash.hex())
 
-    async def _done(self, event: WebhookEvent) -> bool:
-        """What fails unexpectedly waits for the next round, and holds up nothing behind it."""
-        try:
-            await self._process(event.body)
-        except ServiceUnavailable:
-            raise
-        except Exception:
-            log.exception("webhook not processed", body_hash=event.body_hash.hex())
-            return False
+    async def _process_one(self, event: WebhookEvent) -> None:
+        await self._process(event.body)
         async with self._db.transaction() as session:
             await webhooks.mark_processed(session, event.body_hash, self._clock())
-        return True
 
     async def _process(self, body: bytes) -> None:
         """What makes no sense is logged and done with: TikTok would send it again as it is."""
@@ -102,6 +109,10 @@ class WebhookService:
         reason = _object(told.get("content")).get("reason")
         time = datetime.fromtimestamp(max(0, min(occurred_at, 2**33)), UTC)
         await self._removals.remove(open_id, reason if isinstance(reason, int) else 0, time)
+
+
+def _next_attempt_at(event: WebhookEvent, now: datetime) -> datetime:
+    return now + health.retry_in(event.attempts + 1)
 
 
 def _is_name(open_id: object) -> TypeGuard[str]:
