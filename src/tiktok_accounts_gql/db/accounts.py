@@ -10,12 +10,11 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
 from tiktok_accounts_gql.errors import NotFound
@@ -158,21 +157,6 @@ async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime
     changed = select(*columns).where(col(Account.viewer_id) == viewer_id, col(Account.updated_at) >= since)
     rows = await session.execute(changed.order_by(col(Account.updated_at), col(Account.id)))
     return [Changed(*row) for row in rows]
-
-
-async def list_unsynced(session: AsyncSession, *, since: datetime, limit: int) -> Sequence[Account]:
-    """Accounts of all viewers, for the schedule: active ones, never synced or not since; longest ago first."""
-    due = (
-        col(Account.disconnected_at).is_(None),
-        col(Account.status) == AccountStatus.ACTIVE,
-        or_(col(Account.next_retry_at).is_(None), col(Account.next_retry_at) <= FromNow()),
-    )
-    unsynced: list[Account] = []
-    for last, never in ((col(Account.connected_at), True), (col(Account.last_synced_at), False)):
-        synced = (col(Account.last_synced_at).is_(None),) if never else ()
-        oldest = select(Account).where(*due, *synced, last <= since).order_by(last).limit(limit - len(unsynced))
-        unsynced += (await session.scalars(oldest)).all()
-    return unsynced
 
 
 async def was_connected(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:

@@ -27,6 +27,7 @@ from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.reading import AccountReader
+from tiktok_accounts_gql.services.sync_times import SyncTimes
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import TikTokClient
@@ -85,9 +86,11 @@ class ConnectionService:
         notifications: Notifications,
         avatars: AvatarService,
         scopes: Collection[str],
+        times: SyncTimes,
         clock: Clock,
     ) -> None:
         """`scopes`: those that are asked for."""
+        self._times = times
         self._db = db
         self._tiktok = tiktok
         self._reader = reader
@@ -238,7 +241,9 @@ class ConnectionService:
         granted = self._granted(grant)
         well = health.worked(None, now, scopes_missing=bool(self._scopes - granted))
         scopes = {"granted_scopes": sorted(granted), "last_error": None, "connected_at": now}
-        return {**read, **self._grants.lifetimes(grant), **well, **scopes}
+        soon = None if reading.user else now + health.retry_in(1)  # the first sync reads it
+        planned = {"next_sync_at": self._times.after_failure(grant.open_id, now, soon)}
+        return {**read, **self._grants.lifetimes(grant), **well, **scopes, **planned}
 
     def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
         action = AuditAction.ACCOUNT_RECONNECTED if reconnected else AuditAction.ACCOUNT_CONNECTED

@@ -23,6 +23,7 @@ from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.leases import Lease, Leases
 from tiktok_accounts_gql.services.reading import Turn
+from tiktok_accounts_gql.services.sync_times import SyncTimes
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
@@ -80,6 +81,7 @@ class SyncEndings:
         avatars: AvatarService,
         leases: Leases,
         scopes: Collection[str],
+        times: SyncTimes,
         clock: Clock,
         at_once: int,
     ) -> None:
@@ -90,6 +92,7 @@ class SyncEndings:
         self._avatars = avatars
         self._leases = leases
         self._scopes = frozenset(scopes)
+        self._times = times
         self._clock = clock
 
     async def succeeded(self, reading: Reading, user: TikTokUser) -> Synced:
@@ -99,6 +102,7 @@ class SyncEndings:
 
         def change(session: Session, account: Account) -> Synced:
             values = {**readings.columns(user, account, now), **self._avatars.store(session, picture)}
+            values["next_sync_at"] = self._times.after_sync(account.open_id, now)
             account_groups.amend(session, account, **values, **self._well(account, now))
             snapshots.add(session, account, now)
             details = readings.changed_counters(before, account)
@@ -116,7 +120,8 @@ class SyncEndings:
         def change(session: Session, account: Account) -> Synced:
             if account.connected_at == before.connected_at:  # or else the failure is of an earlier connection
                 values = {**health.failed(account, error, now), "last_error": error.message, "updated_at": now}
-                account_groups.amend(session, account, **values)
+                next_sync_at = self._times.after_failure(account.open_id, now, values.get("next_retry_at"))
+                account_groups.amend(session, account, **values, next_sync_at=next_sync_at)
                 self._publish(session, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=account.id, details=why)
             return Synced(account=account, error=error)
