@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
 from pydantic import SecretStr
 
 from tests.support import postgres
@@ -33,6 +34,9 @@ NOTED_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 
 def pytest_configure(config: pytest.Config) -> None:
     postgres.configure(config)
+    # By itself structlog lays a traceback out with all locals, which takes half a second.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -122,18 +122,22 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[Mapping[str, Any]]:
         del app
-        async with open_services(settings, count_unreadable=metrics.count_unreadable) as running:
+        async with open_services(
+            settings, count_unreadable=metrics.count_unreadable, count_failure=metrics.count_failure
+        ) as running:
             await check_migrated(running.db)
             async with in_background(running, settings, worker=worker, watched=True):
                 authenticator = create_authenticator(settings)
-                yield {
-                    "authenticator": authenticator,
-                    "services": running.services,
-                    "db": running.db,
-                    "lists": ListCache.open(settings, running.changes, metrics.count_lookup),
-                    "stopping": asyncio.Event(),  # set by the server
-                }
-                await authenticator.aclose()
+                try:
+                    yield {
+                        "authenticator": authenticator,
+                        "services": running.services,
+                        "db": running.db,
+                        "lists": ListCache.open(settings, running.changes, metrics.count_lookup),
+                        "stopping": asyncio.Event(),  # set by the server
+                    }
+                finally:
+                    await authenticator.aclose()
 
     return lifespan
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.accounts import AccountFilter
-from tiktok_accounts_gql.db.models import AccountStatus, AuditActor, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.db.models import AccountStatus, AuditActor, JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import ResultFilter
 from tiktok_accounts_gql.pagination import MAX_SIZE, PageRequest
 from tiktok_accounts_gql.services.jobs import Target
@@ -39,6 +39,7 @@ class Summary:
     total: int
     succeeded: int
     failed: int
+    canceled: int
     failures: list[Failure]
 
 
@@ -54,7 +55,7 @@ async def run_sync(settings: Settings, viewer_id: str, *, everything: bool, work
         job = await _followed(running, viewer, job, quiet=as_json)
         summary = await _summary(running, viewer, job)
     _show(summary, as_json=as_json)
-    return not summary.failed
+    return summary.state == JobState.SUCCEEDED
 
 
 async def _followed(running: Running, viewer: Viewer, job: SyncJob, *, quiet: bool) -> SyncJob:
@@ -64,7 +65,7 @@ async def _followed(running: Running, viewer: Viewer, job: SyncJob, *, quiet: bo
         while job.finished_at is None:
             await asyncio.sleep(POLL_SECONDS)
             job = (await running.services.job_lists.find(viewer, [job.id]))[job.id]
-            progress.update(task, completed=job.succeeded_count + job.failed_count + job.canceled_count)
+            progress.update(task, completed=job.total_count - job.pending_count)
     return job
 
 
@@ -79,7 +80,12 @@ async def _summary(running: Running, viewer: Viewer, job: SyncJob) -> Summary:
         )
         for result in failed
     ]
-    counts = {"total": job.total_count, "succeeded": job.succeeded_count, "failed": job.failed_count}
+    counts = {
+        "total": job.total_count,
+        "succeeded": job.succeeded_count,
+        "failed": job.failed_count,
+        "canceled": job.canceled_count,
+    }
     return Summary(job=str(job.id), state=job.state.value, failures=failures, **counts)
 
 
@@ -101,7 +107,10 @@ def _show(summary: Summary, *, as_json: bool) -> None:
         typer.echo(json.dumps(asdict(summary), ensure_ascii=False))
         return
     console = Console(highlight=False)
-    console.print(f"{summary.state}: {summary.succeeded} of {summary.total} accounts read, {summary.failed} failed.")
+    canceled = f", {summary.canceled} canceled" if summary.canceled else ""
+    console.print(
+        f"{summary.state}: {summary.succeeded} of {summary.total} accounts read, {summary.failed} failed{canceled}."
+    )
     if summary.failures:
         table = Table("account", "code", "why", box=None, pad_edge=False)
         for failure in summary.failures:

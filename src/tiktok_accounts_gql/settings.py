@@ -138,7 +138,12 @@ class Settings(BaseSettings):
         description="Comma-separated clients whose tokens are accepted without `aud`, by their `client_id` or else `azp`: "
         "Amazon Cognito and some set-ups of Keycloak issue such ones. An `aud` that is there has to be `JWT_AUDIENCE`.",
     )
-    jwt_leeway_seconds: int = Field(10, ge=0, le=30, description="How far clocks may differ when tokens are checked.")
+    jwt_leeway_seconds: int = Field(
+        10,
+        ge=0,
+        le=30,
+        description="How far clocks may differ when tokens are checked: requests, sockets and streams end so much later.",
+    )
     encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split)] = Field(
         min_length=1,
         description="Comma-separated keys of 32 bytes in base64url that seal TikTok's tokens; the first one seals, all "

@@ -22,6 +22,7 @@ from tiktok_accounts_gql.services.authorizations import AuthorizationService, Lo
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.failures import FailureKind, Failures, ignore
 from tiktok_accounts_gql.services.grant_checks import GrantChecks
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
@@ -42,6 +43,7 @@ from tiktok_accounts_gql.services.slots import PROBE_EVERY, Slots, pace_of
 from tiktok_accounts_gql.services.storing import PATIENCE_SECONDS, Storing
 from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.sync_endings import SyncEndings
+from tiktok_accounts_gql.services.sync_times import SyncTimes
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -68,6 +70,7 @@ class Running:
     job_work: JobWork
     schedule: ScheduleService
     reader: AccountReader
+    failures: Failures
 
 
 async def migrate_everything(url: str) -> None:
@@ -88,8 +91,13 @@ async def open_services(
     clock: Clock = utc_now,
     probe_every: timedelta = PROBE_EVERY,
     count_unreadable: Callable[[Place], None] = uncounted,
+    count_failure: Callable[[FailureKind], None] = ignore,
 ) -> AsyncGenerator[Running]:
-    """Closes what it opened after what is under way has ended: a rotated token is never dropped."""
+    """Closes what it opened after what is under way has ended: a rotated token is never dropped.
+
+    `count_failure` is called for everything that fails in the background.
+    """
+    failure_log = Failures(count_failure)
     db = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     tiktok = TikTokClient.open(
         api_url=settings.tiktok_api_url,
@@ -98,14 +106,20 @@ async def open_services(
         timeout=settings.tiktok_timeout_seconds,
     )
     pictures = PictureClient.open(hosts=settings.tiktok_avatar_hosts)
-    writer = AuditWriter(db)
+    writer = AuditWriter(db, failure_log)
     pager = Pager(db)
     sealer = Sealer(settings.keys, count=count_unreadable)
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)
     hub = Hub(clock=clock)
     changes = open_changes(settings.database_url)
-    notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=clock)
+    notifications = Notifications.open(
+        settings.database_url,
+        hub=hub,
+        changes=changes,
+        clock=clock,
+        lost=lambda _: failure_log.count(FailureKind.LISTENER),
+    )
     scopes = settings.tiktok_scopes
     grants = Grants(db=db, sealer=sealer, scopes=scopes, clock=clock)
     failures, stopping = settings.tiktok_failures_before_pause, asyncio.Event()
@@ -119,6 +133,7 @@ async def open_services(
         oauth=oauth,
         sealer=sealer,
         storing=storing,
+        failures=failure_log,
         clock=clock,
         lease=two_calls + timedelta(seconds=PATIENCE_SECONDS) + LEASE_MARGIN,
     )
@@ -132,7 +147,9 @@ async def open_services(
         revocations=revocations,
         clock=clock,
         lease=two_calls + LEASE_MARGIN,
+        failures=failure_log,
     )
+    times = SyncTimes(interval=settings.sync_interval)
     avatars = AvatarService(db=db, pictures=pictures, clock=clock)
     leases = Leases(db=db, length=timedelta(seconds=settings.tiktok_timeout_seconds) + READING_MARGIN)
     endings = SyncEndings(
@@ -142,6 +159,7 @@ async def open_services(
         avatars=avatars,
         leases=leases,
         asked_scopes=scopes,
+        times=times,
         clock=clock,
         at_once=settings.worker_concurrency,
     )
@@ -157,6 +175,7 @@ async def open_services(
         scopes=scopes,
         storing=storing,
         revocations=revocations,
+        times=times,
         clock=clock,
     )
     queue = JobQueue.open(settings.database_url)
@@ -187,7 +206,7 @@ async def open_services(
         authorizations=authorizations,
         avatars=avatars,
         connections=connections,
-        history=HistoryService(db=db, clock=clock),
+        history=HistoryService(db=db, clock=clock, failures=failure_log),
         jobs=JobService(db=db, queue=queue, progress=progress, idempotency=idempotency, clock=clock),
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         live=LiveService(db=db, hub=hub, audit=audit),
@@ -200,6 +219,7 @@ async def open_services(
             client_secret=settings.tiktok_client_secret.get_secret_value(),
             max_age=timedelta(seconds=settings.webhook_max_age_seconds),
             clock=clock,
+            failures=failure_log,
         ),
         scopes=scopes,
         public_url=settings.public_url,
@@ -222,8 +242,11 @@ async def open_services(
                 clock=clock,
                 at_once=settings.worker_concurrency,
             ),
-            schedule=ScheduleService(db=db, queue=queue, syncing=syncing, interval=settings.sync_interval, clock=clock),
+            schedule=ScheduleService(
+                db=db, queue=queue, syncing=syncing, times=times, failures=failure_log, clock=clock
+            ),
             reader=reader,
+            failures=failure_log,
         )
     finally:
         reader.stop()

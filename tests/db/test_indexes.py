@@ -13,7 +13,16 @@ from sqlalchemy import text
 from tests.db.conftest import empty_database
 from tests.support.rows import NOON, account, store
 from tests.support.statements import sent
-from tiktok_accounts_gql.db import account_groups, account_rows, account_totals, accounts, audit, sync_jobs, token_pairs
+from tiktok_accounts_gql.db import (
+    account_groups,
+    account_rows,
+    account_totals,
+    accounts,
+    audit,
+    schedule,
+    sync_jobs,
+    token_pairs,
+)
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
@@ -21,6 +30,7 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.keyset import Ordering, Range, read_slice
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor, AuditEvent, HealthState
+from tiktok_accounts_gql.db.schedule import Scheduled
 from tiktok_accounts_gql.pagination import PageRequest, Position, SortKey
 
 pytestmark = pytest.mark.unnoted
@@ -58,6 +68,7 @@ def numbered(viewer: str, number: int) -> Account:
         last_synced_at=None if number % 10 == 2 else NOON - timedelta(seconds=number * 17 % 4000),
         status=AccountStatus.EXPIRED if number % 50 == 0 else AccountStatus.ACTIVE,
         disconnected_at=NOON if number % 20 == 3 else None,
+        next_sync_at=None if number % 100 == 4 else NOON + timedelta(minutes=number - 2500),
     )
 
 
@@ -200,16 +211,21 @@ async def test_a_count_of_a_search_reads_no_rows_on_sqlite_and_trigrams_on_postg
 
 
 async def test_what_the_schedule_looks_for_has_an_index(filled: Database) -> None:
-    """Those that were never synced are few, and may be sorted."""
-    never, lately = await plans(filled, lambda session: accounts.list_unsynced(session, since=NOON, limit=200))
-    assert "accounts_of_the_schedule" in never, never
-    assert_runs_through("accounts_of_the_schedule", lately)
+    [due] = await plans(filled, lambda session: schedule.list_due(session, now=NOON, after=None, limit=100))
+    assert "accounts_due" in due, due
+    after = Scheduled(viewer_id=VIEWER, id=ID, open_id="", next_sync_at=NOON)
+    [following] = await plans(filled, lambda session: schedule.list_due(session, now=NOON, after=after, limit=100))
+    assert "accounts_due" in following, following
+    for plan in await plans(
+        filled, lambda session: schedule.list_misplaced(session, latest=NOON, latest_retry=NOON, limit=100)
+    ):
+        assert "accounts_due" in plan, plan
 
 
 async def test_authorizations_that_end_soon_have_an_index(filled: Database) -> None:
     """Beside tokens, of which there are none here."""
     [ending] = await plans(
-        filled, lambda session: token_pairs.list_ending(session, before=NOON, issued_before=NOON, limit=200)
+        filled, lambda session: token_pairs.list_ending(session, before=NOON, issued_before=NOON, after=None, limit=200)
     )
     assert "accounts_that_end" in ending, ending
 

@@ -1,19 +1,23 @@
 """The migrations: they make the tables of the models, from whoever runs them and however often."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, TextClause, text
-from sqlmodel import SQLModel
+from sqlalchemy import Connection, MetaData, TextClause, insert, select, text
+from sqlmodel import SQLModel, col
 
 from tests.db import catalogs
+from tests.support.rows import NOON, account
+from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import account_totals
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import NotMigrated, _config, check_migrated, migrate
+from tiktok_accounts_gql.db.models import Account, AccountStatus
 
 QUERIES = [catalogs.COLUMNS, catalogs.CONSTRAINTS, catalogs.INDEXES]
 
@@ -150,3 +154,24 @@ def _typed(statement: str, is_sqlite: bool) -> TextClause:
     return text(
         statement if is_sqlite else statement.replace("(:id,", "(CAST(:id AS uuid),").replace("'[]',", "'[]'::json,")
     )
+
+
+async def test_accounts_of_before_get_times_spread_over_the_coming_day(empty: Database) -> None:
+    """Connected and active ones; those that are not, none. The way back takes the times away again."""
+    await run(empty, lambda connection: command.upgrade(_config(connection), "0004"))
+    gone: list[dict[str, Any]] = [{"disconnected_at": NOON}, {"status": AccountStatus.EXPIRED}]
+    before = [account("viewer", n, **gone[n] if n < 2 else {}) for n in range(202)]
+    rows = [one.model_dump(exclude={"next_sync_at"}) for one in before]
+    await run(empty, lambda connection: connection.execute(insert(Account.__table__), rows))  # type: ignore[attr-defined]
+    await run(empty, lambda connection: command.upgrade(_config(connection), "0009"))
+    columns = (col(Account.id), col(Account.next_sync_at))
+    async with empty.read() as session:
+        times = {row[0]: row[1] for row in await session.execute(select(*columns))}
+    assert [times.pop(one.id) for one in before[:2]] == [None, None]
+    ahead = [(time - utc_now()) / timedelta(days=1) for time in times.values() if time]
+    assert len(ahead) == 200
+    assert -0.01 < min(ahead) < 0.1
+    assert 0.9 < max(ahead) < 1
+    await run(empty, lambda connection: command.downgrade(_config(connection), "0004"))
+    await migrate(empty)
+    await check_migrated(empty)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +39,8 @@ OF_ALL_VIEWERS = (
         r"^UPDATE owed_revocations SET next_attempt_at=[^,]+, given_up_at=.* WHERE owed_revocations.id IN \(SELECT"
     ),
     re.compile(r"FROM owed_revocations WHERE \(?EXISTS \(SELECT accounts.id .* AND accounts.open_id = "),
+    re.compile(r"FROM owed_revocations WHERE owed_revocations.next_attempt_at <= "),
+    re.compile(r"FROM accounts WHERE accounts.disconnected_at IS NULL AND accounts.status = 'ACTIVE' AND "),
     re.compile(r"FROM accounts JOIN token_pairs ON \S+ = \S+ WHERE .* accounts.reauthorize_by <= "),
     re.compile(r"FROM connection_attempts WHERE connection_attempts.state_hash = \S+$"),
     re.compile(r"FROM avatars JOIN accounts ON .* AND avatars.content_hash = "),
@@ -128,6 +131,15 @@ async def renew_what_ends(tiktok: TikTok, viewer: Viewer, account: Account) -> N
     del viewer, account
 
 
+async def run_schedule(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+    """Ten days later everything is due; ten days ago everything lies too far ahead."""
+    del viewer, account
+    for shift in (timedelta(days=10), -timedelta(days=10)):
+        clock = partial(lambda moved: utc_now() + moved, shift)
+        async with open_services(tiktok.settings, clock=clock) as shifted:
+            await shifted.schedule.enqueue_due()
+
+
 async def show_picture(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     assert account.avatar_hash is not None
     assert await tiktok.running.services.avatars.find(account.id, account.avatar_hash) is not None
@@ -146,6 +158,7 @@ ACTS = [
     read_audit,
     disconnect_and_connect_again,
     settle_debts,
+    run_schedule,
     remove,
 ]
 
@@ -181,7 +194,7 @@ async def test_no_statement_about_accounts_names_a_token(act: Act, tiktok: TikTo
 
 
 async def test_each_exception_is_a_statement_that_is_sent(tiktok: TikTok, viewer: str) -> None:
-    acts = (remove, settle_debts, authorize, renew_what_ends, show_picture)
+    acts = (remove, settle_debts, run_schedule, authorize, renew_what_ends, show_picture)
     sent = [statement for act in acts for statement in await sent_by(act, tiktok, viewer)]
     for exception in OF_ALL_VIEWERS:
         assert any(exception.search(statement) for statement in sent), exception.pattern

@@ -15,6 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.http.forging import Changes, PrivateKey, by, changed, claims, forged, public_jwk
+from tiktok_accounts_gql.http.authentication import Authenticator
+from tiktok_accounts_gql.http.jwks import JwksKeys
 
 
 class Provider:
@@ -69,3 +71,11 @@ def jwk(kid: Any, key: PrivateKey, algorithm: str = "RS256", **changes: Any) -> 
 def bearer(kid: Any, key: PrivateKey, algorithm: str = "RS256", **header: Any) -> str:
     named = {} if kid is None else {"kid": kid}
     return "Bearer " + forged(changed({"alg": algorithm, **named}, header), claims(), by(key, algorithm))
+
+
+async def fetched(authenticator: Authenticator) -> None:
+    """What a request has begun beside itself."""
+    keys = authenticator._keys
+    assert isinstance(keys, JwksKeys)
+    assert keys._fetching is not None
+    await asyncio.wait([keys._fetching], timeout=10)

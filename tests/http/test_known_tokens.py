@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.http.forging import AUDIENCE, ISSUER, NOT_ACCEPTED, SECRET, claims, forged, hs256
-from tests.http.provider import Clock, bearer, jwk, serving
+from tests.http.provider import Clock, bearer, fetched, jwk, serving
 from tiktok_accounts_gql.errors import Unauthenticated
 from tiktok_accounts_gql.http import authentication
 from tiktok_accounts_gql.http.authentication import Authenticator
@@ -100,5 +100,7 @@ async def test_a_key_that_is_withdrawn_takes_its_known_tokens_along() -> None:
         provider.serve(jwk("theirs", theirs, "ES256"))
         assert await authenticator.authenticate(signed) == "alice"
         clock.now += FRESH_SECONDS
+        assert await authenticator.authenticate(signed) == "alice"  # while the new set is fetched
+        await fetched(authenticator)
         assert NOT_ACCEPTED in await refused(authenticator, signed)
         await authenticator.aclose()

@@ -1,16 +1,22 @@
 """What the server counts, for Prometheus: without a token, and about no viewer."""
 
+import asyncio
 import json
 import re
+import time
 from collections import Counter
 
+import httpx
 import pytest
 
-from tests.support.server import Api
+from tests.support.breaking import refuse
+from tests.support.rows import account, store
+from tests.support.server import Api, started
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.http.graphiql.examples import ACCOUNT_ID, load_examples
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.tls import trusted
 
 OPERATIONS = re.compile(r'^accounts_operations_total\{path="([a-z-]+)",reason="([a-z_]+)"\} ([0-9.]+)$', re.MULTILINE)
 LOOKUPS = re.compile(r'^accounts_list_cache_lookups_total\{outcome="([a-z]+)"\} ([0-9.]+)$', re.MULTILINE)
@@ -85,3 +91,20 @@ async def test_a_list_above_a_failure_is_read_and_audited_once(api: Api, tiktok:
     assert len(answer["data"]["accounts"]["edges"]) == 1
     listed = await api.data("{ auditEvents(filter: { action: [ACCOUNTS_LISTED] }) { edges { node { id } } } }")
     assert len(listed["auditEvents"]["edges"]) == 1
+
+
+async def test_what_fails_in_the_background_is_counted_by_its_kind(own_settings: Settings, viewer: str) -> None:
+    """A webhook whose effect the database refuses: counted once, and not at every look."""
+    async with started(own_settings) as (server, url), httpx.AsyncClient(base_url=url, verify=trusted()) as client:
+        services = server.lifespan.state["services"]
+        db = server.lifespan.state["db"]
+        await store(db, account(viewer, open_id=f"open-{viewer}"))
+        await refuse(db, "UPDATE", "accounts", f"NEW.viewer_id = '{viewer}'")
+        told = {"event": "authorization.removed", "user_openid": f"open-{viewer}", "create_time": int(time.time()) + 60}
+        await services.webhooks.receive(json.dumps(told | {"content": '{"reason": 1}'}).encode())
+        async with asyncio.timeout(10):
+            page = ""
+            while 'accounts_background_failures_total{kind="webhook"} 1.0' not in page:
+                page = (await client.get("/metrics")).text
+    assert 'accounts_background_failures_total{kind="task"} 0.0' in page
+    assert viewer not in page

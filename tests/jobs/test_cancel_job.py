@@ -24,7 +24,7 @@ pytestmark = pytest.mark.unnoted
 CANCEL = """
 mutation Cancel($id: ID!) {
   cancelSyncJob(input: { id: $id }) {
-    job { id state totalCount succeededCount failedCount progress finishedAt }
+    job { id state totalCount succeededCount failedCount canceledCount pendingCount progress finishedAt estimatedFinishAt }
     userErrors { code message field }
   }
 }
@@ -51,12 +51,16 @@ async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     payload = await cancel(api, job["id"])
     assert payload["userErrors"] == []
     assert (payload["job"]["state"], payload["job"]["finishedAt"]) == ("CANCELING", None)
+    counts = ("succeededCount", "failedCount", "canceledCount", "pendingCount")
+    assert sum(payload["job"][count] for count in counts) == 12
+    assert payload["job"]["canceledCount"] >= 4
     again = await cancel(api, job["id"])
     assert (again["job"]["id"], again["userErrors"]) == (job["id"], [])
     ended = await finished(api, job, first=50)
     outcomes = [edge["node"]["outcome"] for edge in ended["results"]["edges"]]
     succeeded, canceled = outcomes.count("SUCCEEDED"), outcomes.count("CANCELED")
-    assert (ended["state"], ended["succeededCount"], ended["progress"]) == ("CANCELED", succeeded, 1)
+    assert (ended["state"], ended["succeededCount"], ended["canceledCount"]) == ("CANCELED", succeeded, canceled)
+    assert (ended["pendingCount"], ended["progress"]) == (0, succeeded / 12)
     assert succeeded + canceled == 12
     assert 1 <= succeeded <= 8
     assert sum(tiktok.user_infos(account.open_id) - 1 for account in accounts) == succeeded

@@ -281,20 +281,6 @@ async def test_a_worker_that_was_seen_in_the_future_is_dead_after_a_while(own_sc
         assert await workers.list_dead(session, unseen_for=timedelta(seconds=0.2)) == ["dead"]
 
 
-@by
-async def test_a_retry_that_is_planned_further_ahead_than_any_is_due(
-    own_scene: Scene, viewer: str, by: timedelta
-) -> None:
-    [account] = await own_scene.accounts(viewer, 1)
-    long_ago = utc_now() - timedelta(days=9)
-    async with own_scene.running.db.transaction() as session:
-        values = {"connected_at": long_ago, "last_synced_at": long_ago, "next_retry_at": utc_now() + by}
-        await account_statements.change(session, viewer, account.id, **values)
-    async with own_scene.running.db.read() as session:
-        unsynced = await account_statements.list_unsynced(session, since=utc_now(), limit=10)
-    assert bool(unsynced) is (by > timedelta(days=2))  # TikTok itself may ask for a day
-
-
 async def test_a_clock_that_was_behind_holds_nobody_up_either(
     scene: Scene, viewer: str, ahead: Callable[[timedelta], Any]
 ) -> None:

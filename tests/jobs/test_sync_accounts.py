@@ -15,7 +15,8 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running
 
-JOB = "id state totalCount succeededCount failedCount progress createdAt startedAt finishedAt estimatedFinishAt"
+COUNTS = "totalCount succeededCount failedCount canceledCount pendingCount"
+JOB = f"id state {COUNTS} progress createdAt startedAt finishedAt estimatedFinishAt"
 START = f"""
 mutation Start($input: SyncAccountsInput!) {{
   syncAccounts(input: $input) {{ job {{ {JOB} }} userErrors {{ code message field }} }}

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.http.test_edge import on_sqlite
 from tests.live.acting import WATCH_ACCOUNTS, WATCH_JOB, disconnect, global_id, many, start_job
 from tests.support.server import Api
-from tests.support.sockets import PARTS, parts, streamed
+from tests.support.sockets import ENDING, PARTS, parts, streamed
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.http.multipart import HEARTBEAT_SECONDS
 from tiktok_accounts_gql.resolvers import ids
@@ -53,7 +52,7 @@ async def test_a_heart_beats_while_nothing_happens(api: Api) -> None:
 
 
 async def test_it_ends_when_the_token_expires(api: Api) -> None:
-    async with streamed(api, WATCH_ACCOUNTS, lifetime=timedelta(seconds=2)) as response, asyncio.timeout(4):
+    async with streamed(api, WATCH_ACCOUNTS, lifetime=ENDING) as response, asyncio.timeout(4):
         [end] = [one async for one in parts(response)]
     assert end["payload"] is None
     assert end["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

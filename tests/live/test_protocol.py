@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,11 +11,9 @@ from websockets.exceptions import InvalidStatus
 from tests.http.test_edge import on_sqlite
 from tests.live.acting import WATCH_ACCOUNTS, WATCH_JOB, disconnect, global_id, start_job
 from tests.support.server import Api
-from tests.support.sockets import PROTOCOL, connected, opened, token
+from tests.support.sockets import ENDING, PROTOCOL, connected, opened, token
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.http.sockets import MOST_OPERATIONS
-
-SOON = timedelta(seconds=-8)  # still within the leeway: closed as soon as it is open
 
 
 async def refused(api: Api, **how: Any) -> tuple[int, dict[str, Any]]:
@@ -67,16 +64,11 @@ async def test_another_subprotocol_is_not_spoken(api: Api, protocol: str | None)
 
 
 async def test_the_socket_closes_when_the_token_expires(api: Api) -> None:
-    async with connected(api, lifetime=timedelta(seconds=2)) as socket:
+    async with connected(api, lifetime=ENDING) as socket:
         await socket.subscribe(WATCH_ACCOUNTS)
         began = asyncio.get_running_loop().time()
         assert await socket.closed() == (4403, "The bearer token has expired.")
         assert 0.5 < asyncio.get_running_loop().time() - began < 4
-
-
-async def test_within_the_leeway_there_is_no_time_left(api: Api) -> None:
-    async with connected(api, lifetime=SOON) as socket:
-        assert (await socket.closed())[0] == 4403
 
 
 @on_sqlite

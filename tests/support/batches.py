@@ -79,9 +79,13 @@ class Scene:
 
     async def perform(self, job: SyncJob) -> None:
         """Its work, in this process and without the engine."""
+        await self.perform_some(job, job.total_count)
+
+    async def perform_some(self, job: SyncJob, count: int) -> None:
+        """The next accounts of it."""
         async with self.running.db.read() as session:
             results = await sync_jobs.list_pending(session, job.viewer_id, job.id)
-        for result in results:
+        for result in results[:count]:
             await self.running.job_work.perform(job.viewer_id, str(result.id))
 
     async def started(self, job: SyncJob) -> None:

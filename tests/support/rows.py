@@ -25,10 +25,11 @@ def account(
         "updated_at": time,
         "health_since": time,
         "granted_scopes": [],
+        "open_id": f"open-{uuid4().hex}",
         **names,
         **values,
     }
-    return Account(viewer_id=viewer, open_id=f"open-{uuid4().hex}", **columns)
+    return Account(viewer_id=viewer, **columns)
 
 
 async def store(db: Database, *rows: Account) -> list[Account]:

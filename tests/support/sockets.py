@@ -74,6 +74,9 @@ class Socket:
         return False
 
 
+ENDING = timedelta(seconds=-8)  # expired, and within the leeway of 10 s: a token with 2 s left
+
+
 def address(api: Api, query: str = "") -> str:
     return str(api.http.base_url.join("/graphql" + query)).replace("http", "ws", 1)
 

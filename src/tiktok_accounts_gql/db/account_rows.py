@@ -19,7 +19,7 @@ from tiktok_accounts_gql.pagination import PageRequest
 
 _TABLE: Table = SQLModel.metadata.tables["accounts"]
 _ALL = frozenset(_TABLE.columns.keys())
-_SHOWN = _ALL - {"search_text"}
+_SHOWN = _ALL - {"search_text", "next_sync_at"}
 
 
 class AccountRow(Row):

@@ -9,12 +9,11 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.folding import fold
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
@@ -23,7 +22,6 @@ from tiktok_accounts_gql.errors import NotFound
 _SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
 
 
-LONGEST_WAIT_SECONDS = 86_400 + 3600  # TikTok's own Retry-After is a day at most, our backoff six hours
 NEEDING_THE_USER = (HealthAction.RECONNECT, HealthAction.GRANT_SCOPES)
 
 
@@ -161,25 +159,6 @@ async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime
     changed = select(*columns).where(col(Account.viewer_id) == viewer_id, col(Account.updated_at) >= since)
     rows = await session.execute(changed.order_by(col(Account.updated_at), col(Account.id)))
     return [Changed(*row) for row in rows]
-
-
-async def list_unsynced(session: AsyncSession, *, since: datetime, limit: int) -> Sequence[Account]:
-    """Accounts of all viewers, for the schedule: active ones, never synced or not since; longest ago first."""
-    due = (
-        col(Account.disconnected_at).is_(None),
-        col(Account.status) == AccountStatus.ACTIVE,
-        or_(
-            col(Account.next_retry_at).is_(None),
-            col(Account.next_retry_at) <= FromNow(),
-            col(Account.next_retry_at) > FromNow(LONGEST_WAIT_SECONDS),  # the clock was ahead
-        ),
-    )
-    unsynced: list[Account] = []
-    for last, never in ((col(Account.connected_at), True), (col(Account.last_synced_at), False)):
-        synced = (col(Account.last_synced_at).is_(None),) if never else ()
-        oldest = select(Account).where(*due, *synced, last <= since).order_by(last).limit(limit - len(unsynced))
-        unsynced += (await session.scalars(oldest)).all()
-    return unsynced
 
 
 async def was_connected(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:

@@ -34,7 +34,8 @@ def write_at_end(session: AsyncSession, statement: Statement, rows: Iterable[Val
     `statement` is about a table, lives as long as the process and has a parameter for every value.
     """
     written: dict[Statement, list[Values]] = session.info[_ROWS]
-    written.setdefault(statement, []).extend(rows)
+    if added := list(rows):
+        written.setdefault(statement, []).extend(added)
 
 
 @asynccontextmanager

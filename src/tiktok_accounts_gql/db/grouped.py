@@ -66,17 +66,24 @@ class Grouped(Generic[Item, Outcome]):
         try:
             while self._waiting:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), self._moment)
+                    async with asyncio.timeout(self._moment):
+                        await self._full.wait()
                 self._full.clear()
                 group, self._waiting = self._waiting, []
-                await self._write(sorted(group, key=lambda member: member.order))
+                await self._write(group)
         finally:
             self._collecting = None
+            _cancel(self._waiting)  # nobody is left that would write them
 
     async def _write(self, group: list[_Member[Item, Outcome]]) -> None:
         """A mistake undoes everybody's work: done again, each alone, it is only whose it was."""
         try:
-            outcomes = await self._written([member.item for member in group])
+            ordered = sorted(group, key=lambda member: member.order)
+            outcomes = await self._written([member.item for member in ordered])
+            answers = list(zip(ordered, outcomes, strict=True))
+        except asyncio.CancelledError:
+            _cancel(group)
+            raise
         except Exception as error:  # noqa: BLE001 - it is told to whoever asked
             if len(group) > 1 and _is_undone(error):
                 for member in group:
@@ -87,12 +94,17 @@ class Grouped(Generic[Item, Outcome]):
                     member.done.set_exception(error)
         else:
             loop = asyncio.get_running_loop()
-            for place, (member, outcome) in enumerate(zip(group, outcomes, strict=True)):
+            for place, (member, outcome) in enumerate(answers):
                 loop.call_later(place * APART.total_seconds(), _answer, member.done, outcome)
 
     async def _written(self, items: Sequence[Item]) -> Sequence[Outcome]:
         async with self._db.transaction() as session:
             return await self._write_all(session, items)
+
+
+def _cancel(members: Sequence[_Member[Any, Any]]) -> None:
+    for member in members:
+        member.done.cancel()
 
 
 def _answer(done: asyncio.Future[Outcome], outcome: Outcome) -> None:

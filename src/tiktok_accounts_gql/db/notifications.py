@@ -7,9 +7,11 @@ Changes of accounts are counted as well (`changes.py`), those of this process as
 """
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -35,28 +37,50 @@ PING_EVERY = timedelta(seconds=1)
 TIMEOUT = timedelta(seconds=5)
 FIRST_RETRY, LONGEST_RETRY = timedelta(milliseconds=100), timedelta(seconds=5)
 
+_DATABASE_AWAY = (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
 log = structlog.get_logger()
+
+
+def ignore(error: Exception) -> None:
+    del error
 
 
 class Notifications:
     """Publishes events to all processes, and hears theirs."""
 
-    def __init__(self, *, engine: AsyncEngine | None, hub: Hub, changes: HeardChanges, clock: Clock) -> None:
-        """`engine`: for the connection that listens; None if there is one process."""
+    def __init__(
+        self,
+        *,
+        engine: AsyncEngine | None,
+        hub: Hub,
+        changes: HeardChanges,
+        clock: Clock,
+        lost: Callable[[Exception], None] = ignore,
+    ) -> None:
+        """`engine`: for the connection that listens; None if there is one process. `lost` is told why it ended."""
         self._engine = engine
         self._hub = hub
         self._changes = changes
         self._clock = clock
+        self._lost = lost
         self._heard_until = clock()
 
     @classmethod
-    def open(cls, url: str, *, hub: Hub, changes: Changes, clock: Clock) -> Self:
+    def open(
+        cls, url: str, *, hub: Hub, changes: Changes, clock: Clock, lost: Callable[[Exception], None] = ignore
+    ) -> Self:
         """`url` as `Settings.database_url` has it."""
         if not isinstance(changes, HeardChanges):
-            return cls(engine=None, hub=hub, changes=HeardChanges(), clock=clock)
+            return cls(engine=None, hub=hub, changes=HeardChanges(), clock=clock, lost=lost)
         arguments = {"timeout": TIMEOUT.total_seconds(), "server_settings": {"application_name": CHANNEL}}
         engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
-        return cls(engine=engine, hub=hub, changes=changes, clock=clock)
+        return cls(engine=engine, hub=hub, changes=changes, clock=clock, lost=lost)
+
+    @property
+    def has_listener(self) -> bool:
+        """Whether other processes are to be heard."""
+        return self._engine is not None
 
     def publish(self, session: AsyncSession, viewer_id: str, event: Event) -> None:
         """Tells whoever watches, if and when the session's transaction commits; the same event once."""
@@ -78,25 +102,40 @@ class Notifications:
         hooks.listen(session.sync_session, "after_commit", committed, once=True)
 
     async def listen(self) -> None:
-        """Until cancelled. After a time without a connection, everybody is told to read again."""
+        """Until cancelled. After a time without a connection, everybody is told to read again.
+
+        Whatever ends a connection, an error of the driver's that nobody expected as well, is followed by the next one.
+        """
         delay = FIRST_RETRY
         while self._engine is not None:
             began = asyncio.get_running_loop().time()
             try:
                 await self._hear(self._engine)
-            except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("events are not heard", reason=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - a process that listens no more shows old lists
+                self._note(error)
             lasted = asyncio.get_running_loop().time() - began
             delay = FIRST_RETRY if lasted > LONGEST_RETRY.total_seconds() else min(delay * 2, LONGEST_RETRY)
             await asyncio.sleep(delay.total_seconds() * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
+    def _note(self, error: Exception) -> None:
+        expected = isinstance(error, _DATABASE_AWAY)
+        log.log(
+            logging.WARNING if expected else logging.ERROR,
+            "events are not heard",
+            reason=type(error).__name__,
+            exc_info=None if expected else error,
+        )
+        self._lost(error)
+
     async def _hear(self, engine: AsyncEngine) -> None:
-        connection = await _connected(engine)
+        async with asyncio.timeout(TIMEOUT.total_seconds()):
+            connection = await _connected(engine)
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: self._lose(lost))
-            await connection.add_listener(CHANNEL, self._heard)
-            await connection.add_listener(CHANGES_CHANNEL, self._heard_change)
+            async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has none
+                await connection.add_listener(CHANNEL, self._heard)
+                await connection.add_listener(CHANGES_CHANNEL, self._heard_change)
             self._hub.deliver_missed(self._heard_until - MARGIN)  # only now: nothing falls in between
             await _prove_hearing(engine, connection)
             self._changes.begin()
@@ -114,11 +153,9 @@ class Notifications:
     def _heard(self, connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
         try:
-            address, event = _read(payload)
-        except (orjson.JSONDecodeError, ValueError, KeyError, TypeError):
-            log.warning("unknown event")  # of another version, or of somebody else
-            return
-        self._hub.deliver(address, event)
+            self._hub.deliver(*_read(payload))
+        except Exception:  # noqa: BLE001 - of another version, or of somebody else: anybody can send anything here
+            log.warning("unknown event")
 
     def _heard_change(self, connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
@@ -150,17 +187,17 @@ async def _prove_hearing(engine: AsyncEngine, connection: Any) -> None:
     other = await _connected(engine)
     try:
         await other.execute("SELECT pg_notify($1, $2)", PROOF_CHANNEL, word, timeout=TIMEOUT.total_seconds())
-        await asyncio.wait_for(heard.wait(), TIMEOUT.total_seconds())
+        async with asyncio.timeout(TIMEOUT.total_seconds()):
+            await heard.wait()
     finally:
         other.terminate()
     await connection.remove_listener(PROOF_CHANNEL, hear)
 
 
 async def _happens(event: asyncio.Event, *, within: timedelta) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), within.total_seconds())
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within.total_seconds()):
+            await event.wait()
 
 
 def _written(address: str, event: Event) -> str:
@@ -170,6 +207,7 @@ def _written(address: str, event: Event) -> str:
 
 
 def _read(payload: str) -> tuple[str, Event]:
+    """Raises whatever a payload of another shape leads to."""
     values = orjson.loads(payload)
     if "job" in values:
         return values["to"], JobChanged(job_id=UUID(values["job"]))

@@ -16,6 +16,7 @@ from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
 
 CLAIMED_FOR = timedelta(minutes=2)  # longer than its calls and their slots take
+LONGEST_RETRY = timedelta(hours=6)
 
 
 def place(revocation_id: UUID, column: str) -> Place:
@@ -62,9 +63,10 @@ async def rotate(session: AsyncSession, viewer_id: str, revocation_id: UUID, **v
     return await session.scalar(rotated) is not None
 
 
-async def release(session: AsyncSession, viewer_id: str, revocation_id: UUID) -> None:
-    """It stays owed."""
-    await session.execute(update(OwedRevocation).where(*_owned(viewer_id, revocation_id)).values(lease_until=None))
+async def release(session: AsyncSession, viewer_id: str, revocation_id: UUID, *, next_attempt_at: datetime) -> None:
+    """It stays owed, and waits behind the others."""
+    values = {"lease_until": None, "next_attempt_at": next_attempt_at}
+    await session.execute(update(OwedRevocation).where(*_owned(viewer_id, revocation_id)).values(**values))
 
 
 async def settle(session: AsyncSession, viewer_id: str, revocation_id: UUID) -> None:
@@ -90,7 +92,7 @@ async def cancel(session: AsyncSession, open_id: str) -> bool:
 def _is_due(now: datetime) -> ColumnElement[bool]:
     """Also what lies further ahead than it can."""
     next_attempt_at = col(OwedRevocation.next_attempt_at)
-    return or_(next_attempt_at <= now, next_attempt_at > now + 2 * CLAIMED_FOR)
+    return or_(next_attempt_at <= now, next_attempt_at > now + LONGEST_RETRY + CLAIMED_FOR)
 
 
 def _free() -> ColumnElement[bool]:

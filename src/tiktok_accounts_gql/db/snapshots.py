@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, or_, select, text, update
@@ -96,22 +97,31 @@ async def list_first_and_last(
     return (await session.scalars(select(chosen).where(at_an_end).order_by(chosen.recorded_at))).all()  # type: ignore[arg-type]
 
 
-async def thin(session: AsyncSession, *, before_hour: int, accounts: int) -> int:
-    """Of the oldest day that has more, for so many accounts of all viewers, keeps the last snapshot; how many accounts."""
-    waiting = (_NOT_THINNED, col(Snapshot.hour) < before_hour)
-    first = await session.scalar(select(func.min(col(Snapshot.hour))).where(*waiting))
+async def list_to_thin(
+    session: AsyncSession, *, before_hour: int, limit: int, but: Collection[UUID] = ()
+) -> tuple[int, Sequence[UUID]]:
+    """The first hour of the oldest day that has more than it keeps, and so many of its accounts, of all viewers.
+
+    `but`: accounts that are left out.
+    """
+    waiting: list[Any] = [_NOT_THINNED, *([col(Snapshot.account_id).not_in(but)] if but else [])]
+    first = await session.scalar(select(func.min(col(Snapshot.hour))).where(*waiting, col(Snapshot.hour) < before_hour))
     if first is None:
-        return 0
+        return 0, []
     day = first // HOURS_PER_DAY * HOURS_PER_DAY
+    of_day = (*waiting, col(Snapshot.hour) >= day, col(Snapshot.hour) < day + HOURS_PER_DAY)
+    return day, (await session.scalars(select(col(Snapshot.account_id)).where(*of_day).distinct().limit(limit))).all()
+
+
+async def thin(session: AsyncSession, day: int, account_ids: Collection[UUID]) -> None:
+    """Keeps each account's last snapshot of a day, which begins with this hour."""
     of_day = (_NOT_THINNED, col(Snapshot.hour) >= day, col(Snapshot.hour) < day + HOURS_PER_DAY)
-    chosen = (await session.scalars(select(col(Snapshot.account_id)).where(*of_day).distinct().limit(accounts))).all()
-    here = (*of_day, col(Snapshot.account_id).in_(chosen))
+    here = (*of_day, col(Snapshot.account_id).in_(account_ids))
     rank = func.row_number().over(partition_by=col(Snapshot.account_id), order_by=col(Snapshot.recorded_at).desc())
     ranked = select(col(Snapshot.id).label("id"), rank.label("rank")).where(*here).subquery()
     superfluous = delete(Snapshot).where(col(Snapshot.id).in_(select(ranked.c.id).where(ranked.c.rank > 1)))
     await session.execute(superfluous, execution_options=_UNSYNCHRONIZED)
     await session.execute(update(Snapshot).where(*here).values(is_thinned=True), execution_options=_UNSYNCHRONIZED)
-    return len(chosen)
 
 
 _ADD = insert(table_of(Snapshot))

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, case, delete, func, insert, select, update
+from sqlalchemy import Select, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -25,6 +25,13 @@ class JobFilter:
     """Conditions that all have to hold; an empty one is none."""
 
     states: tuple[JobState, ...] = ()
+
+
+class Ended(NamedTuple):
+    """A job that has."""
+
+    finished_at: datetime
+    id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,11 +196,17 @@ async def count_ahead(session: AsyncSession, viewer_id: str, job_id: UUID) -> in
     return await count(session, ahead)
 
 
-async def forget_before(session: AsyncSession, time: datetime, *, limit: int) -> int:
-    """Jobs of all viewers that ended before that, with their results; returns how many."""
-    old = select(col(SyncJob.id)).where(col(SyncJob.finished_at) < time).limit(limit)
-    forgotten = delete(SyncJob).where(col(SyncJob.id).in_(old)).returning(col(SyncJob.id))
-    return len((await session.scalars(forgotten, execution_options=_UNSYNCHRONIZED)).all())
+async def list_ended(session: AsyncSession, *, before: datetime, after: Ended | None, limit: int) -> Sequence[Ended]:
+    """Jobs of all viewers that ended before that, in the order of their end; those behind `after` if it is given."""
+    end, job_id = _jobs.c.finished_at, _jobs.c.id
+    behind = () if after is None else (end >= after.finished_at, or_(end > after.finished_at, job_id > after.id))
+    old = select(end, job_id).where(end < before, *behind).order_by(end, job_id).limit(limit)
+    return [Ended(*row) for row in await session.execute(old)]
+
+
+async def forget(session: AsyncSession, job_ids: Collection[UUID]) -> None:
+    """With their results."""
+    await session.execute(delete(SyncJob).where(col(SyncJob.id).in_(job_ids)), execution_options=_UNSYNCHRONIZED)
 
 
 _jobs, _results = table_of(SyncJob), table_of(SyncResult)

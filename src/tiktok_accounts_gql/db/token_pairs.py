@@ -115,19 +115,29 @@ async def erase(session: AsyncSession, viewer_id: str, account_id: UUID) -> None
 
 
 async def list_ending(
-    session: AsyncSession, *, before: datetime, issued_before: datetime, limit: int
+    session: AsyncSession, *, before: datetime, issued_before: datetime, after: Account | None, limit: int
 ) -> Sequence[Account]:
-    """Accounts of all viewers, for the schedule: active ones whose authorization ends soon and was not renewed lately."""
+    """Accounts of all viewers, for the schedule: active ones whose authorization ends soon and was not renewed lately.
+
+    In the order of their end; those behind `after` if it is given.
+    """
+    end = col(Account.reauthorize_by)
+    behind = (
+        ()
+        if after is None
+        else (end >= after.reauthorize_by, or_(end > after.reauthorize_by, col(Account.id) > after.id))
+    )
     statement = (
         select(Account)
         .join(TokenPair, col(TokenPair.account_id) == col(Account.id))
         .where(
             col(Account.disconnected_at).is_(None),
             col(Account.status) == AccountStatus.ACTIVE,
-            col(Account.reauthorize_by) <= before,
+            end <= before,
+            *behind,
             or_(col(TokenPair.issued_at) <= issued_before, col(TokenPair.issued_at) > FromNow(FUTURE_SECONDS)),
         )
-        .order_by(col(Account.reauthorize_by))
+        .order_by(end, col(Account.id))
         .limit(limit)
     )
     return (await session.scalars(statement)).all()

@@ -33,7 +33,8 @@ class Turn:
         called = asyncio.get_running_loop().create_future()
         lane.append(called)
         try:
-            await asyncio.wait_for(called, self._patience)
+            async with asyncio.timeout(self._patience):
+                await called
         except BaseException:
             if called.done() and not called.cancelled():
                 self._pass_on()  # called and cancelled at the same moment

@@ -68,10 +68,15 @@ class _SharedSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a token speaks for, and until when."""
+    """Who a token speaks for, and until when.
+
+    `expires_at` is the token's own word; `good_until` is when this server stops to accept it, the leeway later: a request,
+    a socket and a stream all end then, or clients would come again and again with a token that one of them accepts.
+    """
 
     viewer_id: str
     expires_at: datetime
+    good_until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +152,8 @@ class Authenticator:
         key = await self._keys.find(key_id, algorithm)
         if key is None:
             raise Unauthenticated(_NOT_ACCEPTED)
-        identity = _identity(self._verified_claims(token, key))
-        good_until = identity.expires_at.timestamp() + self._leeway
+        identity = _identity(self._verified_claims(token, key), self._leeway)
+        good_until = identity.good_until.timestamp()
         return _Verified(key=key, key_id=key_id, algorithm=algorithm, identity=identity, good_until=good_until)
 
     def _remember(self, digest: bytes, verified: _Verified) -> None:
@@ -227,13 +232,17 @@ def _key_named_by(token: str, algorithms: Collection[str]) -> tuple[str | None, 
     return header.get("kid"), algorithm  # PyJWT refuses a kid that is not a string
 
 
-def _identity(claims: dict[str, Any]) -> Identity:
+def _identity(claims: dict[str, Any], leeway_seconds: float) -> Identity:
     # RFC 7519 wants numbers; PyJWT would also take "99" and true.
     numeric = all(type(claims.get(name, 0)) in (int, float) for name in ("exp", "nbf", "iat"))
     if not numeric or not _is_viewer_id(claims["sub"]):
         raise Unauthenticated(_NOT_ACCEPTED)
+    expires_at = min(claims["exp"], _LAST_SECOND)
+    good_until = min(expires_at // 1 + leeway_seconds, _LAST_SECOND)  # PyJWT compares whole seconds
     return Identity(
-        viewer_id=claims["sub"], expires_at=datetime.fromtimestamp(min(claims["exp"], _LAST_SECOND), tz=UTC)
+        viewer_id=claims["sub"],
+        expires_at=datetime.fromtimestamp(expires_at, tz=UTC),
+        good_until=datetime.fromtimestamp(good_until, tz=UTC),
     )
 
 

@@ -16,10 +16,10 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks, and for how long."""
+    """Who asks, and until when this server listens to the token that says so."""
 
     viewer: Viewer
-    expires_at: datetime
+    good_until: datetime
     request_id: str
     services: Services
 
@@ -28,7 +28,7 @@ class Caller:
 
     @property
     def seconds_left(self) -> float:
-        return max(0.0, (self.expires_at - datetime.now(UTC)).total_seconds())
+        return max(0.0, (self.good_until - datetime.now(UTC)).total_seconds())
 
 
 async def identify(connection: HTTPConnection, authorization: str | None) -> Caller:
@@ -38,4 +38,4 @@ async def identify(connection: HTTPConnection, authorization: str | None) -> Cal
     annotate(connection, viewer=identity.viewer_id)
     own, address = request_id(connection), client_address(connection)
     viewer = Viewer(id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address)
-    return Caller(viewer=viewer, expires_at=identity.expires_at, request_id=own, services=connection.state.services)
+    return Caller(viewer=viewer, good_until=identity.good_until, request_id=own, services=connection.state.services)

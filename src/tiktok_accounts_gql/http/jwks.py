@@ -1,9 +1,11 @@
 """An identity provider's public keys: a JSON Web Key Set (RFC 7517) at a URL that the operator gives.
 
-A set is used for 5 minutes. If it cannot be fetched again then, it is used for up to a day, so that an outage of the
-provider is not ours; the price is that a key withdrawn during such an outage stays good for that day. A well-formed
-set is believed, an empty one too. A key id that is not in the set may belong to a new key: the set is fetched again,
-once a minute at most, whatever clients send.
+A set is fresh for 5 minutes and usable for a day. Whoever finds it stale uses it and has it fetched again beside the
+request: a provider that hangs or is away delays nobody who holds a known key. The price: a withdrawn key stays good until
+that fetch has ended, and for the day if the provider is away. A well-formed set is believed, an empty one too.
+
+Only two kinds of requests wait for the provider, for the time-out at most: those with a key id that is not in the set, for
+which it is fetched once a minute at most, whatever clients send; and all of them while no usable set is there.
 """
 
 import asyncio
@@ -19,7 +21,7 @@ import structlog
 from jwt import PyJWK, PyJWTError
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.single_flight import SingleFlight
+from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.tls import trusted
 
 FRESH_SECONDS = 5 * 60
@@ -56,18 +58,21 @@ class JwksKeys:
         self._owns_http = http is None
         self._monotonic = monotonic
         self._timeout_seconds = timeout_seconds
-        self._fetches: SingleFlight[None] = SingleFlight()
+        self._fetching: asyncio.Task[None] | None = None
         self._keys: dict[tuple[str | None, str], PyJWK] = {}
         self._fetched_at = self._tried_at = -math.inf
 
     async def find(self, kid: str | None, algorithm: str) -> PyJWK | None:
         """Without `kid` only the one key of its algorithm is meant. Raises ServiceUnavailable if keys are unknown."""
-        if self._age() >= FRESH_SECONDS:
-            await self._fetch_after_pause()
-        if self._age() >= STALE_SECONDS:
-            raise ServiceUnavailable("The keys to check tokens with cannot be fetched. Try again later.")
+        age = self._age()
+        if age >= STALE_SECONDS:
+            await self._fetched()
+            if self._age() >= STALE_SECONDS:
+                raise ServiceUnavailable("The keys to check tokens with cannot be fetched. Try again later.")
+        elif age >= FRESH_SECONDS:
+            self._begin_fetch()
         if (kid, algorithm) not in self._keys:
-            await self._fetch_after_pause()
+            await self._fetched()
         return self._keys.get((kid, algorithm))
 
     async def served(self) -> list[str]:
@@ -77,17 +82,35 @@ class JwksKeys:
         return sorted({key.algorithm_name for _, key in keys})
 
     async def aclose(self) -> None:
-        await self._fetches.settle()
+        """Ends the fetch that may be under way."""
+        if self._fetching is not None:
+            await cancel_and_wait(self._fetching)
         if self._owns_http:
             await self._http.aclose()
 
     def _age(self) -> float:
         return self._monotonic() - self._fetched_at
 
-    async def _fetch_after_pause(self) -> None:
-        pause = PAUSE_SECONDS if self._age() < STALE_SECONDS else EMPTY_PAUSE_SECONDS
-        if self._monotonic() - self._tried_at >= pause:
-            await self._fetches.run(self._url, self._fetch)
+    def _begin_fetch(self) -> asyncio.Task[None] | None:
+        """The fetch that is under way; None if the last one ended just before."""
+        if self._fetching is None:
+            pause = PAUSE_SECONDS if self._age() < STALE_SECONDS else EMPTY_PAUSE_SECONDS
+            if self._monotonic() - self._tried_at < pause:
+                return None
+            self._fetching = asyncio.create_task(self._fetch())
+            self._fetching.add_done_callback(self._end_fetch)
+        return self._fetching
+
+    def _end_fetch(self, fetch: asyncio.Task[None]) -> None:
+        self._fetching = None
+        if not fetch.cancelled() and (error := fetch.exception()) is not None:
+            log.error("key set not fetched", error=repr(error))  # nobody expected it
+
+    async def _fetched(self) -> None:
+        """Waits for the fetch that may be under way, or begins one; a cancelled caller leaves it to the others."""
+        fetch = self._begin_fetch()
+        if fetch is not None:
+            await asyncio.wait([fetch])
 
     async def _fetch(self) -> None:
         try:

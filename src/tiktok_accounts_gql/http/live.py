@@ -12,6 +12,7 @@ from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.refusals import record_refusals
 from tiktok_accounts_gql.http.requests import GraphQLRequest
+from tiktok_accounts_gql.tasks import cancel_and_wait
 
 Payload = dict[str, Any]
 Results = AsyncGenerator[ExecutionResult]
@@ -46,4 +47,4 @@ async def happens(event: asyncio.Event, task: "asyncio.Task[Any]", *, within: fl
     try:
         await asyncio.wait((happening, task), timeout=within, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        happening.cancel()
+        await cancel_and_wait(happening)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from tiktok_accounts_gql.crypto import Place
 from tiktok_accounts_gql.execution.engine import Reason
 from tiktok_accounts_gql.http.list_cache import Lookup
+from tiktok_accounts_gql.services.failures import FailureKind
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -44,6 +45,13 @@ class Metrics:
             ["table", "column"],
             registry=self._registry,
         )
+        failures = Counter(
+            "accounts_background_failures",
+            "What failed in the background: items of loops, rounds of work, and tasks that were started again.",
+            ["kind"],
+            registry=self._registry,
+        )
+        self._failures = {kind: failures.labels(kind.value) for kind in FailureKind}
         self._durations = Histogram(
             "accounts_request_duration_seconds",
             "From an HTTP request to the beginning of its answer.",
@@ -59,6 +67,9 @@ class Metrics:
 
     def count_unreadable(self, place: Place) -> None:
         self._unreadable.labels(place.table, place.column).inc()
+
+    def count_failure(self, kind: FailureKind) -> None:
+        self._failures[kind].inc()
 
     def observe_request(self, seconds: float) -> None:
         self._durations.observe(seconds)

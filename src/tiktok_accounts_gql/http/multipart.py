@@ -19,6 +19,7 @@ from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.framing import DELIMITER, PARTS_TYPE, framed, next_part
 from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Payload, happens
 from tiktok_accounts_gql.http.media_types import PARTS
+from tiktok_accounts_gql.tasks import cancel_and_wait
 
 HEADERS = {"X-Accel-Buffering": "no"}  # nginx would wait for more
 TRY_AGAIN_LATER = {"Retry-After": "10"}
@@ -95,8 +96,7 @@ async def parts(
             yield {"payload": payload}
             coming = asyncio.create_task(_next(payloads))
     finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
+        await cancel_and_wait(coming)
 
 
 async def _next(payloads: AsyncGenerator[Payload]) -> Payload | None:

@@ -43,6 +43,7 @@ from tiktok_accounts_gql.http.messages import (
 from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
 from tiktok_accounts_gql.http.requests import ForeignOrigin
 from tiktok_accounts_gql.http.sign_in import find_credential
+from tiktok_accounts_gql.tasks import cancel_and_wait
 
 INIT_SECONDS = 10.0
 TRY_AGAIN_LATER = 1013
@@ -91,7 +92,8 @@ class _Socket:
         self._websocket = websocket
         self._engine = engine
         self._persisted = persisted
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._operations: dict[str, asyncio.Task[None]] = {}  # by the id that the client gave, which it may use again
+        self._tasks: set[asyncio.Task[None]] = set()  # those that are completed and have not ended yet as well
 
     async def run(self) -> None:
         """Until the client goes. Raises Closed, WebSocketDisconnect."""
@@ -113,7 +115,7 @@ class _Socket:
                 raise
             raise Closed(4403, EXPIRED) from None
         finally:
-            await self._end_operations()
+            await cancel_and_wait(*self._tasks)
 
     async def _initialised(self) -> Init:
         try:
@@ -160,7 +162,9 @@ class _Socket:
             limit = LimitExceeded(f"A socket has {MOST_OPERATIONS} subscriptions at once at most.")
             await self._refuse(one, [answers.said(limit, caller.request_id)])
             return
-        self._operations[one] = asyncio.create_task(self._operate(message, caller))
+        task = self._operations[one] = asyncio.create_task(self._operate(message, caller))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _operate(self, message: Subscribe, caller: Caller) -> None:
         """One subscription. Says nothing more once it was completed by the client."""
@@ -198,12 +202,6 @@ class _Socket:
         if task is asyncio.current_task():
             del self._operations[one]
         await self._send({"id": one, "type": "error", "payload": errors})
-
-    async def _end_operations(self) -> None:
-        ending = list(self._operations.values())
-        for operation in ending:
-            operation.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
 
     async def _receive(self) -> ClientMessage:
         frame = await self._websocket.receive()

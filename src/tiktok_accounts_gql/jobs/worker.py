@@ -10,11 +10,12 @@ engine, so a database that is away is waited for.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -85,18 +86,36 @@ class JobWorker:
                     await workers.retire(session, self._executor_id)
 
     async def look_after(self) -> None:
-        """At every beat: tells that this one lives, and resumes the work of those who do not."""
+        """At every beat: tells that this one lives, and resumes the work of those who do not.
+
+        What cannot be taken over stops nothing behind it. Raises ExceptionGroup at the end then.
+        """
         await self._beat()
-        await asyncio.to_thread(self._resume_lost)
+        errors: list[Exception] = []
+        steps: list[Callable[[], Awaitable[None]]] = [self._resume_own]
+        steps += [partial(self._take_over, executor_id) for executor_id in await self._list_dead()]
+        for step in steps:
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - raised below
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup("work was not taken over", errors)
+
+    async def _list_dead(self) -> Sequence[str]:
         if self._embedded:
-            return
+            return []
         async with self._db.read() as session:
-            dead = await workers.list_dead(session, unseen_for=self._dead_after)
-        for executor_id in dead:
-            resumed = await asyncio.to_thread(_take_over, executor_id)
-            async with self._db.transaction() as session:
-                await workers.forget(session, executor_id)  # only now: a crash in between leaves it to somebody else
-            log.warning("work of a dead process taken over", executor_id=executor_id, works=resumed)
+            return await workers.list_dead(session, unseen_for=self._dead_after)
+
+    async def _resume_own(self) -> None:
+        await asyncio.to_thread(self._resume_lost)
+
+    async def _take_over(self, executor_id: str) -> None:
+        resumed = await asyncio.to_thread(_resume_all, executor_id)
+        async with self._db.transaction() as session:
+            await workers.forget(session, executor_id)  # only now: a crash in between leaves it to somebody else
+        log.warning("work of a dead process taken over", executor_id=executor_id, works=resumed)
 
     async def prune(self) -> None:
         """Work that ended a day ago."""
@@ -175,7 +194,7 @@ def _resume(workflows: list[WorkflowStatus]) -> int:
     return len(workflows)
 
 
-def _take_over(executor_id: str) -> int:
+def _resume_all(executor_id: str) -> int:
     return _resume(_pending_of(executor_id))
 
 

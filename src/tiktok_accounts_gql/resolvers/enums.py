@@ -115,10 +115,11 @@ describe(
         "QUEUED": "Nothing is read yet.",
         "RUNNING": "Accounts are being read.",
         "CANCELING": "Canceled; what is being read at this moment is finished first.",
-        "SUCCEEDED": "Done: every account was read. Also when there was none to read.",
+        "SUCCEEDED": "Done: every account was read that was not disconnected meanwhile. Also when there was none to read.",
         "PARTIALLY_FAILED": "Done: some accounts were read, at least one failed.",
-        "FAILED": "Done: no account was read.",
-        "CANCELED": "Canceled before every account had its turn.",
+        "FAILED": "Done: no account was read, at least one failed.",
+        "CANCELED": "Done: `cancelSyncJob` came before every account had its turn, or all of them were disconnected "
+        "meanwhile.",
     },
     name="SyncJobState",
 )

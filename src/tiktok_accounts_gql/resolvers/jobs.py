@@ -72,6 +72,10 @@ def progress(root: strawberry.Parent[SyncJob]) -> float:
     return progress_of(root)
 
 
+def pending_count(root: strawberry.Parent[SyncJob]) -> int:
+    return root.pending_count
+
+
 def job_id(root: strawberry.Parent[SyncJob]) -> strawberry.ID:
     return strawberry.ID(ids.encode(ids.Kind.SYNC_JOB, root.id))
 

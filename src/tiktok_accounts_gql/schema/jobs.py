@@ -58,11 +58,20 @@ class SyncJob(Node):
     total_count: int = strawberry.field(description="Accounts to read.")
     succeeded_count: int = strawberry.field(description="Accounts read.")
     failed_count: int = strawberry.field(description="Accounts that could not be read.")
+    canceled_count: int = strawberry.field(
+        description="Accounts that were not read, because `cancelSyncJob` came first or they were disconnected meanwhile."
+    )
+    pending_count: int = strawberry.field(
+        resolver=job_resolvers.pending_count,
+        metadata=needs("total_count", "succeeded_count", "failed_count", "canceled_count"),
+        description="Accounts whose turn is still to come, or which are being read. `succeededCount`, `failedCount`, "
+        "`canceledCount` and `pendingCount` always add up to `totalCount`.",
+    )
     progress: float = strawberry.field(
         resolver=job_resolvers.progress,
-        metadata=needs("total_count", "succeeded_count", "failed_count", "canceled_count", "finished_at"),
-        description="Finished accounts in relation to `totalCount`, from 0 to 1. It never falls, and is 1 once "
-        "`finishedAt` is there.",
+        metadata=needs("total_count", "succeeded_count", "failed_count", "state", "finished_at"),
+        description="`succeededCount` and `failedCount` in relation to `totalCount`, from 0 to 1. It never falls. It is 1 "
+        "once `finishedAt` is there, unless the job was canceled: then it stays at what was done.",
     )
     created_at: datetime = strawberry.field(description="When it was asked for.")
     started_at: datetime | None = strawberry.field(description="When its first account began.")
@@ -70,7 +79,7 @@ class SyncJob(Node):
         description="When its last account ended. Nothing of the job changes after that: stop polling."
     )
     estimated_finish_at: datetime | None = strawberry.field(
-        resolver=job_resolvers.estimated_finish_at, description="A guess; null when there is nothing to go by."
+        resolver=job_resolvers.estimated_finish_at, description="A guess; null once the job has finished."
     )
     results = strawberry.field(
         resolver=job_resolvers.results,

@@ -8,7 +8,9 @@ import asyncio
 from functools import partial
 
 from tiktok_accounts_gql.db import audit
-from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.database import Database, Deadlocked
+from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
 
 MAX_GROUP = 1000
 
@@ -18,8 +20,9 @@ _Waiting = tuple[list[audit.Values], asyncio.Future[None]]
 class AuditWriter:
     """One per process."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, failures: Failures | None = None) -> None:
         self._db = db
+        self._failures = failures or Failures()
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -38,18 +41,36 @@ class AuditWriter:
             await self._writing
 
     async def _write_groups(self) -> None:
-        while self._waiting:
-            group: list[_Waiting] = []
-            try:
-                await audit.append(self._db, partial(self._gather, group))
-            except Exception as error:  # noqa: BLE001 - handed to everybody who waits for this group
-                outcome: Exception | None = error
-                self._gather(group)
-            else:
-                outcome = None
-            for _, done in group:
-                _resolve(done, outcome)
-        self._writing = None
+        group: list[_Waiting] = []
+        try:
+            while self._waiting:
+                group = []
+                await self._write_group(group)
+        finally:
+            self._writing = None
+            for _, done in (*group, *self._waiting):
+                done.cancel()  # without effect on those that were answered
+            self._waiting.clear()
+
+    async def _write_group(self, group: list[_Waiting]) -> None:
+        """An event that cannot be stored undoes its group: its halves are written again, and theirs, until
+        only its own reader is told.
+        """
+        try:
+            await audit.append(self._db, partial(self._gather, group))
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
+            self._gather(group)
+            if len(group) > 1 and _is_undone(error):
+                self._failures.record(FailureKind.AUDIT_GROUP, error, events=str(len(group)))
+                middle = len(group) // 2
+                for half in (group[:middle], group[middle:]):
+                    await self._write_group(half)
+                return
+            outcome: Exception | None = error
+        else:
+            outcome = None
+        for _, done in group:
+            _resolve(done, outcome)
 
     def _gather(self, group: list[_Waiting]) -> list[audit.Values]:
         """Nothing more if it was gathered before."""
@@ -57,6 +78,11 @@ class AuditWriter:
             group += self._waiting[:MAX_GROUP]
             del self._waiting[:MAX_GROUP]
         return [event for events, _ in group for event in events]
+
+
+def _is_undone(error: Exception) -> bool:
+    """If the database went away, each alone would only wait for it again."""
+    return isinstance(error, Deadlocked) or not isinstance(error, ServiceUnavailable)
 
 
 def _resolve(done: asyncio.Future[None], error: Exception | None) -> None:

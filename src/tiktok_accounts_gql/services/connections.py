@@ -38,6 +38,7 @@ from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scopes import read_granted
 from tiktok_accounts_gql.services.slots import FOR_A_USER
 from tiktok_accounts_gql.services.storing import Storing
+from tiktok_accounts_gql.services.sync_times import SyncTimes
 from tiktok_accounts_gql.services.tiktok_failures import DEFAULT_RETRY_SECONDS, user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import (
@@ -122,9 +123,11 @@ class ConnectionService:
         scopes: Collection[str],
         storing: Storing,
         revocations: RevocationService,
+        times: SyncTimes,
         clock: Clock,
     ) -> None:
         """`scopes`: those that are asked for."""
+        self._times = times
         self._db = db
         self._oauth = oauth
         self._reader = reader
@@ -362,7 +365,9 @@ class ConnectionService:
         hidden = readings.withheld(name, granted)
         read = readings.columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
         begins = {"granted_scopes": sorted(granted), "connected_at": now, "reauthorize_by": _still_ahead(earlier, now)}
-        return {**read, **begins, **self._grants.lifetimes(grant), **self._health(reading, now)}
+        soon = None if reading.user else now + health.retry_in(1)  # the first sync reads it
+        planned = {"next_sync_at": self._times.after_failure(grant.open_id, now, soon)}
+        return {**read, **begins, **self._grants.lifetimes(grant), **self._health(reading, now), **planned}
 
     def _health(self, reading: _Reading, now: datetime) -> dict[str, Any]:
         """What the first sync will read is no trouble yet; another account's reading is."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import partial
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
@@ -12,6 +13,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Snapshot
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.errors import BadUserInput
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_POINTS = 400
@@ -61,8 +63,9 @@ def _difference(later: int | None, earlier: int | None) -> int | None:
 class HistoryService:
     """Reads snapshots, of all accounts of a page in one statement."""
 
-    def __init__(self, *, db: Database, clock: Clock) -> None:
+    def __init__(self, *, db: Database, clock: Clock, failures: Failures | None = None) -> None:
         self._db = db
+        self._failures = failures or Failures()
         self._clock = clock
 
     def period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
@@ -84,13 +87,22 @@ class HistoryService:
     async def thin(self) -> int:
         """Keeps one snapshot a day of what is older than 90 days; returns how many accounts' days were thinned."""
         before = snapshots.hour_of(self._clock() - DETAIL_KEPT) // snapshots.HOURS_PER_DAY * snapshots.HOURS_PER_DAY
-        thinned = 0
+        thinned, failed = 0, set[UUID]()
         while True:
-            async with self._db.transaction() as session:
-                count = await snapshots.thin(session, before_hour=before, accounts=THINNED_AT_ONCE)
-            if not count:
+            async with self._db.read() as session:
+                day, account_ids = await snapshots.list_to_thin(
+                    session, before_hour=before, limit=THINNED_AT_ONCE, but=failed
+                )
+            if not account_ids:
                 return thinned
-            thinned += count
+            act = partial(self._thin, day)
+            alone = await self._failures.in_batch(FailureKind.THINNING, account_ids, act, name=_account_id)
+            failed.update(alone)
+            thinned += len(account_ids) - len(alone)
+
+    async def _thin(self, day: int, account_ids: Sequence[UUID]) -> None:
+        async with self._db.transaction() as session:
+            await snapshots.thin(session, day, account_ids)
 
     def _end_of_hour(self) -> datetime:
         """As good as now, since nothing is later, and the same for all accounts of a page: they share a statement."""
@@ -113,6 +125,10 @@ class HistoryService:
             found = await snapshots.list_first_and_last(session, viewer.id, account_ids, since)
         ends = _by_account(found).items()
         return {account: AccountGrowth.between(of[0], of[-1]) for account, of in ends if len(of) > 1}
+
+
+def _account_id(account_id: UUID) -> dict[str, str]:
+    return {"account_id": str(account_id)}
 
 
 def _before(time: datetime, period: timedelta) -> datetime:

@@ -8,7 +8,7 @@ from uuid import UUID
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import AuditAction, SyncJob, SyncResult
+from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
@@ -83,8 +83,7 @@ class JobListService:
 
     async def estimate_end(self, viewer: Viewer, job: SyncJob) -> datetime | None:
         """From the quota and what is queued ahead."""
-        left = job.total_count - job.succeeded_count - job.failed_count - job.canceled_count
-        if job.finished_at is not None or not left:
+        if job.finished_at is not None or not job.pending_count:
             return None
         async with self._db.read() as session:
             ahead = await sync_jobs.count_ahead(session, viewer.id, job.id)
@@ -95,6 +94,9 @@ class JobListService:
 
 
 def progress(job: SyncJob) -> float:
-    """From 0 to 1; 1 once it has ended."""
-    done = job.succeeded_count + job.failed_count + job.canceled_count
-    return 1.0 if job.finished_at is not None or not job.total_count else done / job.total_count
+    """What was read, in relation to the total; 1 once the job has ended, unless it was canceled.
+
+    Canceled accounts do not count: a job that is canceled in its middle stays there, and nothing ever falls.
+    """
+    ended = job.finished_at is not None and job.state is not JobState.CANCELED
+    return 1.0 if ended or not job.total_count else (job.succeeded_count + job.failed_count) / job.total_count

@@ -41,7 +41,7 @@ class JobProgress:
 
     async def finished_if_done(self, session: Session, job: SyncJob) -> SyncJob:
         """The job as it is then."""
-        if job.succeeded_count + job.failed_count + job.canceled_count < job.total_count:
+        if job.pending_count:
             return job
         system = Viewer(id=job.viewer_id, actor=AuditActor.SYSTEM, request_id=job.request_id)
         finished = {"state": state_of_finished(job), "finished_at": self._clock()}
@@ -53,7 +53,12 @@ class JobProgress:
         self._notifications.publish(session, job.viewer_id, JobChanged(job_id=job.id))
 
     def record(self, session: Session, viewer: Viewer, action: AuditAction, job: SyncJob) -> None:
-        counts = {"total": job.total_count, "succeeded": job.succeeded_count, "failed": job.failed_count}
+        counts = {
+            "total": job.total_count,
+            "succeeded": job.succeeded_count,
+            "failed": job.failed_count,
+            "canceled": job.canceled_count,
+        }
         details = [Detail(name=JOB_DETAIL, value=job.id), *(Detail(name=name, value=n) for name, n in counts.items())]
         self._audit.record(session, viewer, action, details=details)
 
@@ -63,7 +68,20 @@ class JobProgress:
 
 
 def state_of_finished(job: SyncJob) -> JobState:
-    if job.canceled_count and job.state is JobState.CANCELING:
+    """The state of a job without pending accounts, by its counts.
+
+    | succeeded | failed | canceled | state |
+    |---|---|---|---|
+    | 0 | 0 | 0 | SUCCEEDED: nothing was to be done |
+    | any | any | 1 or more, and `cancelSyncJob` was called | CANCELED |
+    | 0 | 0 | 1 or more | CANCELED: all were disconnected meanwhile |
+    | 1 or more | 0 | any | SUCCEEDED |
+    | 1 or more | 1 or more | any | PARTIALLY_FAILED |
+    | 0 | 1 or more | any | FAILED |
+
+    A cancellation that came too late to cancel anything leaves no trace in the state.
+    """
+    if job.canceled_count and (job.state is JobState.CANCELING or job.canceled_count == job.total_count):
         return JobState.CANCELED
     if not job.failed_count:
         return JobState.SUCCEEDED

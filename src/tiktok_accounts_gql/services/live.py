@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -90,10 +91,9 @@ class LiveService:
 
 async def _news(subscription: Subscription) -> None:
     """Or some time without any: then a look costs little, and finds what a process without events has done."""
-    try:
-        await asyncio.wait_for(anext(subscription), LOOK_EVERY.total_seconds())
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_EVERY.total_seconds()):
+            await anext(subscription)
 
 
 def _is_of_account(event: Event) -> bool:

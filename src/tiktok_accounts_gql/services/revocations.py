@@ -22,8 +22,9 @@ from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import accounts, revocations, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, OwedRevocation, TokenPair
-from tiktok_accounts_gql.db.revocations import CLAIMED_FOR
-from tiktok_accounts_gql.errors import ServiceUnavailable, TokensUnreadable
+from tiktok_accounts_gql.db.revocations import CLAIMED_FOR, LONGEST_RETRY
+from tiktok_accounts_gql.errors import TokensUnreadable
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.slots import BY_ITSELF
 from tiktok_accounts_gql.services.storing import Storing
@@ -46,10 +47,19 @@ class RevocationService:
     """Owes and settles revocations."""
 
     def __init__(
-        self, *, db: Database, oauth: OAuthCalls, sealer: Sealer, storing: Storing, clock: Clock, lease: timedelta
+        self,
+        *,
+        db: Database,
+        oauth: OAuthCalls,
+        sealer: Sealer,
+        storing: Storing,
+        failures: Failures,
+        clock: Clock,
+        lease: timedelta,
     ) -> None:
         """`lease`: longer than a refresh, the storing of what it brought and a revocation may take."""
         self._db = db
+        self._failures = failures
         self._oauth = oauth
         self._sealer = sealer
         self._storing = storing
@@ -94,18 +104,14 @@ class RevocationService:
     async def settle_due(self) -> int:
         """Settles what is due, each by one process only; returns how many were tried.
 
-        None stops those behind it. But if TikTok was not asked about one, it is not asked about the others either.
+        A claim sets the next attempt: what is broken waits behind the others. But if TikTok was not asked about one, it is
+        not asked about the others either. Raises ServiceUnavailable if nothing can be claimed.
         """
         tried = 0
         while (owed := await self._claim()) is not None:
             tried += 1
-            try:
-                if not await self.settle(owed):
-                    break
-            except ServiceUnavailable:
-                raise
-            except Exception:
-                log.exception("revocation not settled", account_id=str(owed.account_id))
+            if not await self._settle_by_itself(owed):
+                break
         return tried
 
     async def settle(self, owed: OwedRevocation) -> bool:
@@ -119,12 +125,10 @@ class RevocationService:
             return True
         except (AccessTokenInvalid, InvalidGrant):
             pass  # there is nothing left to revoke
-        except (TikTokError, SealBroken) as error:
-            log_id = getattr(error, "log_id", None)
-            log.warning("revocation owed", account_id=str(owed.account_id), reason=str(error), log_id=log_id)
+        except TikTokError as error:
+            log.warning("revocation owed", account_id=str(owed.account_id), reason=error.message, log_id=error.log_id)
             if self._clock() < owed.given_up_at:
-                async with self._db.transaction() as session:
-                    await revocations.release(session, owed.viewer_id, owed.id)
+                await self._postpone(owed)
                 return not isinstance(error, NotAsked)
         async with self._db.transaction() as session:
             await revocations.settle(session, owed.viewer_id, owed.id)
@@ -147,12 +151,8 @@ class RevocationService:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _round(self) -> None:
-        try:
+        with self._failures.contained(FailureKind.ROUND):
             await self.settle_due()
-        except ServiceUnavailable:
-            log.warning("revocations wait for the database")
-        except Exception:
-            log.exception("unexpected error")
 
     async def _claim(self) -> OwedRevocation | None:
         now = self._clock()
@@ -160,6 +160,28 @@ class RevocationService:
             return await revocations.claim_due(
                 session, now=now, until=now + CLAIMED_FOR, give_up_by=now + GIVE_UP_AFTER
             )
+
+    async def _settle_by_itself(self, owed: OwedRevocation) -> bool:
+        """Whatever fails unexpectedly is logged, counted, and tried again later, or given up."""
+        ids = {"account_id": str(owed.account_id), "revocation_id": str(owed.id)}
+        with self._failures.contained(FailureKind.REVOCATION, **ids):
+            return await self.settle(owed)
+        with self._failures.contained(FailureKind.REVOCATION, **ids):
+            if self._clock() < owed.given_up_at:
+                await self._postpone(owed)
+            else:
+                async with self._db.transaction() as session:
+                    await revocations.settle(session, owed.viewer_id, owed.id)
+                log.error("revocation given up", **ids)
+        return True
+
+    async def _postpone(self, owed: OwedRevocation) -> None:
+        """By half as long again as it is owed already: from a minute to some hours."""
+        now = self._clock()
+        owed_for = now - (owed.given_up_at - GIVE_UP_AFTER)
+        later = now + min(max(owed_for / 2, RETRY_EVERY), LONGEST_RETRY)
+        async with self._db.transaction() as session:
+            await revocations.release(session, owed.viewer_id, owed.id, next_attempt_at=later)
 
     async def _owe(
         self, session: Session, viewer_id: str, account_id: UUID, tokens: Mapping[str, str], expires_at: datetime

@@ -32,6 +32,7 @@ from tiktok_accounts_gql.services import health, readings, scopes
 from tiktok_accounts_gql.services.audit import SHARED, AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.leases import Lease, Leases
+from tiktok_accounts_gql.services.sync_times import SyncTimes
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
@@ -114,6 +115,7 @@ class SyncEndings:
         avatars: AvatarService,
         leases: Leases,
         asked_scopes: Collection[str],
+        times: SyncTimes,
         clock: Clock,
         at_once: int,
     ) -> None:
@@ -125,6 +127,7 @@ class SyncEndings:
         self._avatars = avatars
         self._leases = leases
         self._scopes = frozenset(asked_scopes)
+        self._times = times
         self._clock = clock
 
     async def succeeded(self, reading: Reading, user: TikTokUser) -> Synced:
@@ -135,9 +138,8 @@ class SyncEndings:
         def change(session: Session, account: Account) -> Synced:
             granted = scopes.granted_after(before, account, user.scopes)
             values = {**readings.columns(user, account, granted, now), **self._avatars.store(session, picture)}
-            account_groups.amend(
-                session, account, granted_scopes=granted, **values, **self._well(account, granted, now)
-            )
+            values |= {"granted_scopes": granted, "next_sync_at": self._times.after_sync(account.open_id, now)}
+            account_groups.amend(session, account, **values, **self._well(account, granted, now))
             if readings.has_counters(account):
                 snapshots.add(session, account, now)
             details = readings.changed_counters(before, account)
@@ -155,7 +157,9 @@ class SyncEndings:
         def change(session: Session, account: Account) -> Synced:
             if account.connected_at == before.connected_at:  # or else the failure is of an earlier connection
                 values = {**self._refused(before, account, error), **health.failed(account, error, now)}
-                account_groups.amend(session, account, **{**values, "last_error": error.message, "updated_at": now})
+                values |= {"last_error": error.message, "updated_at": now}
+                next_sync_at = self._times.after_failure(account.open_id, now, values.get("next_retry_at"))
+                account_groups.amend(session, account, **values, next_sync_at=next_sync_at)
                 self._publish(session, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=account.id, details=why)
             return Synced(account=account, error=error)

@@ -30,6 +30,7 @@ from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired, Tokens
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.health import Outcome
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
@@ -77,8 +78,10 @@ class TokenService:
         revocations: RevocationService,
         clock: Clock,
         lease: timedelta,
+        failures: Failures,
     ) -> None:
         """`lease`: longer than a call to TikTok may take."""
+        self._failures = failures
         self._db = db
         self._oauth = oauth
         self._grants = grants
@@ -111,19 +114,31 @@ class TokenService:
         await self._refreshes.settle()
 
     async def renew_ending(self) -> int:
-        """Renews authorizations that end soon, whoever's they are; returns how many were tried."""
-        now = self._clock()
-        async with self._db.read() as session:
-            ending = await token_pairs.list_ending(
-                session, before=now + ENDING, issued_before=now - ENDING_PAUSE, limit=ENDING_BATCH
-            )
-        for account in ending:
-            system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
-            try:
-                await self._renewed(system, await self._grants.get(system, account.id), BY_ITSELF)
-            except (ReauthorizationRequired, TikTokError, NotFound) as error:
-                log.warning("authorization not renewed", account_id=str(account.id), reason=str(error))
-        return len(ending)
+        """Renews all authorizations that end soon, whoever's they are; returns how many were tried.
+
+        Each by itself, and each once: one that cannot be renewed stops none behind it.
+        """
+        now, tried = self._clock(), 0
+        last: Account | None = None
+        while True:
+            async with self._db.read() as session:
+                ending = await token_pairs.list_ending(
+                    session, before=now + ENDING, issued_before=now - ENDING_PAUSE, after=last, limit=ENDING_BATCH
+                )
+            for account in ending:
+                with self._failures.contained(FailureKind.TOKEN_RENEWAL, account_id=str(account.id)):
+                    await self._renew_ending(account)
+            tried += len(ending)
+            if len(ending) < ENDING_BATCH:
+                return tried
+            last = ending[-1]
+
+    async def _renew_ending(self, account: Account) -> None:
+        system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
+        try:
+            await self._renewed(system, await self._grants.get(system, account.id), BY_ITSELF)
+        except (ReauthorizationRequired, TikTokError, NotFound) as error:
+            log.warning("authorization not renewed", account_id=str(account.id), reason=str(error))
 
     def _is_worn(self, pair: TokenPair) -> bool:
         lifetime = pair.expires_at - pair.issued_at

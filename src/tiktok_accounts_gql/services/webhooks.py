@@ -7,7 +7,7 @@ repeats for up to 72 hours what was not answered with 200, so hashes are kept fo
 import asyncio
 import hmac
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import structlog
@@ -16,7 +16,8 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import webhooks
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import WebhookEvent
-from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.services import health
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.webhook_bodies import event_name, read_removal
 from tiktok_accounts_gql.tiktok.errors import TikTokError
@@ -25,7 +26,7 @@ KEPT = timedelta(days=7)
 RETRY_EVERY = timedelta(seconds=10)
 BATCH = 100
 ASKED_FOR = timedelta(hours=72)  # as long as TikTok itself would try
-LONGEST_PAUSE = timedelta(minutes=10)
+MOST_ATTEMPTS = 30  # over some days: the pause between two grows to six hours
 _SIGNATURE = re.compile(r"t=(\d{1,12}),s=([0-9a-f]{64})")
 
 log = structlog.get_logger()
@@ -42,14 +43,15 @@ class WebhookService:
         client_secret: str,
         max_age: timedelta,
         clock: Clock,
+        failures: Failures,
     ) -> None:
+        self._failures = failures
         self._db = db
         self._removals = removals
         self._secret = client_secret.encode()
         self._max_age = max_age
         self._clock = clock
         self.arrived = asyncio.Event()
-        self._pauses: dict[bytes, tuple[timedelta, float]] = {}
 
     def is_genuine(self, signature: str | None, body: bytes) -> bool:
         """HMAC-SHA256, keyed with the client secret, over `t.body`; compared in constant time, then the age."""
@@ -68,48 +70,41 @@ class WebhookService:
         self.arrived.set()
 
     async def process_waiting(self) -> int:
-        """Everything that was received and not processed; returns how many."""
-        async with self._db.read() as session:
-            waiting = await webhooks.list_waiting(session, limit=BATCH)
-        if len(waiting) < BATCH:  # all there are: what another process has done needs no pause any more
-            self._pauses = {
-                one.body_hash: self._pauses[one.body_hash] for one in waiting if one.body_hash in self._pauses
-            }
-        return sum([await self._done(event) for event in waiting])
+        """Everything that was received and is due; returns how many were processed.
+
+        A claim sets the next attempt, later each time: what is broken waits behind the others, whatever happens here.
+        """
+        now, processed = self._clock(), 0
+        while True:
+            async with self._db.transaction() as session:
+                waiting = await webhooks.claim_waiting(session, now=now, next_attempt_at=_next_attempt_at, limit=BATCH)
+            for event in waiting:
+                with self._failures.contained(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
+                    await self._process_one(event)
+                    processed += 1
+            if len(waiting) < BATCH:
+                return processed
 
     async def process_all(self) -> None:
         """What this process received, and what another one left behind."""
-        while await self.process_waiting() == BATCH:
-            pass
+        await self.process_waiting()
         async with self._db.transaction() as session:
-            await webhooks.forget_before(session, self._clock() - KEPT)
+            given_up = await webhooks.forget_before(session, self._clock() - KEPT, attempts=MOST_ATTEMPTS)
+        for body_hash in given_up:
+            log.error("webhook given up", body_hash=body_hash.hex())
 
-    async def _done(self, event: WebhookEvent) -> bool:
-        """What fails unexpectedly waits for the next round, and holds up nothing behind it."""
-        if self._pauses.get(event.body_hash, (None, 0.0))[1] > asyncio.get_running_loop().time():
-            return False
+    async def _process_one(self, event: WebhookEvent) -> None:
+        """What TikTok has to be asked about waits for its next attempt while TikTok does not answer."""
         try:
             await self._process(event.body)
-        except ServiceUnavailable:
-            raise
         except TikTokError as error:
+            ids = {"body_hash": event.body_hash.hex(), "reason": error.message}
             if self._clock() - event.received_at < ASKED_FOR:
-                self._pause(event.body_hash)
-                return False
-            log.warning("webhook given up", body_hash=event.body_hash.hex(), reason=error.message)
-        except Exception:
-            log.exception("webhook not processed", body_hash=event.body_hash.hex())
-            return False
-        self._pauses.pop(event.body_hash, None)
+                log.info("webhook waits for TikTok", **ids)
+                return
+            log.warning("webhook given up", **ids)
         async with self._db.transaction() as session:
             await webhooks.mark_processed(session, event.body_hash, self._clock())
-        return True
-
-    def _pause(self, body_hash: bytes) -> None:
-        """TikTok had to be asked and did not answer: each pause is twice as long. Another process has pauses of its own."""
-        last, _ = self._pauses.get(body_hash, (RETRY_EVERY / 2, 0.0))
-        pause = min(last * 2, LONGEST_PAUSE)
-        self._pauses[body_hash] = pause, asyncio.get_running_loop().time() + pause.total_seconds()
 
     async def _process(self, body: bytes) -> None:
         """What makes no sense is logged and done with: TikTok would send it again as it is."""
@@ -118,3 +113,7 @@ class WebhookService:
             log.info("webhook ignored", webhook_event=event_name(body))
             return
         await self._removals.remove(removal.open_id, removal.reason, removal.occurred_at)
+
+
+def _next_attempt_at(event: WebhookEvent, now: datetime) -> datetime:
+    return now + health.retry_in(event.attempts + 1)

@@ -41,7 +41,7 @@ class Account(SQLModel, table=True):
         *ordered("accounts_by_username", "viewer_id", "username_key", "id"),
         *ordered("accounts_by_followers", "viewer_id", "follower_count", "id"),
         *ordered("accounts_by_last_sync", "viewer_id", "last_synced_at", "id"),
-        connected("accounts_of_the_schedule", "status", "last_synced_at", "connected_at"),
+        partial("accounts_due", "status", "next_sync_at", where="disconnected_at IS NULL AND status = 'ACTIVE'"),
         connected("accounts_that_end", "status", "reauthorize_by"),
         Index(
             "accounts_search",
@@ -85,6 +85,7 @@ class Account(SQLModel, table=True):
     connected_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     disconnected_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    next_sync_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class AccountTotals(SQLModel, table=True):

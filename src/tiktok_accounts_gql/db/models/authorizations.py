@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, Index, LargeBinary, Text
+from sqlalchemy import Column, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
@@ -89,7 +89,10 @@ class ConnectionAttempt(SQLModel, table=True):
 
 
 class WebhookEvent(SQLModel, table=True):
-    """What TikTok told us, once: the key is the hash of the body. It is processed after it is stored."""
+    """What TikTok told us, once: the key is the hash of the body. It is processed after it is stored.
+
+    Whoever processes it notes the attempt and the next one first; None before the first attempt.
+    """
 
     __tablename__ = "webhook_events"
     __table_args__ = (partial("webhook_events_waiting", "received_at", where="processed_at IS NULL"),)
@@ -98,3 +101,5 @@ class WebhookEvent(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     received_at: datetime = Field(sa_type=UtcDateTime)
     processed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    attempts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    next_attempt_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -42,6 +42,11 @@ class SyncJob(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     request_id: str | None = Field(default=None, sa_type=Text)
 
+    @property
+    def pending_count(self) -> int:
+        """Accounts that are neither read nor canceled: with the other counts it makes the total, always."""
+        return self.total_count - self.succeeded_count - self.failed_count - self.canceled_count
+
 
 class SyncResult(SQLModel, table=True):
     """One account of a sync job. `account_id` is as asked for: it may be nobody's, or somebody else's.

@@ -1,0 +1,29 @@
+"""Rows that the database itself refuses to change: an error that no code expects, on the real way."""
+
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from tiktok_accounts_gql.db.database import Database
+
+
+def literal(db: Database, key: UUID) -> str:
+    """A UUID in a statement's text."""
+    return f"'{key.hex}'" if db.engines[0].dialect.name == "sqlite" else f"'{key}'::uuid"
+
+
+async def refuse(db: Database, change: str, table: str, when: str) -> None:
+    """`change` is INSERT, UPDATE or DELETE; `when` says of which rows, as NEW and OLD."""
+    name = f"refused_{uuid4().hex}"
+    if db.engines[0].dialect.name == "sqlite":
+        statements = [
+            f"CREATE TRIGGER {name} BEFORE {change} ON {table} WHEN {when} BEGIN SELECT RAISE(ABORT, 'broken row'); END"
+        ]
+    else:
+        statements = [
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken row'; END $$",
+            f"CREATE TRIGGER {name} BEFORE {change} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
+        ]
+    async with db.transaction() as session:
+        for statement in statements:
+            await session.execute(text(statement))

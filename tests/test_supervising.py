@@ -1,0 +1,138 @@
+"""A task beside the requests never ends silently: whatever it does, it is recorded and started again, until it is told to end."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from tiktok_accounts_gql.background import supervised
+from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.repeating import repeatedly, supervise
+from tiktok_accounts_gql.tasks import cancel_and_wait
+
+
+async def returns() -> None:
+    return
+
+
+async def raises() -> None:
+    raise RuntimeError
+
+
+async def waits_for_something_cancelled() -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def finds_no_database() -> None:
+    raise ServiceUnavailable
+
+
+async def recurses() -> None:
+    raise RecursionError
+
+
+FAULTS = [returns, raises, waits_for_something_cancelled, finds_no_database, recurses]
+Fault = Callable[[], Awaitable[None]]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_task_that_ends_is_recorded_and_started_again(fault: Fault) -> None:
+    counts, ends, well = Counter[FailureKind](), [fault, fault, fault], asyncio.Event()
+
+    async def work() -> None:
+        if ends:
+            await ends.pop()()
+        else:
+            well.set()
+            await asyncio.Event().wait()
+
+    failures = Failures(lambda kind: counts.update([kind]))
+    task = asyncio.create_task(supervise(work, name="work", failures=failures, first_retry=0.01))
+    async with asyncio.timeout(5):
+        await well.wait()
+    assert counts == {FailureKind.TASK: 3}
+    assert not task.done()
+    await cancel_and_wait(task)
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("fault", FAULTS[1:])
+async def test_a_round_that_fails_is_recorded_and_the_next_one_comes_sooner(fault: Fault) -> None:
+    counts, faults, well = Counter[FailureKind](), [fault], asyncio.Event()
+
+    async def work() -> None:
+        if faults:
+            await faults.pop()()
+        well.set()
+
+    failures = Failures(lambda kind: counts.update([kind]))
+    task = asyncio.create_task(repeatedly(work, every=timedelta(hours=1), failures=failures))
+    async with asyncio.timeout(5):
+        await well.wait()
+    assert counts == {FailureKind.ROUND: 1}
+    await cancel_and_wait(task)
+
+
+async def test_work_that_is_cancelled_while_it_pauses_ends() -> None:
+    failures = Failures()
+    task = asyncio.create_task(supervise(raises, name="work", failures=failures, first_retry=60))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(1):
+        await cancel_and_wait(task)
+
+
+async def test_a_cancellation_that_comes_with_the_result_is_obeyed() -> None:
+    """What `asyncio.wait_for` swallowed: the event is set in the same turn of the loop as the task is cancelled."""
+    for number in range(20):
+        wake = asyncio.Event()
+        rounds: list[None] = []
+
+        async def work(rounds: list[None] = rounds) -> None:
+            rounds.append(None)
+
+        task = asyncio.create_task(repeatedly(work, every=timedelta(hours=1), wake=wake))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        wake.set()
+        task.cancel()
+        async with asyncio.timeout(1):
+            await asyncio.wait([task])
+        assert task.cancelled()
+
+
+async def test_one_task_that_fails_for_ever_leaves_the_others_alone() -> None:
+    counts, rounds = Counter[FailureKind](), asyncio.Semaphore(0)
+
+    async def work() -> None:
+        rounds.release()
+
+    failures = Failures(lambda kind: counts.update([kind]))
+    tasks = {
+        "broken": raises,
+        "fine": lambda: repeatedly(work, every=timedelta(milliseconds=10), failures=failures),
+    }
+    async with supervised(tasks, failures), asyncio.timeout(10):
+        for _ in range(20):
+            await rounds.acquire()
+    assert counts[FailureKind.TASK] >= 1
+    assert counts[FailureKind.ROUND] == 0
+
+
+async def test_a_supervisor_that_is_ended_by_somebody_else_is_noticed() -> None:
+    counts = Counter[FailureKind]()
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    async with supervised({"forever": forever}, Failures(lambda kind: counts.update([kind]))):
+        [task] = [one for one in asyncio.all_tasks() if one.get_name() == "forever"]
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        assert counts == {FailureKind.TASK: 1}
