@@ -85,15 +85,15 @@ READS = {
     "auditEvents": ("{ auditEvents { edges { cursor } } }", "AUDIT_EVENTS_READ"),
 }
 REFUSED_READS = {
-    "node": '{ node(id: "x") { id } }',
-    "nodes": '{ other: nodes(ids: ["x"]) { id } }',
+    "node": None,
+    "nodes": "{ other: nodes(ids: [" + '"x",' * 51 + "]) { id } }",
     "viewer": None,
     "accounts": "{ accounts(first: 51) { edges { cursor } } }",
-    "account": '{ account(id: "x") { id } }',
+    "account": None,
     "accountsSummary": None,
-    "syncJob": '{ syncJob(id: "") { id } }',
+    "syncJob": None,
     "syncJobs": '{ syncJobs(after: "x") { edges { cursor } } }',
-    "auditEvents": '{ auditEvents(filter: { accountId: "x" }) { edges { cursor } } }',
+    "auditEvents": "{ auditEvents(first: 51) { edges { cursor } } }",
 }
 
 
@@ -118,12 +118,19 @@ async def test_a_refused_query_leaves_its_event(scene: Scene, name: str) -> None
     assert found == ("QUERY_REFUSED", {"operation": name, "reason": "BAD_USER_INPUT"})
 
 
+@pytest.mark.parametrize(
+    "query", ['{ node(id: "x") { id } }', '{ nodes(ids: ["x"]) { id } }', '{ account(id: "x") { id } }']
+)
+async def test_a_text_that_is_no_id_leaves_the_event_of_a_reading_that_found_nothing(scene: Scene, query: str) -> None:
+    assert await scene.only_event(await scene.ask(query)) == ("ACCOUNT_READ", {"notFound": "1"})
+
+
 async def test_of_several_queries_each_leaves_its_event(scene: Scene) -> None:
     request_id = await scene.ask(
         '{ a: accounts(first: 51) { edges { cursor } } b: viewer { id } c: node(id: "x") { id } }'
     )
     assert sorted(event.action for event in await scene.events(request_id)) == [
-        "QUERY_REFUSED",
+        "ACCOUNT_READ",
         "QUERY_REFUSED",
         "VIEWER_READ",
     ]
@@ -174,7 +181,7 @@ async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
 
 @case("startAccountAuthorization", "refused input")
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
-    request_id = await scene.ask(START, input={"accountId": "x"})
+    request_id = await scene.ask(START, input={"returnTo": "https://elsewhere.example"})
     return request_id, *refused("startAccountAuthorization", "INVALID_INPUT")
 
 
@@ -236,7 +243,7 @@ async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
 @case("syncAccount", "failed")
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
     account = await scene.tiktok.connect(scene.api.viewer)
-    scene.tiktok.fail(USER_INFO_PATH, account, status=401, error="scope_not_authorized")
+    scene.tiktok.fail(USER_INFO_PATH, account, status=401, error="scope_not_authorized", times=9)
     request_id = await scene.ask(SYNC, input={"id": ids.encode(ids.Kind.ACCOUNT, account.id)})
     [event] = await scene.events(request_id)
     return (
@@ -252,7 +259,7 @@ async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
 
 
 def started(job: str) -> dict[str, str | None]:
-    return {"syncJobId": str(ids.job_key(job)), "total": "1", "succeeded": "0", "failed": "0"}
+    return {"syncJobId": str(ids.job_key(job)), "total": "1", "succeeded": "0", "failed": "0", "canceled": "0"}
 
 
 @case("syncAccounts", "succeeded")
@@ -335,7 +342,7 @@ async def test_syncs_at_once_leave_an_event_each_in_two_processes(
 async def test_a_failure_that_is_shared_leaves_an_event_each(scene: Scene, api: Api) -> None:
     account = await scene.tiktok.connect(api.viewer)
     sent = {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}
-    scene.tiktok.fail(USER_INFO_PATH, account, status=401, error="scope_not_authorized", delay_seconds=0.5)
+    scene.tiktok.fail(USER_INFO_PATH, account, status=401, error="scope_not_authorized", delay_seconds=0.3, times=9)
     requests = await asyncio.gather(*[scene.ask(SYNC, input=sent) for _ in range(3)])
     for request_id in requests:
         action, details = await scene.only_event(request_id)

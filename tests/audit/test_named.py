@@ -82,7 +82,7 @@ async def test_the_request_that_asked_for_a_job_stands_in_the_events_of_its_sync
     api: Api, tiktok: TikTok, running: Running
 ) -> None:
     good, bad = await tiktok.connect(api.viewer), await tiktok.connect(api.viewer)
-    tiktok.fail(USER_INFO_PATH, bad, status=401, error="scope_not_authorized")
+    tiktok.fail(USER_INFO_PATH, bad, status=401, error="scope_not_authorized", times=9)
     asked = [ids.encode(ids.Kind.ACCOUNT, one.id) for one in (good, bad)]
     variables = {"input": {"target": {"ids": asked}}}
     answer = (await api.post(START, variables, X_Request_ID="the-request")).json()

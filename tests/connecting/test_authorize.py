@@ -183,7 +183,7 @@ async def test_an_account_that_is_not_mine_is_not_found(
     api: Api, stranger: Api, tiktok: TikTok, running: Running
 ) -> None:
     theirs = await tiktok.connect(stranger.viewer)
-    for account in ("nonsense", "", ids.encode(ids.Kind.ACCOUNT, uuid4()), ids.encode(ids.Kind.ACCOUNT, theirs.id)):
+    for account in ("nonsense", ids.encode(ids.Kind.ACCOUNT, uuid4()), ids.encode(ids.Kind.ACCOUNT, theirs.id)):
         payload = await flows.start(api, accountId=account)
         assert (flows.codes(payload), payload["authorizationUrl"]) == (["NOT_FOUND"], None)
     assert await stored.attempts(running, api.viewer) == []

@@ -198,7 +198,11 @@ async def test_a_fresh_grant_is_stored_when_the_database_is_back_and_the_repeate
     assert (again.connected.account.id, again.connected.reconnected) == (account.id, False)
     await scene.stored_at_last(account)
     assert [one.status for one in await stored.accounts(scene.other, viewer)] == ["ACTIVE"]
-    assert await stored.actions(scene.other, viewer) == ["AUTHORIZATION_STARTED", "ACCOUNT_CONNECTED"]
+    assert await stored.actions(scene.other, viewer) == [
+        "AUTHORIZATION_STARTED",
+        "ACCOUNT_CONNECTED",
+        "MUTATION_REPEATED",
+    ]
     assert len(await stored.snapshots(scene.other, viewer)) == 1
 
 

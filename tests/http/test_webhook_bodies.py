@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from tests.connecting import flows, stored
 from tests.http.test_webhooks import event, only_account, post, processed, removal, removals
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.db.models import Account, WebhookEvent
 from tiktok_accounts_gql.services.removals import CLOCK_SKEW, REASONS
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
@@ -171,7 +172,9 @@ async def test_while_tiktok_is_silent_it_waits_and_holds_up_nothing(
         assert await webhooks.process_waiting() == 0  # not again at once
         assert tiktok.user_infos(account.open_id) == asked
     refuse(tiktok, account)
-    async with open_services(own_settings) as running:  # whose pauses are its own
+    async with open_services(own_settings) as running:
+        async with running.db.transaction() as session:
+            await session.execute(update(WebhookEvent).values(next_attempt_at=None))  # as after a while
         assert await running.services.webhooks.process_waiting() == 1
         assert (await only_account(running, viewer)).status == "INACTIVE"
         done = await event(running, waiting)

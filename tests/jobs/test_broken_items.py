@@ -32,7 +32,7 @@ from tiktok_accounts_gql.db.models import (
     TokenPair,
     WebhookEvent,
 )
-from tiktok_accounts_gql.services import revocations, scheduling, tokens
+from tiktok_accounts_gql.services import scheduling, tokens
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.services.history import DETAIL_KEPT
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -117,6 +117,7 @@ async def owed(scene: Timed, viewer: str, count: int) -> list[Account]:
     scene.sandbox.faults.add(Fault(path=REVOKE_PATH, status=503, times=None))
     for account in accounts:
         await scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    await scene.running.revocations.close()
     scene.sandbox.faults.clear()
     async with scene.running.db.transaction() as session:
         for number, account in enumerate(accounts):
@@ -132,9 +133,8 @@ async def still_owed(scene: Timed) -> dict[UUID, OwedRevocation]:
 
 @pytest.mark.parametrize("damage", [*DAMAGES.values(), None], ids=[*DAMAGES, "a row that stays"])
 async def test_revocations_go_on_behind_broken_ones_which_come_later_and_are_given_up(
-    scene: Timed, viewer: str, damage: Damage | None, monkeypatch: pytest.MonkeyPatch
+    scene: Timed, viewer: str, damage: Damage | None
 ) -> None:
-    monkeypatch.setattr(revocations, "BATCH", 2)
     *broken, fine = await owed(scene, viewer, 4)
     for account in broken:
         if damage is None:

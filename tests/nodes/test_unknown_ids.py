@@ -71,6 +71,8 @@ async def test_what_is_no_id_reads_as_nothing(api: Api, running: Running, garbag
     good = ids.encode(ids.Kind.ACCOUNT, row.id)
     found = await api.data(NODES, ids=[garbage, good, garbage])
     assert found["nodes"] == [None, {"id": good}, None]
+    if garbage == "":  # in a filter, as everywhere, an empty text is no condition
+        return
     assert await api.data(READ, id=garbage) == NOTHING
     # `__schema` cannot be compiled: graphql-core answers
     core = await api.data(READ.replace("node(", "__schema { queryType { name } } node(", 1), id=garbage)
@@ -81,7 +83,9 @@ async def test_what_is_no_id_reads_as_nothing(api: Api, running: Running, garbag
 async def test_what_is_no_id_is_not_found_by_changes(api: Api, running: Running, garbage: Any) -> None:
     [row] = await store(running.db, account(api.viewer))
     with counting() as statements:
-        for mutation in MUTATIONS.values():
+        for name, mutation in MUTATIONS.items():
+            if garbage == "" and name == "startAccountAuthorization":  # an optional input: it is absent
+                continue
             assert await api.data(mutation, id=garbage) == {"m": {"userErrors": [{"code": "NOT_FOUND"}]}}
     assert statements.writes_of("accounts") == 0
     assert (await api.data(NODES, ids=[ids.encode(ids.Kind.ACCOUNT, row.id)]))["nodes"] != [None]
