@@ -65,8 +65,8 @@ async def owed_after_a_failure(tiktok: TikTok, running: Running, account: Accoun
         return tiktok.revocations(account.open_id) == 1 and row.lease_until is None
 
     await until(is_released)
-    [owed] = await rows(running, OwedRevocation, account)
-    return owed
+    owed: list[OwedRevocation] = await rows(running, OwedRevocation, account)
+    return owed[0]
 
 
 async def settled(running: Running, account: Account) -> None:
@@ -269,7 +269,7 @@ async def test_a_stop_waits_for_the_revocation_under_way(tiktok: TikTok, setting
     tiktok.fail(REVOKE, account, delay_seconds=0.6, passthrough=True)
     async with open_services(settings) as ending:
         await ending.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-        await until(lambda: not tiktok.sandbox.faults.list_waiting())
+        await until(lambda: all(one.open_id != account.open_id for one in tiktok.sandbox.faults.list_waiting()))
         assert not tiktok.revoked(account.open_id)
     assert tiktok.revoked(account.open_id)
     assert await rows(tiktok.running, OwedRevocation, account) == []

@@ -159,7 +159,7 @@ async def test_revocations_go_on_behind_broken_ones_which_come_later_and_are_giv
 
 async def test_a_revocation_that_fails_is_tried_less_and_less_often(scene: Timed, viewer: str) -> None:
     [account] = await owed(scene, viewer, 1)
-    scene.sandbox.faults.add(Fault(path=REVOKE_PATH, status=503, times=None))
+    scene.sandbox.faults.add(Fault(path=REVOKE_PATH, status=400, error="invalid_request", times=None))
     tries, end = 0, scene.clock.now + timedelta(days=6)
     while scene.clock.now < end:
         tries += await scene.running.revocations.settle_due()

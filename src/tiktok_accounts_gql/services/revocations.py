@@ -128,8 +128,9 @@ class RevocationService:
         except TikTokError as error:
             log.warning("revocation owed", account_id=str(owed.account_id), reason=error.message, log_id=error.log_id)
             if self._clock() < owed.given_up_at:
-                await self._postpone(owed)
-                return not isinstance(error, NotAsked)
+                was_asked = not isinstance(error, NotAsked)
+                await self._postpone(owed, has_failed=was_asked)
+                return was_asked
         async with self._db.transaction() as session:
             await revocations.settle(session, owed.viewer_id, owed.id)
         return True
@@ -175,10 +176,10 @@ class RevocationService:
                 log.error("revocation given up", **ids)
         return True
 
-    async def _postpone(self, owed: OwedRevocation) -> None:
-        """By half as long again as it is owed already: from a minute to some hours."""
+    async def _postpone(self, owed: OwedRevocation, *, has_failed: bool = True) -> None:
+        """By half as long again as it is owed already, from a minute to some hours; by a minute if TikTok was not asked."""
         now = self._clock()
-        owed_for = now - (owed.given_up_at - GIVE_UP_AFTER)
+        owed_for = now - (owed.given_up_at - GIVE_UP_AFTER) if has_failed else RETRY_EVERY
         later = now + min(max(owed_for / 2, RETRY_EVERY), LONGEST_RETRY)
         async with self._db.transaction() as session:
             await revocations.release(session, owed.viewer_id, owed.id, next_attempt_at=later)
