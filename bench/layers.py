@@ -112,12 +112,12 @@ def _of_services(db: Database, services: Services, viewers: list[Viewer]) -> dic
 
 def _of_execution(services: Services, viewers: list[Viewer]) -> Layer:
     engine = create_engine(development=False, compiled=True, metrics=Metrics())
-    prepared = engine.prepare(LIST.document, None)
 
-    def execute(number: int) -> Awaitable[Any]:
+    async def execute(number: int) -> Any:
         viewer = viewers[number]
         context = Context(viewer=viewer, services=services, loaders=Loaders(viewer, services))
-        return engine.execute(prepared, {"first": LIST.first}, context)
+        prepared = await engine.prepare(LIST.document, None)
+        return await engine.execute(await engine.cost(prepared, {"first": LIST.first}), context)
 
     return execute
 

@@ -12,8 +12,8 @@ from functools import partial
 import structlog
 
 from tiktok_accounts_gql.jobs.worker import JobWorker, Pulse, Works
+from tiktok_accounts_gql.services import cost_budget, scheduling
 from tiktok_accounts_gql.services import revocations as owed
-from tiktok_accounts_gql.services import scheduling
 from tiktok_accounts_gql.services import tokens as renewals
 from tiktok_accounts_gql.services import webhooks as told
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
@@ -41,6 +41,7 @@ async def in_background(
     tasks: dict[str, Work] = {
         "revocations": partial(again, running.revocations.settle_due, every=owed.RETRY_EVERY),
         "renewals": partial(again, running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
+        "cost budgets": partial(again, running.services.budget.return_unused, every=cost_budget.RETURN_EVERY),
         "webhooks": partial(again, webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
     }
     if watched and running.notifications.has_listener:
@@ -73,6 +74,7 @@ async def _job_tasks(stack: AsyncExitStack, running: Running, settings: Settings
         "schedule": partial(again, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
         "pruning of jobs": partial(again, running.schedule.prune, every=PRUNE_EVERY),
         "thinning of snapshots": partial(again, running.services.history.thin, every=PRUNE_EVERY),
+        "pruning of cost budgets": partial(again, running.services.budget.prune, every=PRUNE_EVERY),
         "pruning of the engine": partial(again, jobs.prune, every=PRUNE_EVERY),
     }
 

@@ -9,7 +9,7 @@ AppError                      has a code and a message for people
 │   └── SyncFailed (AccountUnreadable) · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
 └── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
     └── Unauthenticated · Forbidden · NoSuchJob · BadUserInput · LimitExceeded · TooManyStreams ·
-        ServiceUnavailable
+        BudgetExhausted · ServiceUnavailable
 ```
 
 A class' `message` is for people, unless a better one is given. It is an attribute and no docstring: `python -OO` takes
@@ -188,9 +188,13 @@ class AppMisconfigured(UserMistake):
 
 
 class RequestError(AppError):
-    """The request as a whole, or one of its fields, cannot be answered."""
+    """The request as a whole, or one of its fields, cannot be answered.
+
+    `retry_after_seconds`: after which another try makes sense, if that is known.
+    """
 
     code: ErrorCode
+    retry_after_seconds: int | None = None
 
 
 class Unauthenticated(RequestError):
@@ -221,6 +225,16 @@ class LimitExceeded(RequestError):
 class TooManyStreams(RequestError):
     message = "Too many subscriptions are open. Close one, or try again later."
     code = ErrorCode.RATE_LIMITED
+    retry_after_seconds = 10
+
+
+class BudgetExhausted(RequestError):
+    message = "Your budget of cost points is used up. Try again later, or ask for less."
+    code = ErrorCode.RATE_LIMITED
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ServiceUnavailable(RequestError):

@@ -234,6 +234,15 @@ class Settings(BaseSettings):
     trusted_proxies: Words = Field(
         ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
     )
+    cost_limit: int = Field(
+        20_000,
+        ge=0,
+        description="Cost points that a user can spend at once, over all processes; 0 for no limit. docs/cost.md says what "
+        "an operation costs.",
+    )
+    cost_restore_rate: int = Field(
+        200, ge=0, description="Cost points that come back to each user in a second; 0 for no limit."
+    )
     streams_per_viewer: int = Field(
         20, ge=1, description="WebSockets and streams over HTTP that a user may have open at once, per process."
     )
@@ -266,6 +275,10 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """SQLite's file, which one process serves and works on."""
         return make_url(self.database_url).get_backend_name() == "sqlite"
+
+    @property
+    def limits_cost(self) -> bool:
+        return bool(self.cost_limit and self.cost_restore_rate)
 
     @property
     def keys(self) -> list[bytes]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from tiktok_accounts_gql.clock import Clock, utc_now
 from tiktok_accounts_gql.crypto import Place, Sealer, uncounted
 from tiktok_accounts_gql.db.changes import Changes, open_changes
+from tiktok_accounts_gql.db.cost_buckets import BucketSize
 from tiktok_accounts_gql.db.database import Database, check_folder
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -22,6 +23,7 @@ from tiktok_accounts_gql.services.authorizations import AuthorizationService, Lo
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.failures import FailureKind, Failures, ignore
 from tiktok_accounts_gql.services.grant_checks import GrantChecks
 from tiktok_accounts_gql.services.grants import Grants
@@ -190,6 +192,7 @@ async def open_services(
         return_origins=settings.origins,
         clock=clock,
     )
+    budget = CostBudget(db=db, size=_bucket_size(settings), clock=clock)
     checks = GrantChecks(tokens=tokens, reader=reader)
     removals = RemovalService(db=db, audit=audit, notifications=notifications, checks=checks, clock=clock)
     services = Services(
@@ -205,6 +208,7 @@ async def open_services(
         audit=audit,
         authorizations=authorizations,
         avatars=avatars,
+        budget=budget,
         connections=connections,
         history=HistoryService(db=db, clock=clock, failures=failure_log),
         jobs=JobService(db=db, queue=queue, progress=progress, idempotency=idempotency, clock=clock),
@@ -258,12 +262,20 @@ async def open_services(
             revocations.close,
             storing.settle,
             leases.close,
+            budget.close,
             writer.close,
         )
         for settle in (*under_way, tiktok.aclose, pictures.aclose, db.close):
             await settle()
         queue.close()
         changes.close()
+
+
+def _bucket_size(settings: Settings) -> BucketSize | None:
+    """None without a limit."""
+    if not settings.limits_cost:
+        return None
+    return BucketSize(limit=settings.cost_limit, restored=settings.cost_restore_rate)
 
 
 def _login_kit(settings: Settings) -> LoginKit:

@@ -87,7 +87,7 @@ def test_plans_are_made_once_and_let_go_with_their_documents() -> None:
             return object()
 
         target.get(query)
-        return target.plan(query, None, make)
+        return target.operation(query, None, make)
 
     first = plan_of("{ number }")
     assert plan_of("{ number }") is first
@@ -103,8 +103,8 @@ def test_nothing_is_kept_with_a_document_that_is_not_kept() -> None:
     target = documents()
     long = "{ number }".ljust(20_000)
     target.get(long)
-    assert target.plan(long, None, object) is None
-    assert target.plan("{ unknown }", None, object) is None
+    for text in (long, "{ unknown }"):
+        assert target.operation(text, None, object) is not target.operation(text, None, object)
 
 
 @pytest.mark.parametrize("query", ["{ unknown }", "{ number", "{" + " number" * 31 + " }"])

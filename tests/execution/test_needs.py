@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import strawberry
 
+from tests.execution.both import answer as answer_of
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
 from tiktok_accounts_gql.execution.needs import SAME_ROW, UNKNOWN, Needs, needs, needs_of
@@ -90,7 +91,7 @@ async def told(query: str, *, compiled: bool = True) -> Needs:
     documents = Documents(schema, Limits(), introspection=False, hide_suggestions=True)
     engine = Engine(schema, documents, hide_suggestions=True, compiled=compiled)
     found: list[Needs] = []
-    answer = await engine.execute(engine.prepare(query, None), {}, found)
+    answer = await answer_of(engine, query, {}, found)
     assert isinstance(answer, bytes) == compiled
     [one] = found
     return one

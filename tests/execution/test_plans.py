@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from tests.execution.both import Both
+from tests.execution.both import Both, answer
 from tests.execution.worlds import KEYS, World
 from tiktok_accounts_gql.execution.engine import Reason
 from tiktok_accounts_gql.resolvers import ids
@@ -138,11 +138,6 @@ LEFT: dict[str, tuple[str, dict[str, Any], Reason]] = {
         {"d": None},
         Reason.INPUT_REFUSED,
     ),
-    "null for a condition": (
-        "query ($a: Boolean = true) { viewer { id @skip(if: $a) } }",
-        {"a": None},
-        Reason.NOT_PLANNABLE,
-    ),
     "a resolver that raises": (
         "{ accounts(first: 51) { edges { cursor } } viewer { id } }",
         {},
@@ -190,6 +185,11 @@ async def test_rows_that_break_promises_have_the_same_errors(both: Both, seed: i
     await both.compare(query, variables, World(seed, oddity=0.1), batching=False)
 
 
+async def test_null_for_a_condition_refuses_the_whole_operation(both: Both) -> None:
+    query = "query ($a: Boolean = true) { viewer { id @skip(if: $a) } }"
+    assert await both.compare(query, {"a": None}, World(7, oddity=0), batching=True)
+
+
 async def test_no_resolver_that_is_awaited_runs_twice(both: Both) -> None:
     below = "totalCount edges { node { growth { since } username } }"
     query = f'{{ accounts {{ {below} }} account(id: "{ACCOUNT}") {{ id }} }}'
@@ -197,8 +197,7 @@ async def test_no_resolver_that_is_awaited_runs_twice(both: Both) -> None:
     for seed in range(40):
         world = World(seed, oddity=0.2)
         both.seen.clear()
-        prepared = both.planned.prepare(query, None)
-        await both.planned.execute(prepared, None, world.context(batching=True))
+        await answer(both.planned, query, None, world.context(batching=True))
         assert max(Counter(world.calls).values()) == 1
         reasons += both.seen
     assert {Reason.PLANNED, Reason.RESOLVER_RAISED, Reason.UNEXPECTED_VALUE} == set(reasons)
@@ -217,16 +216,16 @@ async def test_loaders_batch_what_is_asked_at_the_same_time(both: Both) -> None:
 
     loader.batch_load_fn = spy
     variables = {"i": [ACCOUNT, ACCOUNT_2]}
-    assert isinstance(await both.planned.execute(both.planned.prepare(query, None), variables, context), bytes)
+    assert isinstance(await answer(both.planned, query, variables, context), bytes)
     assert batches == [2]
 
 
-@pytest.mark.parametrize("file", sorted(OPERATIONS.glob("*.graphql")), ids=lambda file: file.stem)
-def test_a_saved_query_has_a_plan_and_a_mutation_has_none(both: Both, file: Path) -> None:
-    text = file.read_text()
-    plan = both.planned.prepare(text, None).plan
-    assert (plan is Reason.NOT_A_QUERY) == ("mutation" in text)
-    assert plan is not Reason.NOT_PLANNABLE
+@pytest.mark.parametrize("text", [file.read_text() for file in sorted(OPERATIONS.glob("*.graphql"))])
+async def test_a_saved_query_has_a_plan_and_a_mutation_has_none(both: Both, text: str) -> None:
+    inputs = {"id": "x", "ids": ["x"], "input": {"id": "x"} if "AccountInput" in text else {}}
+    costed = await both.planned.cost(await both.planned.prepare(text, None), inputs)
+    assert costed.request is not None
+    assert (costed.request.plan is None) == ("mutation" in text)
 
 
 async def test_what_resolvers_do_to_their_arguments_is_not_remembered() -> None:
@@ -244,7 +243,7 @@ async def test_what_resolvers_do_to_their_arguments_is_not_remembered() -> None:
     for _ in range(3):
         variables = {"f": {"status": ["ACTIVE"]}}
         context = world.context(batching=True, services=services)
-        await both.planned.execute(both.planned.prepare(query, None), variables, context)
+        await answer(both.planned, query, variables, context)
         variables["f"]["status"].append("INACTIVE")
     assert [where.statuses for where in asked] == [("ACTIVE",)] * 3
     assert both.seen == {Reason.PLANNED: 3}
@@ -255,9 +254,7 @@ async def test_requests_at_the_same_time_do_not_meet(both: Both) -> None:
     world = World(3, oddity=0)
     asked = [[ACCOUNT], [ACCOUNT_2, VIEWER], [], [JOB]] * 5
     engine = both.planned
-    answers = await asyncio.gather(
-        *[engine.execute(engine.prepare(query, None), {"i": one}, world.context(batching=True)) for one in asked]
-    )
-    for wanted, answer in zip(asked, answers, strict=True):
-        assert isinstance(answer, bytes)
-        assert [node["id"] for node in orjson.loads(answer)["data"]["nodes"]] == wanted
+    answers = await asyncio.gather(*[answer(engine, query, {"i": one}, world.context(batching=True)) for one in asked])
+    for wanted, given in zip(asked, answers, strict=True):
+        assert isinstance(given, bytes)
+        assert [node["id"] for node in orjson.loads(given)["data"]["nodes"]] == wanted

@@ -47,7 +47,7 @@ async def test_the_media_type_is_negotiated(api: Api, accept: str | None, answer
     answer = await api.http.send(request)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == f"{answered}; charset=utf-8"
-    assert answer.json() == {"data": {"viewer": {"userId": api.viewer}}}
+    assert answer.json()["data"] == {"viewer": {"userId": api.viewer}}
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "image/png", "application/json;q=0", "nonsense"])
@@ -78,7 +78,7 @@ async def test_without_a_token_nothing_is_answered(api: Api, authorization: str 
 async def test_a_query_can_be_asked_by_get_with_a_token(api: Api, headers: dict[str, str]) -> None:
     parameters = {"query": "query V($ids: [ID!]!) { nodes(ids: $ids) { id } }", "variables": '{"ids": []}'}
     answer = await ask(api, "GET", params=parameters, headers=headers)
-    assert (answer.status_code, answer.json()) == (200, {"data": {"nodes": []}})
+    assert (answer.status_code, answer.json()["data"]) == (200, {"nodes": []})
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_several_operations_need_a_name(api: Api) -> None:
     answer = await ask(api, json={"query": document}, headers={"Accept": GRAPHQL})
     assert (answer.status_code, code(answer)) == (400, "BAD_USER_INPUT")
     answer = await ask(api, json={"query": document, "operationName": "A"})
-    assert answer.json() == {"data": {"viewer": {"userId": api.viewer}}}
+    assert answer.json()["data"] == {"viewer": {"userId": api.viewer}}
     answer = await ask(api, json={"query": document, "operationName": "C"}, headers={"Accept": GRAPHQL})
     assert (answer.status_code, code(answer)) == (400, "BAD_USER_INPUT")
 

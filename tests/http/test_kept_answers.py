@@ -32,7 +32,7 @@ def key(number: int, viewer: str = "viewer") -> Key:
 def answer(size: int = 10, mark: tuple[int, int] = MARK, expires_at: float = 1300.0) -> KeptAnswer:
     count = Detail(name="count", value=size)
     noted = (Noted(action=AuditAction.ACCOUNTS_LISTED, account_id=None, details=(count,)),)
-    return KeptAnswer(body=bytes(size), mark=mark, noted=noted, expires_at=expires_at)
+    return KeptAnswer(points=1, body=bytes(size), mark=mark, noted=noted, expires_at=expires_at)
 
 
 def test_an_answer_is_found_by_its_viewer_and_its_request_alone() -> None:

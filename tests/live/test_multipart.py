@@ -23,7 +23,9 @@ async def test_the_bytes_are_those_of_the_protocol(api: Api) -> None:
     assert response.headers["Content-Type"] == 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"'
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Request-ID"]
-    payload = json.dumps({"payload": {"data": {"syncJobUpdated": {"id": job_id}}}}, separators=(",", ":"))
+    payload = json.dumps(
+        {"payload": {"data": {"syncJobUpdated": {"id": job_id}}, "extensions": {"cost": 2}}}, separators=(",", ":")
+    )
     expected = f"--graphql\r\nContent-Type: application/json\r\n\r\n{payload}\r\n--graphql--\r\n"
     assert body == expected.encode()
 

@@ -1,7 +1,8 @@
 """Executes GraphQL documents: checked once by their text; known queries by a plan (`plans.py`), all else by graphql-core."""
 
+import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from inspect import isawaitable
 from typing import Any
@@ -26,8 +27,9 @@ from graphql.execution import (
 
 from tiktok_accounts_gql.execution.calls import NotPlannable
 from tiktok_accounts_gql.execution.limits import Documents
-from tiktok_accounts_gql.execution.operations import InputRefused, Operation
+from tiktok_accounts_gql.execution.operations import InputRefused, Operation, Request
 from tiktok_accounts_gql.execution.plans import Failed, Outcomes
+from tiktok_accounts_gql.execution.turns import Turns
 
 log = structlog.get_logger()
 
@@ -51,13 +53,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A document with the operation to execute, or the errors that refuse it; `plan` is that of a known query."""
+    """A document with the operation to execute, or the errors that refuse it."""
 
     document: DocumentNode | None
     errors: list[GraphQLError] | None
     operation: OperationDefinitionNode | None
     operation_name: str | None
-    plan: Operation | Reason = Reason.NOT_PLANNABLE
+    known: Operation | None = None  # None without an operation
 
     @property
     def kind(self) -> OperationType | None:
@@ -67,6 +69,19 @@ class Prepared:
     def name(self) -> str | None:
         """The operation's own name."""
         return self.operation.name.value if self.operation and self.operation.name else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costed:
+    """What is to be executed, and its cost in points: 0 if graphql-core refuses it before anything runs."""
+
+    prepared: Prepared
+    inputs: dict[str, Any] | None
+    request: Request | None
+
+    @property
+    def points(self) -> int:
+        return self.request.points if self.request else 0
 
 
 class Engine:
@@ -86,23 +101,35 @@ class Engine:
         self._hide_suggestions = hide_suggestions
         self._compiled = compiled
         self._count = count
+        self._turns = Turns()
 
-    def prepare(self, query: str, operation_name: str | None) -> Prepared:
+    async def prepare(self, query: str, operation_name: str | None) -> Prepared:
         """Parses, checks and validates, or remembers having done so. Runs no resolver."""
-        found = self._documents.get(query)
-        if isinstance(found, DocumentNode):
-            operation = get_operation_ast(found, operation_name)
-            plan = self._plan(query, found, operation) if operation else Reason.NOT_PLANNABLE
-            return Prepared(document=found, errors=None, operation=operation, operation_name=operation_name, plan=plan)
-        return Prepared(document=None, errors=found, operation=None, operation_name=operation_name)
+        document = self._documents.find(query) or await self._new_document(query)
+        if isinstance(document, list):
+            return Prepared(document=None, errors=document, operation=None, operation_name=operation_name)
+        operation = get_operation_ast(document, operation_name)
+        known = self._operation(query, document, operation) if operation else None
+        return Prepared(document=document, errors=None, operation=operation, operation_name=operation_name, known=known)
 
-    async def execute(
-        self, prepared: Prepared, variables: dict[str, Any] | None, context: Any
-    ) -> ExecutionResult | bytes:
+    async def cost(self, prepared: Prepared, inputs: dict[str, Any] | None) -> Costed:
+        """Coerces the variables and counts what the operation can cost with them. Raises LimitExceeded."""
+        request = None
+        try:
+            if prepared.known is not None:
+                request = await self._request(prepared.known, inputs or {})
+        except InputRefused:
+            pass  # graphql-core says why, and runs nothing
+        except GraphQLError as error:
+            prepared = replace(prepared, document=None, errors=[error])
+        return Costed(prepared=prepared, inputs=inputs, request=request)
+
+    async def execute(self, costed: Costed, context: Any) -> ExecutionResult | bytes:
         """The whole answer as JSON, if a plan gave it; it has no errors then."""
+        prepared = costed.prepared
         if prepared.document is None:
             return ExecutionResult(data=None, errors=prepared.errors)
-        answered = await _by_plan(prepared.plan, variables, context)
+        answered = await self._by_plan(costed, context)
         if isinstance(answered, bytes):
             self._count(Reason.PLANNED)
             return answered
@@ -111,7 +138,7 @@ class Engine:
             self._schema,
             prepared.document,
             context_value=context,
-            variable_values=variables,
+            variable_values=costed.inputs,
             operation_name=prepared.operation_name,
             middleware=middleware,
             hide_suggestions=self._hide_suggestions,
@@ -120,14 +147,46 @@ class Engine:
         self._count(self._judged(answered, result, prepared))
         return result
 
-    def _plan(self, query: str, document: DocumentNode, operation: OperationDefinitionNode) -> Operation | Reason:
+    async def _new_document(self, query: str) -> DocumentNode | list[GraphQLError]:
+        async with self._turns.take():
+            document = self._documents.get(query)
+            gc.collect(0)  # graphql-core's validation leaves circles that hold the document
+            return document
+
+    def _operation(self, query: str, document: DocumentNode, operation: OperationDefinitionNode) -> Operation:
+        def make() -> Operation:
+            return Operation(self._schema, document, operation, planned=self._compiled)
+
+        return self._documents.operation(query, operation.name.value if operation.name else None, make)
+
+    async def _request(self, operation: Operation, inputs: dict[str, Any]) -> Request:
+        """Raises InputRefused, LimitExceeded, GraphQLError."""
+        request = operation.remembered(inputs)
+        if request is not None:
+            return request
+        variables = operation.coerce(inputs)
+        if operation.knows(variables):
+            return operation.request(inputs, variables)
+        async with self._turns.take():
+            return operation.request(inputs, variables)
+
+    async def _by_plan(self, costed: Costed, context: Any) -> "bytes | _Left":
+        if costed.request is None:
+            return _Left(reason=Reason.INPUT_REFUSED if self._compiled else Reason.TURNED_OFF)
+        try:
+            return await costed.request.answer(context)
+        except NotPlannable:
+            return _Left(reason=self._reason_for_no_plan(costed.prepared))
+        except InputRefused:
+            return _Left(reason=Reason.INPUT_REFUSED)
+        except Failed as error:
+            reason = Reason.RESOLVER_RAISED if error.raised else Reason.UNEXPECTED_VALUE
+            return _Left(reason=reason, outcomes=error.outcomes, cause=error.__cause__)
+
+    def _reason_for_no_plan(self, prepared: Prepared) -> Reason:
         if not self._compiled:
             return Reason.TURNED_OFF
-        if operation.operation is not OperationType.QUERY:
-            return Reason.NOT_A_QUERY
-        name = operation.name.value if operation.name else None
-        made = self._documents.plan(query, name, lambda: _plan_of(self._schema, document, operation))
-        return Reason.NOT_PLANNABLE if made is None else made  # of a text that is too long to be kept
+        return Reason.NOT_PLANNABLE if prepared.kind is OperationType.QUERY else Reason.NOT_A_QUERY
 
     def _judged(self, left: "_Left", result: ExecutionResult, prepared: Prepared) -> Reason:
         if left.outcomes is None or result.errors:
@@ -136,28 +195,30 @@ class Engine:
         return Reason.PLAN_FAILED
 
     async def subscribe(
-        self, prepared: Prepared, variables: dict[str, Any] | None, new_context: Callable[[], Any]
+        self, costed: Costed, new_context: Callable[[], Awaitable[Any]]
     ) -> AsyncGenerator[ExecutionResult] | ExecutionResult:
         """A result for each event, or the one that refuses the subscription.
 
         Each event has a context of its own: what one has loaded is old when the next one comes.
         """
+        prepared = costed.prepared
         if prepared.document is None:
             return ExecutionResult(data=None, errors=prepared.errors)
         executor = Executor.build(
             self._schema,
             prepared.document,
-            context_value=new_context(),
-            raw_variable_values=variables,
+            context_value=await new_context(),
+            raw_variable_values=costed.inputs,
             operation_name=prepared.operation_name,
             hide_suggestions=self._hide_suggestions,
         )
         if isinstance(executor, list):
             return ExecutionResult(data=None, errors=executor)
 
-        def execute_event(of_event: Executor[Any]) -> ExecutionResult | Awaitable[ExecutionResult]:
-            of_event.context_value = new_context()
-            return execute_subscription_event(of_event)
+        async def execute_event(of_event: Executor[Any]) -> ExecutionResult:
+            of_event.context_value = await new_context()
+            result = execute_subscription_event(of_event)
+            return await result if isawaitable(result) else result
 
         source = create_source_event_stream(executor)
         events = await source if isawaitable(source) else source
@@ -173,24 +234,3 @@ class _Left:
     reason: Reason
     outcomes: Outcomes | None = None
     cause: BaseException | None = None
-
-
-def _plan_of(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Operation | Reason:
-    try:
-        return Operation(schema, document, operation)
-    except NotPlannable:
-        return Reason.NOT_PLANNABLE
-
-
-async def _by_plan(plan: Operation | Reason, variables: dict[str, Any] | None, context: Any) -> bytes | _Left:
-    if isinstance(plan, Reason):
-        return _Left(reason=plan)
-    try:
-        return await plan.request(variables or {}).answer(context)
-    except NotPlannable:
-        return _Left(reason=Reason.NOT_PLANNABLE)
-    except InputRefused:
-        return _Left(reason=Reason.INPUT_REFUSED)
-    except Failed as error:
-        reason = Reason.RESOLVER_RAISED if error.raised else Reason.UNEXPECTED_VALUE
-        return _Left(reason=reason, outcomes=error.outcomes, cause=error.__cause__)

@@ -5,9 +5,9 @@ quadratic in others.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from graphql import (
     ASTValidationRule,
@@ -32,6 +32,8 @@ from tiktok_accounts_gql.execution.counts import MOST, Count, Repeats, counted
 _PARSER_LIMITS = ("Syntax Error: Document contains more than ", "Syntax Error: Document is nested too deeply")
 _OPENING = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
 _CLOSING = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R})
+
+Kept = TypeVar("Kept")
 
 _MOST_ERRORS = 20
 _LONGEST_KEPT = 16 * 1024
@@ -62,14 +64,26 @@ class Limits:
     characters: int = 65_536
 
 
-def parse_and_check(query: str, limits: Limits) -> DocumentNode:
+class Checked(NamedTuple):
+    """A document within the limits, and how many tokens it has."""
+
+    document: DocumentNode
+    tokens: int
+
+
+def parse_and_check(query: str, limits: Limits) -> Checked:
     """Raises GraphQLError with the code GRAPHQL_PARSE_FAILED or LIMIT_EXCEEDED."""
     if len(query) > limits.characters:
         raise _exceeded(f"The query has {len(query)} characters; {limits.characters} are allowed.")
     document = _parsed(query, limits)
-    for problem in _problems(document, limits):
-        raise _exceeded(problem)
-    return document
+    tokens = list(_tokens(document))
+    try:
+        for problem in _problems(document, tokens, limits):
+            raise _exceeded(problem)
+    finally:
+        for token in tokens:  # or all that hangs on a document would wait for the collector when it is let go
+            token.prev = token.next = None
+    return Checked(document, len(tokens))
 
 
 @dataclass(slots=True)
@@ -77,7 +91,7 @@ class _Kept:
     document: DocumentNode
     tokens: int
     weight: int
-    plans: dict[str | None, Any] = field(default_factory=dict)
+    operations: dict[str | None, Any] = field(default_factory=dict)
 
 
 class Documents:
@@ -108,31 +122,40 @@ class Documents:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._used = 0
 
+    def find(self, query: str) -> DocumentNode | None:
+        """The document, if it was asked for lately."""
+        kept = self._kept.get(query)
+        if kept is None:
+            return None
+        self._kept.move_to_end(query)
+        return kept.document
+
     def get(self, query: str) -> DocumentNode | list[GraphQLError]:
         """The document, or at least one error with a code."""
-        if query in self._kept:
-            self._kept.move_to_end(query)
-            return self._kept[query].document
+        known = self.find(query)
+        if known is not None:
+            return known
         try:
-            document = parse_and_check(query, self._limits)
+            document, tokens = parse_and_check(query, self._limits)
         except GraphQLError as error:
             return [error.with_traceback(None)]
         errors = self._errors(document)
         if errors:
             return [_clean(error, ErrorCode.GRAPHQL_VALIDATION_FAILED) for error in errors]
-        self._keep(query, document)
+        self._keep(query, document, tokens)
         return document
 
-    def plan(self, query: str, operation: str | None, make: Callable[[], Any]) -> Any:
-        """What is kept with a document about one of its operations, made if it is not there. None if nothing is kept."""
+    def operation(self, query: str, name: str | None, make: Callable[[], Kept]) -> Kept:
+        """What is kept with a document about one of its operations, made if it is not there."""
         kept = self._kept.get(query)
         if kept is None:
-            return None
-        if operation not in kept.plans:
-            kept.plans[operation] = plan = make()
+            return make()
+        if name not in kept.operations:
+            kept.operations[name] = made = make()
             self._weigh(kept, _BYTES_PER_PLAN + _BYTES_PER_TOKEN * kept.tokens)
-            return plan
-        return kept.plans[operation]
+            return made
+        found: Kept = kept.operations[name]
+        return found
 
     def _errors(self, document: DocumentNode) -> list[GraphQLError]:
         # Circles of fragments first: how many fields meet in them is not known, and other rules get slow.
@@ -142,10 +165,9 @@ class Documents:
                 return errors
         return []
 
-    def _keep(self, query: str, document: DocumentNode) -> None:
+    def _keep(self, query: str, document: DocumentNode, tokens: int) -> None:
         if len(query) > _LONGEST_KEPT:
             return
-        tokens = sum(1 for _ in _tokens(document))
         self._kept[query] = kept = _Kept(document, tokens, 0)
         self._weigh(kept, _BYTES_PER_CHARACTER * len(query) + _BYTES_PER_TOKEN * tokens)
 
@@ -169,9 +191,9 @@ def _parsed(query: str, limits: Limits) -> DocumentNode:
     raise failure
 
 
-def _problems(document: DocumentNode, limits: Limits) -> Iterator[str]:
+def _problems(document: DocumentNode, tokens: Iterable[Token], limits: Limits) -> Iterator[str]:
     """What is too large, in sentences. Each bounds the work for those after it."""
-    nesting = _nesting(document)
+    nesting = _nesting(tokens)
     if nesting > limits.nesting:
         yield f"The query has {nesting} brackets inside each other; {limits.nesting} are allowed."
     counts = counted(document)
@@ -200,9 +222,9 @@ def _excesses(count: Count, limits: Limits) -> Iterator[str]:
             yield f"The query {shown}; {limit} are allowed."
 
 
-def _nesting(document: DocumentNode) -> int:
+def _nesting(tokens: Iterable[Token]) -> int:
     deepest = level = 0
-    for token in _tokens(document):
+    for token in tokens:
         level += (token.kind in _OPENING) - (token.kind in _CLOSING)
         deepest = max(deepest, level)
     return deepest

@@ -40,7 +40,7 @@ class PlannedInfo(GraphQLResolveInfo[Any]):
     needs: Needs = UNKNOWN
 
 
-def needs(*attributes: str) -> Mapping[str, Any]:
+def needs(*attributes: str) -> dict[str, Any]:
     """Metadata for a field whose resolver reads these attributes of its row, and no others."""
     return {_NEEDS: frozenset(attributes)}
 

@@ -1,5 +1,6 @@
-"""A query that is asked again and again: its plans, and what its variables came to."""
+"""An operation that is asked again and again: what it costs, its plans, and what its variables came to."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -16,6 +17,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     VariableNode,
     Visitor,
     visit,
@@ -25,7 +27,9 @@ from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import UndefinedType
 
 from tiktok_accounts_gql.execution.calls import Given, NotPlannable
-from tiktok_accounts_gql.execution.needs import Selected
+from tiktok_accounts_gql.execution.cost import CostAnalysis, SelectionCost, check_cost, to_points
+from tiktok_accounts_gql.execution.input_bounds import bounds_of
+from tiktok_accounts_gql.execution.needs import Selected, Subfields
 from tiktok_accounts_gql.execution.plans import Arguments, Plan
 
 log = structlog.get_logger()
@@ -41,79 +45,113 @@ class InputRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A plan with the variables and arguments to run it with."""
+class _Variant:
+    """One answer to each @skip and @include: what it costs, and its plan if it has one."""
 
-    plan: Plan
+    cost: SelectionCost
+    plan: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An operation with its variables: nothing of it has run. Without a plan graphql-core executes it."""
+
+    points: int
+    plan: Plan | None
     variables: VariableValues
-    arguments: Arguments
+    arguments: Arguments | None  # None if they cannot be coerced
 
     async def answer(self, context: Any) -> bytes:
-        """Raises Failed."""
+        """Raises NotPlannable, InputRefused, Failed."""
+        if self.plan is None:
+            raise NotPlannable
+        if self.arguments is None:
+            raise InputRefused
         return await self.plan.answer(context, self.variables, self.arguments)
 
     def copied(self) -> "Request":
         """With lists, dicts and inputs of its own: resolvers may change what they are given."""
         sources = {name: one._replace(value=_copy(one.value)) for name, one in self.variables.sources.items()}
-        return Request(self.plan, VariableValues(sources, _copy(self.variables.coerced)), _copy(self.arguments))
+        variables = VariableValues(sources, _copy(self.variables.coerced))
+        return Request(self.points, self.plan, variables, _copy(self.arguments))
 
 
 class Operation:
-    """One query of a document. Raises NotPlannable."""
+    """One operation of a document; only queries have plans. Raises NotPlannable for an unknown directive."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, *, planned: bool
+    ) -> None:
         fragments = [one for one in document.definitions if isinstance(one, FragmentDefinitionNode)]
         by_name = {one.name.value: one for one in fragments}
-        if schema.query_type is None:
+        root = schema.get_root_type(operation.operation)
+        if root is None:
             raise NotPlannable
-        self._given = Given(schema=schema, query=schema.query_type, operation=operation, fragments=by_name)
+        self._planned = planned and operation.operation is OperationType.QUERY
+        self._given = Given(schema=schema, query=root, operation=operation, fragments=by_name)
         self._fragments = {name: FragmentDetails(one) for name, one in by_name.items()}
         self._conditions = _conditions(document)
-        self._plans: dict[tuple[Any, ...], Plan | None] = {}
+        self._bounds = bounds_of(schema, operation)
+        self._variants: dict[tuple[Any, ...], _Variant] = {}
         self._requests: dict[bytes, Request] = {}
 
-    def request(self, inputs: dict[str, Any]) -> Request:
-        """Raises NotPlannable, InputRefused."""
+    def remembered(self, inputs: dict[str, Any]) -> Request | None:
+        """The request with these variables, if it was made lately."""
         key = _key(inputs)
         known = self._requests.get(key) if key is not None else None
-        if known is not None:
-            return known.copied()
-        request = self._new_request(inputs)
-        sources = [one.value for one in request.variables.sources.values()]
-        if key is not None and _is_rememberable([sources, request.variables.coerced, request.arguments]):
-            _remember(self._requests, key, request.copied(), MOST_REQUESTS)
-        return request
+        return known and known.copied()
 
-    def _new_request(self, inputs: dict[str, Any]) -> Request:
+    def coerce(self, inputs: dict[str, Any]) -> VariableValues:
+        """Raises InputRefused, LimitExceeded."""
+        self._bounds.check(inputs)
         definitions = self._given.operation.variable_definitions or ()
         variables = get_variable_values(self._given.schema, definitions, inputs, max_errors=1)
         if not isinstance(variables, VariableValues):
             raise InputRefused
-        plan = self._plan(variables)
-        try:
-            return Request(plan, variables, plan.arguments(variables))
-        except Exception:  # noqa: BLE001 - scalars raise what they like
-            raise InputRefused from None
+        return variables
 
-    def _plan(self, variables: VariableValues) -> Plan:
-        variant = tuple(variables.coerced.get(name) for name in self._conditions)
-        if variant not in self._plans:
-            _remember(self._plans, variant, self._new_plan(variables), MOST_PLANS)
-        plan = self._plans[variant]
-        if plan is None:
-            raise NotPlannable
-        return plan
+    def knows(self, variables: VariableValues) -> bool:
+        """Whether the next step costs next to nothing."""
+        return self._key_of(variables) in self._variants
 
-    def _new_plan(self, variables: VariableValues) -> Plan | None:
+    def request(self, inputs: dict[str, Any], variables: VariableValues) -> Request:
+        """Raises LimitExceeded, and GraphQLError for a @skip or @include with null."""
+        variant = self._variant(variables)
+        points = to_points(variant.cost.values(variables))
+        check_cost(points)
+        arguments: Arguments | None = None
+        with suppress(Exception):  # scalars raise what they like
+            arguments = variant.plan.arguments(variables) if variant.plan else []
+        request = Request(points, variant.plan, variables, arguments)
+        sources = [one.value for one in variables.sources.values()]
+        key = _key(inputs)
+        if key is not None and _is_rememberable([sources, variables.coerced, arguments]):
+            _remember(self._requests, key, request.copied(), MOST_REQUESTS)
+        return request
+
+    def _key_of(self, variables: VariableValues) -> tuple[Any, ...]:
+        return tuple(variables.coerced.get(name) for name in self._conditions)
+
+    def _variant(self, variables: VariableValues) -> _Variant:
+        key = self._key_of(variables)
+        if key not in self._variants:
+            _remember(self._variants, key, self._new_variant(variables), MOST_PLANS)
+        return self._variants[key]
+
+    def _new_variant(self, variables: VariableValues) -> _Variant:
         given, fragments = self._given, self._fragments
 
         def subfields(type_: GraphQLObjectType, selected: Selected) -> GroupedFieldSet:
             below = collect_subfields(given.schema, fragments, variables, given.operation, type_, selected)
             return below.grouped_field_set
 
+        roots = collect_fields(given.schema, fragments, variables, given.query, given.operation).grouped_field_set
+        cost = CostAnalysis(given.schema, subfields).selection(given.query, roots)
+        return _Variant(cost, self._new_plan(roots, subfields) if self._planned else None)
+
+    def _new_plan(self, roots: GroupedFieldSet, subfields: Subfields) -> Plan | None:
         try:
-            roots = collect_fields(given.schema, fragments, variables, given.query, given.operation)
-            return Plan(given, roots.grouped_field_set, subfields)
+            return Plan(self._given, roots, subfields)
         except (NotPlannable, GraphQLError):
             return None
         except Exception:

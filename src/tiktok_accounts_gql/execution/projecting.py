@@ -82,7 +82,7 @@ class Function:
             exec(compile(source, "<plan>", "exec"), self._names)  # noqa: S102
         except SyntaxError:
             raise NotPlannable from None  # too many loops inside each other
-        project: Project = self._names["project"]
+        project: Project = self._names.pop("project")  # or the function would hold itself, by its globals
         return project
 
     def _complete(self, type_: Any, value: str, site: Site, details: Selected) -> str:

@@ -10,7 +10,7 @@ from graphql import ExecutionResult, GraphQLError, GraphQLFormattedError
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from tiktok_accounts_gql.errors import AppError, ErrorCode, RequestError
+from tiktok_accounts_gql.errors import AppError, ErrorCode, LimitExceeded, RequestError
 from tiktok_accounts_gql.http.media_types import EVENTS, JSON
 from tiktok_accounts_gql.http.requests import (
     BodyTooLarge,
@@ -39,6 +39,7 @@ _STATUS_OF: Mapping[type[RequestError], int] = {
 }
 _PASSED_BY_JSON = {ErrorCode.GRAPHQL_PARSE_FAILED, ErrorCode.GRAPHQL_VALIDATION_FAILED, ErrorCode.BAD_USER_INPUT}
 MASKED = "Unexpected error."
+MAX_BYTES = 8 * 1024 * 1024  # of an answer
 
 log = structlog.get_logger()
 
@@ -48,12 +49,21 @@ def refusal(
 ) -> Response:
     """The answer to a request that is not executed."""
     status = _STATUS_OF.get(type(error)) or STATUS.get(error.code, 400)
+    if error.retry_after_seconds is not None:
+        headers = {"Retry-After": str(error.retry_after_seconds), **(headers or {})}
     return respond({"errors": [said(error, request_id)]}, status, media_type, headers)
 
 
 def said(error: RequestError, request_id: str) -> dict[str, Any]:
     """An error that no field raised."""
-    return {"message": error.message, "extensions": {"code": error.code, "requestId": request_id}}
+    return {"message": error.message, "extensions": {**_facts(error), "requestId": request_id}}
+
+
+def _facts(error: RequestError) -> dict[str, Any]:
+    """The code, and when another try makes sense if that is known."""
+    if error.retry_after_seconds is None:
+        return {"code": error.code}
+    return {"code": error.code, "retryAfterSeconds": error.retry_after_seconds}
 
 
 def not_found(request_id: str) -> Response:
@@ -68,11 +78,13 @@ def unexpected(error: Exception, request_id: str) -> Response:
     return respond({"errors": [{"message": MASKED, "extensions": extensions}]}, 500, JSON)
 
 
-def answer(result: ExecutionResult | bytes, request_id: str, media_type: str) -> Response:
-    """The answer to a request that was executed, or that the schema refuses."""
+def answer(result: ExecutionResult | bytes, request_id: str, media_type: str, points: int) -> Response:
+    """The answer to a request that was executed, or that the schema refuses. Raises LimitExceeded for one too large."""
     if isinstance(result, bytes):
-        return Response(result, media_type=f"{media_type}; charset=utf-8")
-    body = payload(result, request_id)
+        _check_size(result)
+        whole = b'%b,"extensions":{"cost":%d}}' % (result[:-1], points)  # a whole answer, from `{"data":` to `}`
+        return Response(whole, media_type=f"{media_type}; charset=utf-8")
+    body = payload(result, request_id, points)
     return respond(body, 200 if "data" in body else _refused_status(body["errors"], media_type), media_type)
 
 
@@ -81,13 +93,14 @@ def is_whole(response: Response) -> bool:
     return response.status_code == HTTPStatus.OK and bytes(response.body).startswith(b'{"data":')
 
 
-def payload(result: ExecutionResult, request_id: str) -> dict[str, Any]:
-    """An answer as such, without `data` if nothing was executed."""
+def payload(result: ExecutionResult, request_id: str, points: int) -> dict[str, Any]:
+    """An answer as such, without `data` if nothing was executed. `points`: what the operation costs."""
+    extensions = {"cost": points}
     if not result.errors:
-        return {"data": result.data}
+        return {"data": result.data, "extensions": extensions}
     errors = [_formatted(error, request_id) for error in result.errors]
     executed = result.data is not None or any(error.path for error in result.errors)
-    return {"errors": errors, "data": result.data} if executed else {"errors": errors}
+    return {"errors": errors, "data": result.data, "extensions": extensions} if executed else {"errors": errors}
 
 
 def broken_off(error: Exception, request_id: str) -> dict[str, Any]:
@@ -97,7 +110,15 @@ def broken_off(error: Exception, request_id: str) -> dict[str, Any]:
 
 def respond(body: Any, status: int, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     content_type = f"{media_type}; charset=utf-8"
-    return Response(orjson.dumps(body), status, headers, media_type=content_type)
+    content = orjson.dumps(body)
+    _check_size(content)
+    return Response(content, status, headers, media_type=content_type)
+
+
+def _check_size(content: bytes) -> None:
+    """Raises LimitExceeded."""
+    if len(content) > MAX_BYTES:
+        raise LimitExceeded(f"The answer has {len(content)} bytes; {MAX_BYTES} are allowed. Ask for less at once.")
 
 
 def _refused_status(errors: Sequence[Mapping[str, Any]], media_type: str) -> int:
@@ -125,7 +146,7 @@ def _explained(error: GraphQLError, formatted: GraphQLFormattedError) -> dict[st
         return {"code": ErrorCode.BAD_USER_INPUT, **(error.extensions or {})}
     if isinstance(cause, AppError):
         formatted["message"] = cause.message
-        return {"code": cause.code if isinstance(cause, RequestError) else ErrorCode.BAD_USER_INPUT}
+        return _facts(cause) if isinstance(cause, RequestError) else {"code": ErrorCode.BAD_USER_INPUT}
     formatted["message"] = MASKED
     return {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _logged(cause)}
 

@@ -23,8 +23,10 @@ class Caller:
     request_id: str
     services: Services
 
-    def new_context(self) -> Context:
-        return Context(viewer=self.viewer, services=self.services, loaders=Loaders(self.viewer, self.services))
+    def new_context(self, cost: int) -> Context:
+        """`cost`: of the operation, in points."""
+        loaders = Loaders(self.viewer, self.services)
+        return Context(viewer=self.viewer, services=self.services, loaders=loaders, cost=cost)
 
     @property
     def seconds_left(self) -> float:

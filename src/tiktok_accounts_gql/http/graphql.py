@@ -61,7 +61,7 @@ class GraphQLEndpoint:
         caller = await identify(request, request.headers.get("authorization"))
         if types.answer is None and types.stream is None:
             raise NotAcceptable
-        asked, prepared = self.persisted.prepare(await read_request(request), caller.viewer.id)
+        asked, prepared = await self.persisted.prepare(await read_request(request), caller.viewer.id)
         annotate(request, operation=prepared.name)
         if prepared.kind is OperationType.SUBSCRIPTION:
             return await self._subscribe(request, types, prepared, asked, caller)
@@ -71,15 +71,18 @@ class GraphQLEndpoint:
             raise NotAcceptable
         media_type = types.refusal
 
-        async def execute(caller: Caller) -> Response:
-            result = await self.engine.execute(prepared, asked.variables, caller.new_context())
+        async def execute(caller: Caller) -> tuple[Response, int]:
+            costed = await self.engine.cost(prepared, asked.variables)
+            await caller.services.budget.spend(caller.viewer.id, costed.points)
+            result = await self.engine.execute(costed, caller.new_context(costed.points))
             if not isinstance(result, bytes):
                 await record_refusals(prepared, result, caller)
-            return answers.answer(result, caller.request_id, media_type)
+            return answers.answer(result, caller.request_id, media_type, costed.points), costed.points
 
         lists: ListCache | None = request.state.lists
         if lists is None:
-            return await execute(caller)
+            response, _ = await execute(caller)
+            return response
         return await lists.answer(request, lists.asked(prepared, asked, caller, media_type), caller, execute)
 
     async def _subscribe(
@@ -91,7 +94,7 @@ class GraphQLEndpoint:
             raise MethodNotAllowed(f"By GET subscriptions are answered as {EVENTS} only.", allow="POST")
         payloads = await subscribe(self.engine, prepared, asked, caller)
         if isinstance(payloads, ExecutionResult):
-            return answers.answer(payloads, caller.request_id, types.refusal)
+            return answers.answer(payloads, caller.request_id, types.refusal, 0)
         respond = events.respond if types.stream == EVENTS else multipart.respond
         return respond(payloads, caller, request.state.stopping, refusal=types.refusal)
 

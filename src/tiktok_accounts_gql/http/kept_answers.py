@@ -26,9 +26,13 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptAnswer:
-    """`mark` is of before the reading, as is the time from which it expires; `noted` is what the audit recorded of it."""
+    """`mark` is of before the reading, as is the time from which it expires; `noted` is what the audit recorded of it.
+
+    `points`: what the operation costs.
+    """
 
     body: bytes
+    points: int
     mark: Mark
     noted: tuple[Noted, ...]
     expires_at: float

@@ -33,7 +33,7 @@ _CACHE = "tiktok-accounts"
 _ALONE = LISTS | {"__typename"}
 _MIB = 1024 * 1024
 
-Execute = Callable[[Caller], Awaitable[Response]]
+Execute = Callable[[Caller], Awaitable[tuple[Response, int]]]  # the answer, and what it costs in points
 
 
 class Lookup(StrEnum):
@@ -82,10 +82,12 @@ class ListCache:
     async def answer(self, request: Request, asked: Asked | None, caller: Caller, execute: Execute) -> Response:
         """The kept one or a new one, and in its headers which of them. Raises what `execute` and the audit raise."""
         if asked is None:
-            return self._said(request, await execute(caller), Lookup.BYPASS, "fwd=bypass")
+            response, _ = await execute(caller)
+            return self._said(request, response, Lookup.BYPASS, "fwd=bypass")
         kept = self._kept.find(asked.key, asked.mark)
         if kept is None:
             return await self._read(request, asked, caller, execute)
+        await caller.services.budget.spend(caller.viewer.id, kept.points)
         await caller.services.audit.record_again(caller.viewer, kept.noted)
         response = Response(kept.body, media_type=f"{asked.media_type}; charset=utf-8")
         left = max(0, ceil(kept.expires_at - self._kept.now()))
@@ -94,10 +96,12 @@ class ListCache:
     async def _read(self, request: Request, asked: Asked, caller: Caller, execute: Execute) -> Response:
         noted: list[Noted] = []
         expires_at = self._kept.now() + self._seconds
-        response = await execute(replace(caller, viewer=replace(caller.viewer, noted=noted)))
+        response, points = await execute(replace(caller, viewer=replace(caller.viewer, noted=noted)))
         stored = answers.is_whole(response) and self._kept.keep(
             asked.key,
-            KeptAnswer(body=bytes(response.body), mark=asked.mark, noted=tuple(noted), expires_at=expires_at),
+            KeptAnswer(
+                body=bytes(response.body), points=points, mark=asked.mark, noted=tuple(noted), expires_at=expires_at
+            ),
         )
         return self._said(request, response, Lookup.MISS, "fwd=miss; stored" if stored else "fwd=miss")
 

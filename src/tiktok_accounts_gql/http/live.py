@@ -12,6 +12,7 @@ from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.refusals import record_refusals
 from tiktok_accounts_gql.http.requests import GraphQLRequest
+from tiktok_accounts_gql.resolvers.context import Context
 from tiktok_accounts_gql.tasks import cancel_and_wait
 
 Payload = dict[str, Any]
@@ -24,19 +25,26 @@ STOPPING = "The server is about to stop. Connect again."
 async def subscribe(
     engine: Engine, prepared: Prepared, asked: GraphQLRequest, caller: Caller
 ) -> ExecutionResult | AsyncGenerator[Payload]:
-    """Payloads, one for each event; or the result that refuses the subscription."""
-    results = await engine.subscribe(prepared, asked.variables, caller.new_context)
+    """Payloads, one for each event; or the result that refuses the subscription. Raises LimitExceeded, BudgetExhausted."""
+    costed = await engine.cost(prepared, asked.variables)
+
+    async def new_context() -> Context:
+        """Each event costs as much."""
+        await caller.services.budget.spend(caller.viewer.id, costed.points)
+        return caller.new_context(costed.points)
+
+    results = await engine.subscribe(costed, new_context)
     if isinstance(results, ExecutionResult):
         await record_refusals(prepared, results, caller)
         return results
-    return _payloads(results, caller.request_id)
+    return _payloads(results, caller.request_id, costed.points)
 
 
-async def _payloads(results: Results, request_id: str) -> AsyncGenerator[Payload]:
+async def _payloads(results: Results, request_id: str, points: int) -> AsyncGenerator[Payload]:
     async with aclosing(results):
         try:
             async for result in results:
-                yield answers.payload(result, request_id)
+                yield answers.payload(result, request_id, points)
         except Exception as error:  # noqa: BLE001 - the last place where it can become an answer
             yield answers.broken_off(error, request_id)
 

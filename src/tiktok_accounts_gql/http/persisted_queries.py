@@ -61,11 +61,11 @@ class PersistedQueries:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def prepare(self, request: GraphQLRequest, viewer_id: str) -> tuple[GraphQLRequest, Prepared]:
+    async def prepare(self, request: GraphQLRequest, viewer_id: str) -> tuple[GraphQLRequest, Prepared]:
         """The request with its query. Raises PersistedQueryNotFound, PersistedQueryMismatch."""
         digest = request.digest
         if digest is None:
-            return request, self._engine.prepare(request.query, request.operation_name)
+            return request, await self._engine.prepare(request.query, request.operation_name)
         known = self._get(digest)
         if not request.query:
             if known is None:
@@ -73,7 +73,7 @@ class PersistedQueries:
             request = replace(request, query=known)
         elif request.query != known and sha256(request.query.encode()).digest() != digest:
             raise PersistedQueryMismatch
-        prepared = self._engine.prepare(request.query, request.operation_name)
+        prepared = await self._engine.prepare(request.query, request.operation_name)
         if known is None and prepared.document is not None:
             self._put(digest, _Entry(request.query, viewer_id))
         return request, prepared
@@ -88,7 +88,7 @@ class PersistedQueries:
     def _put(self, digest: bytes, entry: _Entry) -> None:
         """What is used the least makes room: the viewer's own beyond their share, then anybody's."""
         viewer_id = entry.viewer_id
-        if entry.weight > self._memory // SHARE:
+        if entry.weight > self._memory // SHARE or digest in self._entries:  # put by another request meanwhile
             return
         self._entries[digest] = entry
         self._used += entry.weight

@@ -187,7 +187,7 @@ class _Socket:
     async def _subscribed(self, message: Subscribe, caller: Caller) -> AsyncGenerator[Payload] | list[dict[str, Any]]:
         """The payloads, or errors."""
         try:
-            asked, prepared = self._persisted.prepare(message.asked, caller.viewer.id)
+            asked, prepared = await self._persisted.prepare(message.asked, caller.viewer.id)
         except RequestError as error:
             return [answers.said(error, caller.request_id)]
         log.info("subscription", operation=prepared.name)
@@ -195,7 +195,7 @@ class _Socket:
             mistake = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
             return [answers.said(mistake, caller.request_id)]
         begun = await subscribe(self._engine, prepared, asked, caller)
-        return answers.payload(begun, caller.request_id)["errors"] if isinstance(begun, ExecutionResult) else begun
+        return answers.payload(begun, caller.request_id, 0)["errors"] if isinstance(begun, ExecutionResult) else begun
 
     async def _refuse(self, one: str, errors: list[dict[str, Any]]) -> None:
         task = self._operations.get(one)

@@ -11,11 +11,12 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One request's: who asks, what does the work, and what was loaded so far."""
+    """One request's: who asks, what does the work, what was loaded so far, and what the operation costs in points."""
 
     viewer: Viewer
     services: Services
     loaders: Loaders
+    cost: int = 0
 
 
 Info = strawberry.Info[Context, None]

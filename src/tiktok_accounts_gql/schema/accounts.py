@@ -7,9 +7,11 @@ import strawberry
 from tiktok_accounts_gql.db.account_rows import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
+from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.execution.needs import SAME_ROW, needs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
-from tiktok_accounts_gql.schema.nodes import NODE_ID, TOTAL_COUNT, Connection, Edge, Node
+from tiktok_accounts_gql.resolvers.sizes import history_length
+from tiktok_accounts_gql.schema.nodes import COUNTED, NODE_ID, TOTAL_COUNT, Connection, Edge, Node
 from tiktok_accounts_gql.schema.scalars import BigInt
 
 _UNREADABLE = "Null if it was not readable then."
@@ -129,14 +131,14 @@ class TikTokAccount(Node):
     stats_history = strawberry.field(
         resolver=account_resolvers.stats_history,
         graphql_type=list[AccountStatsPoint],
-        metadata=needs("id"),
+        metadata=needs("id") | costs(values=10, size=history_length),
         description="Counters as they were, oldest first: the last reading of each UTC hour or day that has one. A "
         "reading without any counter is none. More than 400 points are an error.",
     )
     growth = strawberry.field(
         resolver=account_resolvers.growth,
         graphql_type=AccountGrowth | None,
-        metadata=needs("id"),
+        metadata=needs("id") | costs(values=20),
         description="Change of the counters over the last days; null while there is nothing to compare with.",
     )
 
@@ -148,7 +150,9 @@ class AccountEdge(Edge[TikTokAccount]):
 
 @strawberry.type(description="Connected accounts, page by page.")
 class AccountConnection(Connection[AccountEdge]):
-    total_count: int = strawberry.field(resolver=account_resolvers.total_count, description=TOTAL_COUNT)
+    total_count: int = strawberry.field(
+        resolver=account_resolvers.total_count, metadata=COUNTED, description=TOTAL_COUNT
+    )
 
 
 @strawberry.type(description="Totals over all connected accounts of one user.")

@@ -6,6 +6,7 @@ import strawberry
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor
+from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import audit as audit_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
@@ -44,7 +45,7 @@ class AuditEvent(Node):
     )
     account = strawberry.field(
         resolver=audit_resolvers.event_account,
-        metadata=needs("account_id"),
+        metadata=needs("account_id") | costs(values=2),
         graphql_type=TikTokAccount | None,
         description="Null if it was disconnected, or the event is not about one account.",
     )
@@ -52,7 +53,7 @@ class AuditEvent(Node):
     request_id: str | None = strawberry.field(description="The X-Request-ID under which it happened.")
     ip_address: str | None = strawberry.field(description="From where the user did it; null for every other actor.")
     details: list[AuditDetail] = strawberry.field(
-        description="Further facts from a fixed list, never a secret, for people to read."
+        metadata=costs(size=10), description="Further facts from a fixed list, never a secret, for people to read."
     )
 
 

@@ -6,10 +6,11 @@ import strawberry
 
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
+from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.nodes import NODE_ID, TOTAL_COUNT, Connection, Edge, Node
+from tiktok_accounts_gql.schema.nodes import COUNTED, NODE_ID, PAGE, STATEMENT, TOTAL_COUNT, Connection, Edge, Node
 from tiktok_accounts_gql.schema.user_errors import UserError
 
 
@@ -25,7 +26,7 @@ class SyncResult(Node):
     )
     account = strawberry.field(
         resolver=job_resolvers.result_account,
-        metadata=needs("account_id"),
+        metadata=needs("account_id") | costs(values=2),
         graphql_type=TikTokAccount | None,
         description="Null if it was disconnected or never was the signed-in user's.",
     )
@@ -46,7 +47,7 @@ class SyncResultEdge(Edge[SyncResult]):
 
 @strawberry.type(description="Results of a sync job, page by page.")
 class SyncResultConnection(Connection[SyncResultEdge]):
-    total_count: int = strawberry.field(resolver=job_resolvers.result_count, description=TOTAL_COUNT)
+    total_count: int = strawberry.field(resolver=job_resolvers.result_count, metadata=COUNTED, description=TOTAL_COUNT)
 
 
 @strawberry.type(description="The sync of many accounts in the background. It survives a restart of the server.")
@@ -79,11 +80,13 @@ class SyncJob(Node):
         description="When its last account ended. Nothing of the job changes after that: stop polling."
     )
     estimated_finish_at: datetime | None = strawberry.field(
-        resolver=job_resolvers.estimated_finish_at, description="A guess; null once the job has finished."
+        resolver=job_resolvers.estimated_finish_at,
+        metadata=STATEMENT,
+        description="A guess; null once the job has finished.",
     )
     results = strawberry.field(
         resolver=job_resolvers.results,
-        metadata=needs("id"),
+        metadata=needs("id") | PAGE,
         graphql_type=SyncResultConnection,
         description="One result per account, in the order of the request.",
     )
@@ -96,4 +99,4 @@ class SyncJobEdge(Edge[SyncJob]):
 
 @strawberry.type(description="Sync jobs, page by page.")
 class SyncJobConnection(Connection[SyncJobEdge]):
-    total_count: int = strawberry.field(resolver=job_resolvers.job_count, description=TOTAL_COUNT)
+    total_count: int = strawberry.field(resolver=job_resolvers.job_count, metadata=COUNTED, description=TOTAL_COUNT)

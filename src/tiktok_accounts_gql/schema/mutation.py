@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from tiktok_accounts_gql.execution.cost import VALUES_PER_POINT, costs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import authorizations as authorization_resolvers
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
@@ -19,10 +20,14 @@ from tiktok_accounts_gql.schema.payloads import (
 )
 
 
-def _mutation(resolver: Callable[..., Any], payload: type[Any], description: str) -> Any:
+def _mutation(resolver: Callable[..., Any], payload: type[Any], description: str, *, points: int) -> Any:
     """Null after an unexpected failure, `userErrors` after every other."""
     return strawberry.field(
-        resolver=resolver, graphql_type=payload | None, extensions=[UserErrors()], description=description
+        resolver=resolver,
+        graphql_type=payload | None,
+        extensions=[UserErrors()],
+        metadata=costs(values=points * VALUES_PER_POINT),
+        description=description,
     )
 
 
@@ -36,6 +41,7 @@ class Mutation:
         StartAccountAuthorizationPayload,
         "Step 1 of connecting or reconnecting an account: where to send the user's browser. Codes: "
         "INVALID_INPUT, NOT_FOUND.",
+        points=20,
     )
     connect_account = _mutation(
         authorization_resolvers.connect,
@@ -45,6 +51,7 @@ class Mutation:
         "AUTHORIZATION_STATE_EXPIRED, AUTHORIZATION_CODE_INVALID, AUTHORIZATION_DENIED, WRONG_TIKTOK_ACCOUNT, "
         "ACCOUNT_CONNECTED_ELSEWHERE, SCOPE_MISSING, TIKTOK_RATE_LIMITED, TIKTOK_UNAVAILABLE, SYNC_FAILED, "
         "APP_MISCONFIGURED.",
+        points=20,
     )
     disconnect_account = _mutation(
         account_resolvers.disconnect_account,
@@ -52,6 +59,7 @@ class Mutation:
         "Disconnects an account: erases the tokens, keeps the history, and revokes the authorization at TikTok right "
         "after the answer. "
         "Connecting it again brings the same account back. Codes: NOT_FOUND, INVALID_INPUT, IDEMPOTENCY_KEY_REUSED.",
+        points=10,
     )
     sync_account = _mutation(
         account_resolvers.sync_account,
@@ -59,15 +67,18 @@ class Mutation:
         "Reads one account from TikTok now, or joins a reading that is under way. Codes: NOT_FOUND, "
         "INVALID_INPUT, REAUTHORIZATION_REQUIRED, SCOPE_MISSING, SYNC_FAILED, TIKTOK_RATE_LIMITED, TIKTOK_UNAVAILABLE, "
         "APP_MISCONFIGURED.",
+        points=10,
     )
     sync_accounts = _mutation(
         job_resolvers.sync_accounts,
         SyncAccountsPayload,
         "Reads many accounts from TikTok in the background. Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, "
         "IDEMPOTENCY_KEY_REUSED.",
+        points=100,
     )
     cancel_sync_job = _mutation(
         job_resolvers.cancel_sync_job,
         CancelSyncJobPayload,
         "Stops a job; what is done stays done. Canceling it again changes nothing. Codes: NOT_FOUND, JOB_FINISHED.",
+        points=5,
     )

@@ -1,12 +1,19 @@
 """What Relay's specifications ask for."""
 
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import strawberry
 from graphql import GraphQLResolveInfo
 
+from tiktok_accounts_gql.execution.cost import MAX_POINTS, VALUES_PER_POINT, costs
 from tiktok_accounts_gql.resolvers import nodes as node_resolvers
+from tiktok_accounts_gql.resolvers.sizes import page_size
 from tiktok_accounts_gql.services.viewer import Viewer as ViewerOfService
+
+STATEMENT = costs(values=VALUES_PER_POINT)  # of a field that has one of its own for each object
+COUNTED = costs(values=25)
+PAGE = costs(values=VALUES_PER_POINT, size=page_size)
 
 NODE_ID = "Opaque and globally unique. It never changes and is never used again."
 TOTAL_COUNT = "How many there are over all pages, with the filter. Counted only if asked for."
@@ -49,6 +56,19 @@ class Edge(Generic[AnyNode]):
 class Connection(Generic[AnyEdge]):
     edges: list[AnyEdge] = strawberry.field(description="One edge for each object on this page.")
     page_info: PageInfo = strawberry.field(description="Where this page stands in the whole.")
+
+
+@strawberry.type(
+    description="The signed-in user's budget of cost points, over all servers. Every operation costs what its answer can hold at "
+    f"most: {VALUES_PER_POINT} values are a point, and one operation costs {MAX_POINTS} points at most (LIMIT_EXCEEDED). An "
+    "answer says what its operation cost in `extensions.cost`. Who has spent everything gets RATE_LIMITED, with "
+    "`extensions.retryAfterSeconds`."
+)
+class RateLimit:
+    limit: int = strawberry.field(description="Points in a full budget; 0 if this server sets no limit.")
+    cost: int = strawberry.field(description="What this operation costs.")
+    remaining: int = strawberry.field(description="Points that are left after it; 0 if there is no limit.")
+    reset_at: datetime = strawberry.field(description="When the budget is full again if nothing more is spent.")
 
 
 @strawberry.type(description="The signed-in user.")

@@ -8,6 +8,7 @@ import strawberry
 from strawberry.extensions import FieldExtension
 
 from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import payloads as payload_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
@@ -33,6 +34,7 @@ def _user_errors() -> Any:
     return strawberry.field(
         resolver=payload_resolvers.user_errors,
         graphql_type=list[UserError],
+        metadata=costs(size=1),
         description="What went wrong and who can mend it; empty if nothing did.",
     )
 

@@ -7,6 +7,7 @@ from tiktok_accounts_gql.resolvers import live as live_resolvers
 from tiktok_accounts_gql.resolvers.enums import describe
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.jobs import SyncJob
+from tiktok_accounts_gql.schema.nodes import STATEMENT
 
 describe(
     ChangeKind,
@@ -38,12 +39,14 @@ class AccountChange:
 class Subscription:
     sync_job_updated = strawberry.subscription(
         resolver=live_resolvers.sync_job_updated,
+        metadata=STATEMENT,
         graphql_type=SyncJob,
         description="The job: at once as it is, each time it moves on, four times a second at most, and as it ends; then "
         "the subscription ends.",
     )
     account_changed = strawberry.subscription(
         resolver=live_resolvers.account_changed,
+        metadata=STATEMENT,
         graphql_type=AccountChange,
         description="Every account of the signed-in user that was connected, synced, changed its health, or was "
         "disconnected. Changes of one account within a second come as one. A server on SQLite tells what it does itself, which "

@@ -7,6 +7,7 @@ from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.authorizations import AuthorizationService
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.connections import ConnectionService
+from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
@@ -25,6 +26,7 @@ class Services:
     audit: AuditService
     authorizations: AuthorizationService
     avatars: AvatarService
+    budget: CostBudget
     connections: ConnectionService
     history: HistoryService
     jobs: JobService

@@ -8,7 +8,7 @@ from tiktok_accounts_gql.db.models.accounts import Account, AccountChanges, Acco
 from tiktok_accounts_gql.db.models.authorizations import ConnectionAttempt, OwedRevocation, TokenPair, WebhookEvent
 from tiktok_accounts_gql.db.models.columns import SORT_KEY_LENGTH, VIEWER_LENGTH
 from tiktok_accounts_gql.db.models.jobs import RequestQuota, SyncJob, SyncResult, Worker
-from tiktok_accounts_gql.db.models.records import AuditEvent, IdempotencyKey
+from tiktok_accounts_gql.db.models.records import AuditEvent, CostBucket, IdempotencyKey
 from tiktok_accounts_gql.db.models.words import (
     READ_ACTIONS,
     AccountStatus,
@@ -34,6 +34,7 @@ __all__ = [
     "AuditEvent",
     "Avatar",
     "ConnectionAttempt",
+    "CostBucket",
     "HealthAction",
     "HealthReason",
     "HealthState",

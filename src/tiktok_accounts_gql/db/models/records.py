@@ -57,3 +57,14 @@ class IdempotencyKey(SQLModel, table=True):
     input_hash: bytes = Field(sa_type=LargeBinary)
     answer: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class CostBucket(SQLModel, table=True):
+    """A viewer's budget of cost points: how many were left at a time, by the database's clock."""
+
+    __tablename__ = "cost_buckets"
+    __table_args__ = (Index("cost_buckets_by_age", "counted_at"),)
+
+    viewer_id: str = Field(sa_column=Column(byte_ordered(VIEWER_LENGTH), primary_key=True))
+    points: float
+    counted_at: datetime = Field(sa_type=UtcDateTime)
