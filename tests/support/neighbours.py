@@ -10,6 +10,7 @@ A process of its own asks, so that neither the attack nor the test takes its tim
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from tests.support.server import Api
 
 LIST = "query Neighbour { accounts(first: 20) { edges { node { id displayName followerCount } } } }"
 EVERY = 0.005
+STILL = float(os.environ.get("TEST_STILL_MS", "500"))  # how long the loop may stand still; 50 where nothing else runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,11 +89,11 @@ class Admission:
         awaited = self._waiting.join(_caller(scope))
         if self._look_again is None:
             self._look()
-        await asyncio.wait((awaited,), timeout=WAIT_SECONDS)
-        if awaited.done():
-            return awaited.result()
-        awaited.cancel()
-        return None
+        timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, _give_up, awaited)
+        try:
+            return await awaited
+        finally:
+            timer.cancel()
 
     def _look(self) -> None:
         """Lets others run beside those that take long, and looks again for as long as anybody waits."""
@@ -114,16 +114,16 @@ class _Queue:
 
     def __init__(self) -> None:
         self.length = 0
-        self._lines: dict[str, deque[asyncio.Future[int]]] = {}
+        self._lines: dict[str, deque[asyncio.Future[int | None]]] = {}
 
-    def join(self, caller: str) -> asyncio.Future[int]:
+    def join(self, caller: str) -> asyncio.Future[int | None]:
         """A place at the end of the caller's line."""
-        place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._lines.setdefault(caller, deque()).append(place)
         self.length += 1
         return place
 
-    def next(self) -> asyncio.Future[int] | None:
+    def next(self) -> asyncio.Future[int | None] | None:
         """Takes out whose turn it is; those that gave up are left out."""
         while self._lines:
             caller = next(iter(self._lines))
@@ -135,6 +135,11 @@ class _Queue:
             if not place.done():
                 return place
         return None
+
+
+def _give_up(place: asyncio.Future[int | None]) -> None:
+    if not place.done():
+        place.set_result(None)
 
 
 def end_turn(scope: Scope) -> None:

@@ -15,7 +15,7 @@ from tiktok_accounts_gql.settings import Settings
 RESERVE = 32
 FEWEST = 64
 OWN_FILES = 256  # of TikTok's client (100), of the job engine, logs, listeners, libraries
-PATIENCE_SECONDS = 1.0
+IDLE_PATIENCE_SECONDS = 1.0  # a client that asks again and again is idle for moments
 SWEEP_SECONDS = 0.25
 NEVER = float("inf")
 
@@ -67,9 +67,9 @@ class Connections:
         self.idle.pop(connection, None)
 
     def _evict(self, now: float) -> bool:
-        for waiting in (self.silent, self.idle):
+        for waiting, patience in ((self.silent, 0.0), (self.idle, IDLE_PATIENCE_SECONDS)):
             longest = next(iter(waiting), None)
-            if longest is not None and now - longest.waiting_since > PATIENCE_SECONDS:
+            if longest is not None and now - longest.waiting_since >= patience:
                 self.release(longest)
                 longest.evict()
                 return True

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.admission import CLIENT_GONE, PROBES_ONLY, Overloaded
 from tiktok_accounts_gql.http.connections import NEVER, Admitted, Connections
 from tiktok_accounts_gql.http.edge import HEADERS, REQUEST_ID_BYTES
-from tiktok_accounts_gql.http.requests import MAX_BODY_BYTES, TOO_LATE, HeadTooLarge, RequestTimeout
+from tiktok_accounts_gql.http.requests import MAX_BODY_BYTES, TOO_LATE, BodyTooLarge, HeadTooLarge, RequestTimeout
 from tiktok_accounts_gql.server.patience import Patience
 
 LARGEST_HEAD = 32 * 1024
@@ -26,6 +26,7 @@ MOST_HEADERS = 128
 LARGEST_WIRE_BODY = 1024 * 1024  # what is too large is read and thrown away so far, that its answer can be read
 LARGEST_WEBSOCKET_LINE = 8192 - 64  # of the library for WebSockets
 MOST_PIPELINED = 16
+MOST_CHUNKS = 4096
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 # Longer than clients and load balancers keep a connection that is silent (5 to 60 s): who closes first must be they. A request
@@ -37,16 +38,6 @@ LINGER_SECONDS = 1.0
 LINGER_BYTES = 256 * 1024
 
 log = structlog.get_logger()
-
-
-class _Nowhere(list[tuple[bytes, bytes]]):
-    """Takes trailers: they would become headers that a proxy has not seen."""
-
-    def append(self, _: tuple[bytes, bytes], /) -> None:
-        return
-
-
-_NOWHERE = _Nowhere()
 
 
 class HttpProtocol(Patience, HttpToolsProtocol):
@@ -63,6 +54,7 @@ class HttpProtocol(Patience, HttpToolsProtocol):
     _stopping = False
     _probes_only = False
     _upgrade_ignored = False
+    _chunks = 0
     _refusal: RequestError | None = None
     _unstarted: tuple[RequestResponseCycle, Any] | None = None
 
@@ -112,7 +104,7 @@ class HttpProtocol(Patience, HttpToolsProtocol):
             if self.transport.get_protocol() is not self:
                 return
             if self._left <= 0 and not self._lingering:
-                self._refuse(HeadTooLarge() if self._in_head else BadUserInput("The request's body is too large."))
+                self._refuse(HeadTooLarge() if self._in_head else BodyTooLarge())
         if self._lingering:
             self._linger(len(data))
 
@@ -164,8 +156,6 @@ class HttpProtocol(Patience, HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._left = LARGEST_WIRE_BODY
-        if len(self.headers) > MOST_HEADERS:
-            self._raise(HeadTooLarge())
         if self.parser.should_upgrade():
             self._upgrade_ignored = not self._should_upgrade()
             if not self._upgrade_ignored:
@@ -177,9 +167,25 @@ class HttpProtocol(Patience, HttpToolsProtocol):
         if self._probes_only:
             self.scope["state"][PROBES_ONLY] = True
         super().on_headers_complete()
-        self.headers = _NOWHERE
+        self._chunks = 0
         if self._stopping or self._probes_only:
             self.cycle.keep_alive = False
+
+    def on_chunk_header(self) -> None:
+        """Trailers follow the last chunk: as headers they would be ones that no proxy has seen."""
+        self.headers = []
+        self._chunks += 1
+        if self._chunks > MOST_CHUNKS:
+            self._raise(BodyTooLarge("The request's body has too many chunks."))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn's, with a bound."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        if len(self.headers) > MOST_HEADERS:
+            self._raise(HeadTooLarge())
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
