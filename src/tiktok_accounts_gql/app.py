@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.routing import Route, Router, WebSocketRoute
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tiktok_accounts_gql.background import in_background
@@ -51,16 +51,7 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
     persisted = PersistedQueries(engine)
     sockets = SocketEndpoint(engine=engine, persisted=persisted, origins=settings.origins)
     everything_else = Router(
-        routes=[
-            WebSocketRoute(PATH, sockets.handle),
-            Route(CALLBACK_PATH, callback),
-            Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
-            Route(avatars.PATH, avatars.avatar),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics.page),
-            *(explorer.routes() if explorer else ()),
-        ],
+        routes=[WebSocketRoute(PATH, sockets.handle), *create_routes(metrics, explorer)],
         lifespan=_lifespan(settings, metrics, worker=worker),
         redirect_slashes=False,
         default=_nothing,
@@ -76,6 +67,19 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
         await everything_else(scope, receive, send)
 
     return _at_the_edge(app, settings, metrics)
+
+
+def create_routes(metrics: Metrics, explorer: Explorer | None) -> list[BaseRoute]:
+    """By HTTP, all but the endpoint of GraphQL."""
+    return [
+        Route(CALLBACK_PATH, callback),
+        Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
+        Route(avatars.PATH, avatars.avatar),
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics.page),
+        *(explorer.routes() if explorer else ()),
+    ]
 
 
 def app_from_environment() -> ASGIApp:
