@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.migrate import check_migrated
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
-from tiktok_accounts_gql.http import answers, avatars, webhooks
+from tiktok_accounts_gql.http import avatars, webhooks
+from tiktok_accounts_gql.http.admission import Admission
 from tiktok_accounts_gql.http.authentication import Authenticator
+from tiktok_accounts_gql.http.connections import Connections, most_connections
 from tiktok_accounts_gql.http.cors import share
 from tiktok_accounts_gql.http.edge import Edge
 from tiktok_accounts_gql.http.graphiql.examples import load_examples
@@ -34,6 +34,7 @@ from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings, load_settings
+from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.wiring import open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -50,28 +51,36 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
     engine = create_engine(development=development, compiled=settings.compiled_operations, metrics=metrics)
     persisted = PersistedQueries(engine)
     sockets = SocketEndpoint(engine=engine, persisted=persisted, origins=settings.origins)
-    everything_else = Starlette(
-        routes=[
-            WebSocketRoute(PATH, sockets.handle),
-            Route(CALLBACK_PATH, callback),
-            Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
-            Route(avatars.PATH, avatars.avatar),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics.page),
-            *(explorer.routes() if explorer else ()),
-        ],
+    everything_else = Router(
+        routes=[WebSocketRoute(PATH, sockets.handle), *create_routes(metrics, explorer)],
         lifespan=_lifespan(settings, metrics, worker=worker),
-        exception_handlers={404: _not_found},
+        redirect_slashes=False,
+        default=_nothing,
     )
     graphql = GraphQLEndpoint(engine=engine, explorer=explorer, persisted=persisted)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         """What is asked for most goes past the router."""
-        asked = graphql if scope["type"] == "http" and scope["path"] == PATH else everything_else
-        await asked(scope, receive, send)
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await graphql(scope, receive, send)
+            return
+        scope["app"] = everything_else  # a route raises then, in place of answering by itself
+        await everything_else(scope, receive, send)
 
     return _at_the_edge(app, settings, metrics)
+
+
+def create_routes(metrics: Metrics, explorer: Explorer | None) -> list[BaseRoute]:
+    """By HTTP, all but the endpoint of GraphQL."""
+    return [
+        Route(CALLBACK_PATH, callback),
+        Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
+        Route(avatars.PATH, avatars.avatar),
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics.page),
+        *(explorer.routes() if explorer else ()),
+    ]
 
 
 def app_from_environment() -> ASGIApp:
@@ -118,9 +127,9 @@ def create_engine(*, development: bool, compiled: bool, metrics: Metrics) -> Eng
 
 def _lifespan(
     settings: Settings, metrics: Metrics, *, worker: bool
-) -> Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]:
+) -> Callable[[Router], AbstractAsyncContextManager[Mapping[str, Any]]]:
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncGenerator[Mapping[str, Any]]:
+    async def lifespan(app: Router) -> AsyncGenerator[Mapping[str, Any]]:
         del app
         async with open_services(
             settings, count_unreadable=metrics.count_unreadable, count_failure=metrics.count_failure
@@ -128,8 +137,11 @@ def _lifespan(
             await check_migrated(running.db)
             async with in_background(running, settings, worker=worker, watched=True):
                 authenticator = create_authenticator(settings)
+                connections = Connections(most=most_connections(settings))
+                watching = asyncio.create_task(connections.watch())
                 try:
                     yield {
+                        "connections": connections,
                         "authenticator": authenticator,
                         "services": running.services,
                         "db": running.db,
@@ -137,6 +149,7 @@ def _lifespan(
                         "stopping": asyncio.Event(),  # set by the server
                     }
                 finally:
+                    await cancel_and_wait(watching)
                     await authenticator.aclose()
 
     return lifespan
@@ -144,17 +157,18 @@ def _lifespan(
 
 def _at_the_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> Edge:
     public = urlsplit(settings.public_url).hostname or ""
-    shared = share(app, settings)
+    admitted = Admission(app, most=settings.max_requests)
+    shared = share(admitted, settings)
 
     async def entered(scope: Scope, receive: Receive, send: Send) -> None:
         """Pages of other origins say so; nobody else has anything to do with CORS."""
-        asked = shared if b"origin" in dict(scope.get("headers", ())) else app
+        asked = shared if b"origin" in dict(scope.get("headers", ())) else admitted
         await asked(scope, receive, send)
 
     hosts = (public, *LOOPBACK, *settings.allowed_hosts)
     return Edge(entered, hosts=hosts, observe=metrics.observe_request)
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
-    del error
-    return answers.not_found(request.scope["state"]["request_id"])
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive, send
+    raise HTTPException(404)

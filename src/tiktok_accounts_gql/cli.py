@@ -13,7 +13,6 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import structlog
 import typer
-import uvicorn
 from rich.console import Console
 
 from tiktok_accounts_gql.background import in_background
@@ -27,7 +26,7 @@ from tiktok_accounts_gql.following import run_sync
 from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.printing import docs_app, schema_app
-from tiktok_accounts_gql.server import server_options
+from tiktok_accounts_gql.server.run import run
 from tiktok_accounts_gql.services.key_rotation import KeyRotation, Rotated
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 from tiktok_accounts_gql.tiktok.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
@@ -84,14 +83,8 @@ def serve(
     asyncio.run(_with_database(settings, _check))
     configure_logs(settings.environment)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once everything is closed
-    uvicorn.run(
-        f"tiktok_accounts_gql.app:{'app_from_environment' if works else 'app_without_worker'}",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        **server_options(settings),
-    )
+    factory = "app_from_environment" if works else "app_without_worker"
+    run(f"tiktok_accounts_gql.app:{factory}", settings, host=host, port=port, workers=workers)
 
 
 @app.command(

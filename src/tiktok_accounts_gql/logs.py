@@ -19,7 +19,14 @@ SOCKETS = "websockets"
 JOB_ENGINE = "dbos"
 QUIET = (JOB_ENGINE, "httpx", "httpcore", "aiosqlite", "asyncio", "alembic", SOCKETS)
 
+LONGEST_VALUE = 200
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)  # every line of a request has it
+
+
+def brief(value: str | None) -> str | None:
+    """For what clients choose: so much of it that a line of log stays a line."""
+    return value if value is None or len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
 
 
 def configure_logs(environment: Environment, *, level: int = logging.INFO) -> None:

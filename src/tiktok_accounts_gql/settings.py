@@ -246,6 +246,20 @@ class Settings(BaseSettings):
     streams_per_viewer: int = Field(
         20, ge=1, description="WebSockets and streams over HTTP that a user may have open at once, per process."
     )
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        le=65_536,
+        description="Connections that a process has open at most; less where it may not open so many files (`ulimit -n`). At the "
+        "bound the connection that has been silent for longest goes, and a few more are open for probes only.",
+    )
+    max_requests: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="Requests that a process answers at the same time. Others wait, callers in turn, and are told 503 "
+        "after 10 s.",
+    )
     compiled_operations: bool = Field(
         True,
         description="Whether known queries are answered by plans that are compiled once. Off, the general executor of "

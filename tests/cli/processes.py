@@ -1,6 +1,7 @@
 """The command as people run it: in a process of its own, which ends however the test ends."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -44,9 +45,13 @@ class Started:
 
 @contextmanager
 def started(
-    folder: Path, *arguments: str | Path, command: Path = COMMAND, env: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str | Path,
+    command: Path = COMMAND,
+    env: Mapping[str, str] | None = None,
+    files: int | None = None,
 ) -> Iterator[Started]:
-    """A command that goes on; its working folder is `folder`."""
+    """A command that goes on; its working folder is `folder`. `files`: as many it may open."""
     out, err = folder / "stdout", folder / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
@@ -57,6 +62,8 @@ def started(
             env=environment(**(env or {})),
             start_new_session=True,
         )
+    if files is not None:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (files, files))
     try:
         yield Started(process=process, out=out, err=err)
     finally:

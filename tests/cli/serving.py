@@ -36,15 +36,19 @@ def variables(settings: Settings) -> dict[str, str]:
         "WORKER_CONCURRENCY": str(settings.worker_concurrency),
         "SYNC_INTERVAL": f"{settings.sync_interval.total_seconds():.0f}s",
         "LIST_CACHE_SECONDS": str(settings.list_cache_seconds),
+        "MAX_CONNECTIONS": str(settings.max_connections),
+        "MAX_REQUESTS": str(settings.max_requests),
         "PUBLIC_URL": settings.public_url,
     }
     return {PREFIX + name: value for name, value in values.items()}
 
 
 @asynccontextmanager
-async def served(folder: Path, settings: Settings, viewer: str, *options: str) -> AsyncGenerator[tuple[Started, Api]]:
-    """A server in a process of its own, and a viewer's client."""
-    with started(folder, "serve", "--port", "0", *options, env=variables(settings)) as server:
+async def served(
+    folder: Path, settings: Settings, viewer: str, *options: str, files: int | None = None
+) -> AsyncGenerator[tuple[Started, Api]]:
+    """A server in a process of its own, and a viewer's client. `files`: as many the server may open."""
+    with started(folder, "serve", "--port", "0", *options, env=variables(settings), files=files) as server:
         url = server.wait_for(_url, server.err)
         async with httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
             yield server, Api(http=client, settings=settings, viewer=viewer)

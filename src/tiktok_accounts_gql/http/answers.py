@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import structlog
 from graphql import ExecutionResult, GraphQLError, GraphQLFormattedError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
@@ -15,8 +16,10 @@ from tiktok_accounts_gql.http.media_types import EVENTS, JSON
 from tiktok_accounts_gql.http.requests import (
     BodyTooLarge,
     ForeignOrigin,
+    HeadTooLarge,
     MethodNotAllowed,
     NotAcceptable,
+    RequestTimeout,
     StreamNotAcceptable,
     UnsupportedMediaType,
 )
@@ -32,8 +35,10 @@ STATUS = {
 _STATUS_OF: Mapping[type[RequestError], int] = {
     BodyTooLarge: 413,
     ForeignOrigin: 403,
+    HeadTooLarge: 431,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
+    RequestTimeout: 408,
     StreamNotAcceptable: 406,
     UnsupportedMediaType: 415,
 }
@@ -68,11 +73,34 @@ def _facts(error: RequestError) -> dict[str, Any]:
 
 def not_found(request_id: str) -> Response:
     """The answer where nothing is."""
-    extensions = {"code": ErrorCode.NOT_FOUND, "requestId": request_id}
-    return respond({"errors": [{"message": "There is nothing at this path.", "extensions": extensions}]}, 404, JSON)
+    return _refusal_of(ErrorCode.NOT_FOUND, "There is nothing at this path.", request_id, 404)
 
 
-def unexpected(error: Exception, request_id: str) -> Response:
+def failure(error: Exception, request_id: str) -> Response:
+    """The answer to a request outside GraphQL that ended in an exception."""
+    if isinstance(error, RequestError):
+        return refusal(error, request_id)
+    if isinstance(error, HTTPException):
+        return _refused_by_a_route(error, request_id)
+    return _unexpected(error, request_id)
+
+
+def _refused_by_a_route(error: HTTPException, request_id: str) -> Response:
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return not_found(request_id)
+    is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    message = "This path is not asked by this method." if is_method else error.detail
+    return _refusal_of(ErrorCode.BAD_USER_INPUT, message, request_id, error.status_code, error.headers)
+
+
+def _refusal_of(
+    code: ErrorCode, message: str, request_id: str, status: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    error = {"message": message, "extensions": {"code": code, "requestId": request_id}}
+    return respond({"errors": [error]}, status, JSON, headers)
+
+
+def _unexpected(error: Exception, request_id: str) -> Response:
     """The answer where even the edge failed."""
     extensions = {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _logged(error), "requestId": request_id}
     return respond({"errors": [{"message": MASKED, "extensions": extensions}]}, 500, JSON)

@@ -5,8 +5,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 import structlog
@@ -18,6 +18,8 @@ from tiktok_accounts_gql import logs
 from tiktok_accounts_gql.db.migrate import NotMigrated
 from tiktok_accounts_gql.errors import AppError, BadUserInput
 from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.hosts import OwnHosts
+from tiktok_accounts_gql.logs import brief
 
 REQUEST_ID = "X-Request-ID"
 REQUEST_ID_BYTES = REQUEST_ID.lower().encode()
@@ -25,7 +27,7 @@ _FIT_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 UNEXPECTED = 4500
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked by address: they tell a page of a foreign name nothing
 _STARTS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
-_HEADERS = [  # unless the answer has its own; names in the small letters of ASGI
+HEADERS = [  # unless the answer has its own; names in the small letters of ASGI
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -33,7 +35,8 @@ _HEADERS = [  # unless the answer has its own; names in the small letters of ASG
     (b"cache-control", b"no-store"),
     (b"vary", b"Origin"),
 ]
-_NAMES = frozenset(dict(_HEADERS))
+_NAMES = frozenset(dict(HEADERS))
+_SINGLE = (b"host", b"authorization")
 
 log = structlog.get_logger()
 
@@ -45,12 +48,22 @@ def request_id(connection: HTTPConnection) -> str:
 
 
 def client_address(connection: HTTPConnection) -> str | None:
-    return connection.client.host if connection.client else None
+    """The address that a request is from, or None: what a proxy forwards may be anything."""
+    client = connection.scope.get("client")
+    return _address(client[0]) if client else None
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str) -> str | None:
+    try:
+        return None if "%" in host else str(ip_address(host))
+    except ValueError:
+        return None
 
 
 def annotate(connection: HTTPConnection, **facts: str | None) -> None:
-    """Adds to the request's line of log."""
-    connection.scope["state"]["log"].update(facts)
+    """Adds to the request's line of log, briefly."""
+    connection.scope["state"]["log"].update({name: brief(value) for name, value in facts.items()})
 
 
 class Edge:
@@ -60,24 +73,25 @@ class Edge:
         self, app: ASGIApp, *, hosts: Iterable[str], observe: Callable[[float], None] = lambda _: None
     ) -> None:
         self._app = app
-        self._hosts = tuple(hosts)
+        self._hosts = OwnHosts(hosts)
         self._observe = observe
-        self._is_own = lru_cache(maxsize=64)(self._matches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, lambda message: send(_in_one_line(message)))
             return
         headers = dict(scope["headers"])
-        served = self._is_own(headers.get(b"host", b"")) or scope["path"] in PROBES
+        served = headers.get(b"host", b"") in self._hosts or scope["path"] in PROBES
         app = self._app if served else _foreign_host
+        if len(headers) != len(scope["headers"]) and _has_doubles(scope):
+            app = _doubled
         await _Exchange(scope, send, self._observe, headers.get(REQUEST_ID_BYTES, b"")).run(app, receive)
 
-    def _matches(self, host: bytes) -> bool:
-        """A page of a foreign name that resolves to this server (DNS rebinding) gets nothing."""
-        sent = host.decode("latin-1").rpartition("@")[2].lower()
-        name = sent.rpartition(":")[0] if re.search(r":\d*$", sent) else sent
-        return any(fnmatchcase(name, allowed) for allowed in self._hosts)
+
+def _has_doubles(scope: Scope) -> bool:
+    """Whether two parts of the way here could each believe another Host or Authorization."""
+    names = [name for name, _ in scope["headers"]]
+    return any(names.count(name) > 1 for name in _SINGLE)
 
 
 def _in_one_line(message: Message) -> Message:
@@ -93,12 +107,17 @@ async def _foreign_host(scope: Scope, receive: Receive, send: Send) -> None:
     await answers.refusal(error, scope["state"]["request_id"])(scope, receive, send)
 
 
+async def _doubled(scope: Scope, receive: Receive, send: Send) -> None:
+    error = BadUserInput("A request has one Host and one Authorization at most.")
+    await answers.refusal(error, scope["state"]["request_id"])(scope, receive, send)
+
+
 class _Exchange:
     """One request and its answer; or a WebSocket from its handshake to its end."""
 
     def __init__(self, scope: Scope, send: Send, observe: Callable[[float], None], sent_id: bytes) -> None:
         self._id = sent_id.decode() if _FIT_REQUEST_ID.fullmatch(sent_id) else uuid7().hex
-        self._facts: dict[str, Any] = {"method": scope.get("method", "WEBSOCKET"), "path": scope["path"]}
+        self._facts: dict[str, Any] = {"method": scope.get("method", "WEBSOCKET"), "path": brief(scope["path"])}
         self._status = 0
         self._began = time.perf_counter()
         self._observe = observe
@@ -119,7 +138,7 @@ class _Exchange:
             logs.request_id.reset(outer)
 
     async def _fail(self, error: Exception, receive: Receive) -> None:
-        response = answers.unexpected(error, self._id)
+        response = answers.failure(error, self._id)
         if self._status == 0:
             await response(self._scope, receive, self._dressed)
         elif self._scope["type"] == "websocket":
@@ -132,6 +151,6 @@ class _Exchange:
         if message["type"] in _STARTS:
             self._status = message.get("status", 101)
             own = dict(message.get("headers", ()))
-            added = _HEADERS if _NAMES.isdisjoint(own) else [one for one in _HEADERS if one[0] not in own]
+            added = HEADERS if _NAMES.isdisjoint(own) else [one for one in HEADERS if one[0] not in own]
             message["headers"] = [*message.get("headers", ()), *added, (REQUEST_ID_BYTES, self._id.encode())]
         await self._send(message)

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from tiktok_accounts_gql.errors import RequestError, ServiceUnavailable, TooManyStreams, Unauthenticated
 from tiktok_accounts_gql.http import answers
+from tiktok_accounts_gql.http.admission import end_turn
 from tiktok_accounts_gql.http.caller import Caller
 from tiktok_accounts_gql.http.framing import DELIMITER, PARTS_TYPE, framed, next_part
 from tiktok_accounts_gql.http.live import EXPIRED, STOPPING, Payload, happens
@@ -55,6 +56,7 @@ class Stream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with self._caller.services.streams.opened(self._caller.viewer):
+                end_turn(scope)
                 await super().__call__(scope, receive, send)
         except TooManyStreams as error:
             await framed(self._refused(error), self._refusal)(scope, receive, send)

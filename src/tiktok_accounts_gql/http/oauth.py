@@ -43,6 +43,8 @@ p { margin: 0; opacity: .8; }
 
 async def callback(request: Request) -> Response:
     """Back to `returnTo` with `accountId` or `error`; without one, a page that says what happened."""
+    if request.method == "HEAD":  # somebody looks whether the link works: the state is for who follows it
+        return Response(headers=_HEADERS, media_type=HTMLResponse.media_type)
     services: Services = request.state.services
     address = client_address(request)
     state, code, error = (_only(request, name) for name in ("state", "code", "error"))

@@ -18,11 +18,20 @@ from tiktok_accounts_gql.errors import BadUserInput, Forbidden, LimitExceeded
 from tiktok_accounts_gql.http.media_types import EVENTS, GRAPHQL, JSON, PARTS
 
 MAX_BODY_BYTES = 64 * 1024
+TOO_LATE = "too_late"  # set in a scope's state by the server: the body did not arrive in time, and ends where it is
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class BodyTooLarge(LimitExceeded):
     message = f"The request's body is larger than {MAX_BODY_BYTES // 1024} KiB."
+
+
+class HeadTooLarge(LimitExceeded):
+    message = "The request's headers are larger than 32 KiB, or more than 128."
+
+
+class RequestTimeout(BadUserInput):
+    message = "The request took too long to arrive."
 
 
 class ForeignOrigin(Forbidden):
@@ -99,7 +108,7 @@ def _query_parameters(request: Request) -> dict[str, Any]:
 
 
 async def read_body(request: Request) -> bytes:
-    """64 KiB at most. Raises BodyTooLarge and BadUserInput."""
+    """64 KiB at most. Raises BodyTooLarge, RequestTimeout and BadUserInput."""
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
         raise BodyTooLarge
     body = bytearray()
@@ -110,6 +119,8 @@ async def read_body(request: Request) -> bytes:
                 raise BodyTooLarge
     except ClientDisconnect:
         raise BadUserInput("The request ended before its body was complete.") from None
+    if TOO_LATE in request.scope["state"]:
+        raise RequestTimeout
     return bytes(body)
 
 

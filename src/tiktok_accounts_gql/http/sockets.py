@@ -43,10 +43,12 @@ from tiktok_accounts_gql.http.messages import (
 from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
 from tiktok_accounts_gql.http.requests import ForeignOrigin
 from tiktok_accounts_gql.http.sign_in import find_credential
+from tiktok_accounts_gql.logs import brief
 from tiktok_accounts_gql.tasks import cancel_and_wait
 
 INIT_SECONDS = 10.0
 TRY_AGAIN_LATER = 1013
+KEEP = "keep_connection"  # in a scope's state: tells the server that somebody has signed in on the connection
 MOST_OPERATIONS = 20
 _GONE = (WebSocketDisconnect, WebSocketDisconnected)
 
@@ -98,6 +100,7 @@ class _Socket:
     async def run(self) -> None:
         """Until the client goes. Raises Closed, WebSocketDisconnect."""
         caller = await self._identify(await self._initialised())
+        self._websocket.scope["state"][KEEP]()
         try:
             with caller.services.streams.opened(caller.viewer):
                 await self._converse(caller)
@@ -190,7 +193,7 @@ class _Socket:
             asked, prepared = await self._persisted.prepare(message.asked, caller.viewer.id)
         except RequestError as error:
             return [answers.said(error, caller.request_id)]
-        log.info("subscription", operation=prepared.name)
+        log.info("subscription", operation=brief(prepared.name))
         if prepared.kind not in (None, OperationType.SUBSCRIPTION):
             mistake = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
             return [answers.said(mistake, caller.request_id)]

@@ -1,0 +1,113 @@
+"""A stop that nobody notices: whoever connects meanwhile is answered, or refused at once."""
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import run
+from tests.cli.serving import served, variables
+from tests.http.test_edge import on_postgresql, on_sqlite
+from tiktok_accounts_gql.settings import Settings
+
+pytestmark = pytest.mark.unnoted
+
+STOPS = int(os.environ.get("TEST_STOPS", "1"))
+CLIENTS = 4
+LONGEST = 0.5
+ASKED = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Visitors:
+    """Connect all the time, in threads, and note what became of it."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.longest = 0.0
+        self._address = address
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._visit) for _ in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _visit(self) -> None:
+        while not self._ended.is_set():
+            began = time.monotonic()
+            outcome = self._once()
+            self.longest = max(self.longest, time.monotonic() - began)
+            self.outcomes[outcome] += 1
+            time.sleep(0.001)
+
+    def _once(self) -> str:
+        with socket.socket() as connection:
+            connection.settimeout(10)
+            try:
+                connection.connect(self._address)
+            except OSError:
+                return "refused"
+            try:
+                connection.sendall(ASKED)
+                return "answered" if connection.recv(4096).startswith(b"HTTP/1.1 200") else "closed"
+            except TimeoutError:
+                return "hung"
+            except OSError:
+                return "reset"
+
+
+async def stopped(folder: Path, settings: Settings, *options: str) -> Visitors:
+    """One stop, with visitors before, while and after."""
+    folder.mkdir()  # noqa: ASYNC240 - of a test
+    async with served(folder, settings, "nobody", *options) as (server, api):
+        url = api.http.base_url
+        assert url.port is not None
+        if options:
+            server.wait_for(
+                lambda lines: lines if lines.count("Application startup complete.") == 2 else None, server.err
+            )
+        visitors = Visitors((url.host, url.port))
+        await asyncio.sleep(0.3)
+        ended = await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20)
+        await asyncio.sleep(0.1)
+        visitors.end()
+        assert ended == 0
+        assert "Traceback" not in server.err.read_text()
+    return visitors
+
+
+async def stop_again_and_again(folder: Path, settings: Settings, *options: str) -> None:
+    assert run(folder, "migrate", env=variables(settings)).returncode == 0
+    outcomes: Counter[str] = Counter()
+    longest = 0.0
+    for number in range(STOPS):
+        visitors = await stopped(folder / str(number), settings, *options)
+        assert visitors.outcomes["refused"]
+        outcomes += visitors.outcomes
+        longest = max(longest, visitors.longest)
+    print(f"{STOPS} stops: {dict(outcomes)}, the longest visit {longest:.2f} s")  # noqa: T201
+    assert outcomes.keys() <= {"answered", "refused"}
+    assert longest < LONGEST
+
+
+@on_postgresql
+async def test_nobody_hangs_and_nobody_is_cut_off_while_two_workers_stop(
+    own_settings: Settings, tmp_path: Path
+) -> None:
+    await stop_again_and_again(tmp_path, own_settings, "--workers", "2")
+
+
+@on_sqlite
+async def test_nobody_hangs_and_nobody_is_cut_off_while_one_process_stops(
+    own_settings: Settings, tmp_path: Path
+) -> None:
+    await stop_again_and_again(tmp_path, own_settings)
