@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tiktok_accounts_gql.services.slots import FOR_A_USER, CallPolicy, Lane, Slots, Turn
 from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import UnreadableReply
+from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 
@@ -26,7 +26,7 @@ class OAuthCalls:
                     code=code, redirect_uri=redirect_uri, code_verifier=code_verifier
                 )
         except UnreadableReply as error:
-            return await self._refresh_at_once(error, None, FOR_A_USER)
+            return await self._refresh_at_once(error, None, FOR_A_USER, waits=True)
 
     async def take_refresh_turn(self, policy: CallPolicy) -> Turn:
         """Waits until it may be used, before the right to refresh is taken: no lease lasts for as long as a slot may be away."""
@@ -58,11 +58,23 @@ class OAuthCalls:
             await self.tiktok.revoke(access_token)
 
     async def _refresh_at_once(
-        self, unreadable: UnreadableReply, open_id: str | None, policy: CallPolicy
+        self, unreadable: UnreadableReply, open_id: str | None, policy: CallPolicy, *, waits: bool = False
     ) -> TokenGrant:
-        """A reply whose access token cannot be read may still have brought a new refresh token. Raises TikTokError."""
+        """A reply whose access token cannot be read may still have brought a new refresh token.
+
+        `waits`: for a slot as long as a user may, for nothing can be stored before. Raises UnreadableReply, with the refresh
+        token that is left to be stored, and WrongAccount.
+        """
         if unreadable.refresh_token is None:
             raise unreadable
-        turn = await self.token_slots.take_near(policy.lane)
-        async with self.token_slots.used(turn, policy):
-            return await self.tiktok.refresh(unreadable.refresh_token.get_secret_value(), open_id=open_id)
+        slots = self.token_slots
+        try:
+            turn = await (slots.take(policy.lane, probes=True) if waits else slots.take_near(policy.lane))
+            async with slots.used(turn, policy):
+                return await self.tiktok.refresh(unreadable.refresh_token.get_secret_value(), open_id=open_id)
+        except WrongAccount:
+            raise
+        except TikTokError as error:
+            newer = error.refresh_token if isinstance(error, UnreadableReply) else None
+            unreadable.refresh_token = None if isinstance(error, InvalidGrant) else newer or unreadable.refresh_token
+            raise unreadable from error
