@@ -3,10 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
+from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.slots import FOR_A_USER, CallPolicy, Lane, Slots, Turn
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.values import TokenGrant
+
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +71,25 @@ class OAuthCalls:
         """
         if unreadable.refresh_token is None:
             raise unreadable
-        slots = self.token_slots
         try:
-            turn = await (slots.take(policy.lane, probes=True) if waits else slots.take_near(policy.lane))
-            async with slots.used(turn, policy):
+            turn = await (self._take_patiently() if waits else self.token_slots.take_near(policy.lane))
+            async with self.token_slots.used(turn, policy):
                 return await self.tiktok.refresh(unreadable.refresh_token.get_secret_value(), open_id=open_id)
         except WrongAccount:
             raise
-        except TikTokError as error:
+        except (TikTokError, ServiceUnavailable, TimeoutError) as error:
             newer = error.refresh_token if isinstance(error, UnreadableReply) else None
             unreadable.refresh_token = None if isinstance(error, InvalidGrant) else newer or unreadable.refresh_token
             raise unreadable from error
+
+    async def _take_patiently(self) -> Turn:
+        """Also while the database is away for a moment: what is to be used is known to nobody else."""
+        async with asyncio.timeout(PATIENCE_SECONDS) as patience:
+            while True:
+                try:
+                    turn = await self.token_slots.take(Lane.USERS, probes=True)
+                except ServiceUnavailable:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                else:
+                    patience.reschedule(None)
+                    return turn
