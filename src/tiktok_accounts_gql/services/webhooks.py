@@ -87,8 +87,7 @@ class WebhookService:
                 )
             for event in waiting:
                 with self._failures.contained(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
-                    await self._process_one(event)
-                    processed += 1
+                    processed += await self._process_one(event)
             if len(waiting) < BATCH:
                 return processed
 
@@ -100,18 +99,19 @@ class WebhookService:
         for body_hash in given_up:
             log.error("webhook given up", body_hash=body_hash.hex())
 
-    async def _process_one(self, event: WebhookEvent) -> None:
-        """What TikTok has to be asked about waits for its next attempt while TikTok does not answer."""
+    async def _process_one(self, event: WebhookEvent) -> bool:
+        """False if it waits for its next attempt: TikTok has to be asked about it, and does not answer."""
         try:
             await self._process(event.body)
         except TikTokError as error:
             ids = {"body_hash": event.body_hash.hex(), "reason": error.message}
             if self._clock() - event.received_at < ASKED_FOR:
                 log.info("webhook waits for TikTok", **ids)
-                return
+                return False
             log.warning("webhook given up", **ids)
         async with self._db.transaction() as session:
             await webhooks.mark_processed(session, event.body_hash, self._clock())
+        return True
 
     async def _process(self, body: bytes) -> None:
         """What makes no sense is logged and done with: TikTok would send it again as it is."""
