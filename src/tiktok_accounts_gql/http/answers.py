@@ -14,7 +14,6 @@ from tiktok_accounts_gql.errors import AppError, ErrorCode, RequestError
 from tiktok_accounts_gql.http.media_types import EVENTS, JSON
 from tiktok_accounts_gql.http.requests import (
     BodyTooLarge,
-    ForeignOrigin,
     MethodNotAllowed,
     NotAcceptable,
     StreamNotAcceptable,
@@ -23,6 +22,7 @@ from tiktok_accounts_gql.http.requests import (
 
 STATUS = {
     ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.PERSISTED_QUERY_NOT_FOUND: 200,
     ErrorCode.RATE_LIMITED: 429,
@@ -31,7 +31,6 @@ STATUS = {
 }
 _STATUS_OF: Mapping[type[RequestError], int] = {
     BodyTooLarge: 413,
-    ForeignOrigin: 403,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
     StreamNotAcceptable: 406,
