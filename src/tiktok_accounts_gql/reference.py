@@ -68,7 +68,7 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
     UserErrorCode.ACCOUNT_CONNECTED_ELSEWHERE: ("Another user has connected this TikTok account.", _NO),
     UserErrorCode.AUTHORIZATION_CODE_INVALID: ("TikTok refuses the authorization code.", "No: begin to connect anew."),
     UserErrorCode.REAUTHORIZATION_REQUIRED: (
-        "TikTok no longer accepts the account's authorization.",
+        "TikTok no longer accepts the account's authorization, or its stored tokens cannot be opened.",
         "No: connect the account again.",
     ),
     UserErrorCode.SCOPE_MISSING: (
@@ -80,7 +80,10 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
         "Yes, later.",
     ),
     UserErrorCode.TIKTOK_RATE_LIMITED: ("TikTok asks for fewer requests, or too many wait for it here.", _LATER),
-    UserErrorCode.TIKTOK_UNAVAILABLE: ("TikTok does not answer, or not as documented.", _LATER),
+    UserErrorCode.TIKTOK_UNAVAILABLE: (
+        "TikTok does not answer, or the account's authorization is being renewed at this moment.",
+        _LATER,
+    ),
     UserErrorCode.APP_MISCONFIGURED: (
         "TikTok refuses this server's own credentials or requests.",
         "No: its operator has to act.",

@@ -30,13 +30,17 @@ from tests.support.databases import create_database
 from tests.support.postgres import start_server
 from tests.support.tapping import Wire, tapped
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.callbacks import Callback
+from tiktok_accounts_gql.services.connections import Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH
 from tiktok_accounts_gql.tiktok.errors import TikTokError
+from tiktok_accounts_gql.tiktok.sandbox.altered import Alteration
+from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running, migrate_everything, open_services
 
 AWAY_ROUNDS = int(os.environ.get("TEST_AWAY_ROUNDS", "3"))
@@ -66,6 +70,16 @@ class Scene:
             return data
 
         self.wire.on_reply = on_reply
+
+    async def stored_is(self, account: Account, expected: stored.Pair) -> None:
+        """Once the database is back."""
+
+        async def is_expected() -> bool:
+            with suppress(ServiceUnavailable):
+                return await stored.pair(self.other, self.settings, account) == expected
+            return False
+
+        await until(is_expected, seconds=20)
 
     async def stored_at_last(self, account: Account) -> None:
         await stored_at_last(self.tiktok, self.settings, account)
@@ -204,6 +218,63 @@ async def test_a_fresh_grant_is_stored_when_the_database_is_back_and_the_repeate
         "MUTATION_REPEATED",
     ]
     assert len(await stored.snapshots(scene.other, viewer)) == 1
+
+
+@EVERY_WAY
+async def test_a_fresh_grant_that_does_not_say_whose_it_is_is_stored_when_the_database_is_back(
+    scene: Scene, viewer: str
+) -> None:
+    open_id = f"user-{uuid4().hex}"
+    scene.tiktok.sandbox.faults.add(
+        Fault(path=TOKEN_PATH, open_id=open_id, alteration=Alteration(remove=("open_id", "scope", "expires_in")))
+    )
+    consent = Consent(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
+    scene.away_after_the_next_grant(0.6)
+    connected = await scene.holder.services.connections.connect(Viewer(id=viewer), consent)
+    await scene.stored_at_last(connected.account)
+    [kept] = await stored.accounts(scene.other, viewer)
+    assert (kept.open_id, kept.status, kept.health_state) == (open_id, "ACTIVE", "HEALTHY")
+
+
+@EVERY_WAY
+async def test_a_connection_whose_refresh_token_came_alone_waits_for_the_database(scene: Scene, viewer: str) -> None:
+    open_id = f"user-{uuid4().hex}"
+    odd = Alteration(fields={"access_token": ""})
+    scene.tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, open_id=open_id, alteration=odd))
+    consent = Consent(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
+    scene.away_after_the_next_grant(0.6)
+    connected = await scene.holder.services.connections.connect(Viewer(id=viewer), consent)
+    await scene.stored_at_last(connected.account)
+
+
+@EVERY_WAY
+async def test_a_refresh_token_that_came_alone_is_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
+    account = await scene.tiktok.connect(viewer)
+    await expire(scene.other, scene.tiktok, account)
+    for _ in range(2):
+        scene.tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"access_token": ""}))
+    scene.away_after_the_next_grant(0.6)
+    assert await told(scene.holder, account) in {"UnreadableReply", "ServiceUnavailable"}
+
+    async def is_stored() -> bool:
+        with suppress(ServiceUnavailable):
+            pair = await stored.pair(scene.other, scene.settings, account)
+            return pair.refresh_token == newest(scene.tiktok, account).refresh_token
+        return False
+
+    await until(is_stored, seconds=20)
+    assert await told(scene.other, account) == newest(scene.tiktok, account).access_token
+
+
+@EVERY_WAY
+async def test_another_accounts_tokens_are_not_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
+    account = await scene.tiktok.connect(viewer)
+    before = await stored.pair(scene.other, scene.settings, account)
+    await expire(scene.other, scene.tiktok, account)
+    scene.tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"open_id": "another one"}))
+    scene.away_after_the_next_grant(0.6)
+    assert await told(scene.holder, account) in {"WrongAccount", "ServiceUnavailable"}
+    await scene.stored_is(account, before)
 
 
 @EVERY_WAY

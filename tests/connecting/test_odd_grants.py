@@ -247,6 +247,51 @@ async def test_a_refresh_token_beside_an_access_token_that_is_none_is_used_at_on
     assert tiktok.refreshes(open_id) == 3
 
 
+UNREADABLE = {"alteration": Alteration(fields={"access_token": None})}
+SECOND_FAILURES: dict[str, Mapping[str, Any]] = {
+    "silence": {"status": 503},
+    "429": {"status": 429, "error": "rate_limit_exceeded"},
+    "unreadable again": UNREADABLE,
+    "HTML": {"status": 200, "body": b"<html>"},
+    "misconfigured": {"status": 401, "error": "invalid_client"},
+}
+
+
+@pytest.mark.parametrize("second", SECOND_FAILURES)
+async def test_a_refresh_token_that_came_alone_is_kept_whatever_becomes_of_its_use(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str, second: str
+) -> None:
+    account = await tiktok.connect(viewer)
+    before = await stored.pair(running, settings, account)
+    tiktok.sandbox.state.expire_access_token(account.open_id)
+    tiktok.fail(TOKEN_PATH, account, **UNREADABLE)
+    tiktok.fail(TOKEN_PATH, account, **SECOND_FAILURES[second])
+    assert not await syncs(running, account)
+    kept = await stored.pair(running, settings, account)
+    assert kept == stored.Pair(
+        access_token=before.access_token, refresh_token=newest(tiktok, account.open_id).refresh_token
+    )
+    [sealed] = await stored.sealed_pairs(running, viewer)
+    assert sealed.lease_id is None
+    assert await syncs(running, account)
+    assert await stored.pair(running, settings, account) == newest(tiktok, account.open_id)
+    [row] = await stored.accounts(running, viewer)
+    assert (row.status, row.health_state) == ("ACTIVE", "HEALTHY")
+
+
+async def test_a_refresh_token_that_comes_alone_and_is_refused_does_not_replace_the_stored_one(
+    tiktok: TikTok, running: Running, settings: Settings, viewer: str
+) -> None:
+    account = await tiktok.connect(viewer)
+    before = await stored.pair(running, settings, account)
+    tiktok.sandbox.state.expire_access_token(account.open_id)
+    body = json.dumps({"refresh_token": "rft.of-nobody", "access_token": ""}).encode()
+    tiktok.fail(TOKEN_PATH, account, status=200, body=body)
+    assert not await syncs(running, account)
+    assert await stored.pair(running, settings, account) == before
+    assert await syncs(running, account)
+
+
 RATE_LIMITS = ['{"error": {"code": "x"}}', '{"error": "rate_limit_exceeded"}', '{"error": 7}', "<html>", ""]
 
 

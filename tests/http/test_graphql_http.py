@@ -50,6 +50,34 @@ async def test_the_media_type_is_negotiated(api: Api, accept: str | None, answer
     assert answer.json()["data"] == {"viewer": {"userId": api.viewer}}
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "nonsense, application/json",
+        ", application/json ,",
+        "a/b/c;q=1, application/json;q=0.1",
+        'x/y;z="1,2", application/json',
+        "application/json;q=,",
+    ],
+)
+async def test_what_is_no_media_range_is_passed_over(api: Api, accept: str) -> None:
+    answer = await ask(api, json={"query": QUERY}, headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json; charset=utf-8")
+
+
+EMPTY = {"operationName": "", "variables": "", "extensions": ""}
+
+
+@pytest.mark.parametrize("empty", [*({name: ""} for name in EMPTY), EMPTY], ids=str)
+async def test_an_empty_parameter_is_an_absent_one(api: Api, empty: dict[str, str]) -> None:
+    """By POST, by GET and by WebSocket alike: they are read by the same function."""
+    headers = {"Authorization": f"Bearer {api.token}"}
+    for query in (QUERY, f"query Named {QUERY}"):
+        asked = await api.http.get("/graphql", params={"query": query, **empty}, headers=headers)
+        posted = await ask(api, json={"query": query, **empty})
+        assert ("data" in asked.json(), "data" in posted.json()) == (True, True)
+
+
 @pytest.mark.parametrize("accept", ["text/plain", "image/png", "application/json;q=0", "nonsense"])
 async def test_what_cannot_be_had_is_not_acceptable(api: Api, accept: str) -> None:
     answer = await ask(api, json={"query": QUERY}, headers={"Accept": accept})

@@ -7,19 +7,23 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
+from pydantic import SecretBytes
 
 from tests.connecting import flows, stored
 from tests.http.test_webhooks import event, only_account, post, processed, removal, removals
 from tests.support.server import Api
+from tests.support.slots import set_row
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db.models import Account, WebhookEvent
+from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.db.quota import Endpoint
 from tiktok_accounts_gql.services.removals import CLOCK_SKEW, REASONS
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
+
+LATER = timedelta(minutes=5)  # than the pause between two attempts
 
 BANNED: dict[str, Any] = {
     "an object": {"reason": 4},
@@ -172,14 +176,51 @@ async def test_while_tiktok_is_silent_it_waits_and_holds_up_nothing(
         assert await webhooks.process_waiting() == 0  # not again at once
         assert tiktok.user_infos(account.open_id) == asked
     refuse(tiktok, account)
-    async with open_services(own_settings) as running:
-        async with running.db.transaction() as session:
-            await session.execute(update(WebhookEvent).values(next_attempt_at=None))  # as after a while
+    async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
         assert await running.services.webhooks.process_waiting() == 1
         assert (await only_account(running, viewer)).status == "INACTIVE"
         done = await event(running, waiting)
         assert done is not None
         assert done.processed_at is not None
+
+
+async def test_while_tiktok_is_taken_to_be_down_it_waits_and_is_tried_again(
+    tiktok: TikTok, own_settings: Settings, viewer: str
+) -> None:
+    """TikTok is not asked meanwhile, and the account stays as it is."""
+    async with open_services(own_settings) as running:
+        account = await TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=running).connect(viewer)
+        tiktok.sandbox.state.revoke_grant(account.open_id)
+        asked = tiktok.user_infos(account.open_id)
+        await set_row(running, Endpoint.USER_INFO, closed_until=5)
+        await running.services.webhooks.receive(body := removal(account.open_id, create_time=None))
+        assert await running.services.webhooks.process_waiting() == 0
+        assert (await only_account(running, viewer)).status == "ACTIVE"
+        assert tiktok.user_infos(account.open_id) == asked
+        await set_row(running, Endpoint.USER_INFO, closed_until=None)
+    async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
+        assert await running.services.webhooks.process_waiting() == 1
+        assert (await only_account(running, viewer)).status == "INACTIVE"
+        done = await event(running, body)
+        assert done is not None
+        assert (done.attempts, done.processed_at is None) == (2, False)
+
+
+async def test_tokens_that_do_not_open_are_not_erased_by_a_removal_without_a_time(
+    tiktok: TikTok, own_settings: Settings, viewer: str
+) -> None:
+    """Their key may come back, and then TikTok can be asked."""
+    lost = own_settings.model_copy(update={"encryption_keys": (SecretBytes(bytes(32)),)})
+    async with open_services(own_settings) as running:
+        account = await TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=running).connect(viewer)
+        await running.services.webhooks.receive(removal(account.open_id, create_time=None))
+    async with open_services(lost) as running:
+        assert await running.services.webhooks.process_waiting() == 0
+        assert len(await stored.sealed_pairs(running, viewer)) == 1
+    async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
+        assert await running.services.webhooks.process_waiting() == 1
+        assert (await only_account(running, viewer)).status == "ACTIVE"
+        assert len(await stored.sealed_pairs(running, viewer)) == 1
 
 
 async def test_what_tiktok_never_answers_is_given_up_after_three_days(

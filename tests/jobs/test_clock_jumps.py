@@ -6,6 +6,7 @@ On both databases the rows are written as that clock would have written them.
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -23,10 +24,18 @@ from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import accounts as account_statements
 from tiktok_accounts_gql.db import token_pairs, workers
 from tiktok_accounts_gql.db.clock import FromNow
-from tiktok_accounts_gql.db.models import Account, JobState, OwedRevocation, RequestQuota, TokenPair, Worker
+from tiktok_accounts_gql.db.models import (
+    Account,
+    JobState,
+    OwedRevocation,
+    RequestQuota,
+    TokenPair,
+    WebhookEvent,
+    Worker,
+)
 from tiktok_accounts_gql.db.quota import Endpoint
-from tiktok_accounts_gql.db.revocations import LONGEST_RETRY
 from tiktok_accounts_gql.services.callbacks import Callback
+from tiktok_accounts_gql.services.health import LONGEST_RETRY
 from tiktok_accounts_gql.services.revocations import GIVE_UP_AFTER
 from tiktok_accounts_gql.services.slots import LATEST
 from tiktok_accounts_gql.services.sync_endings import Synced
@@ -268,6 +277,40 @@ async def test_a_revocation_that_is_due_in_the_future_is_due_now(own_scene: Scen
         await session.execute(update(OwedRevocation).values(next_attempt_at=utc_now() + by))
     assert await own_scene.running.revocations.settle_due() == 1
     assert tiktok.revoked(account.open_id)
+
+
+@by
+async def test_a_revocation_that_was_begun_in_the_future_keeps_nobody_from_connecting(
+    scene: Scene, tiktok: TikTok, viewer: str, by: timedelta
+) -> None:
+    account = await tiktok.connect(viewer)
+    tiktok.fail(REVOKE_PATH, account, status=503)
+    await scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
+    await scene.running.revocations.close()
+    async with scene.running.db.transaction() as session:
+        begun = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+        begun = begun.values(lease_until=FromNow(by.total_seconds()))
+        await session.execute(begun, execution_options={"synchronize_session": False})
+    async with asyncio.timeout(SOON_SECONDS):
+        assert (await tiktok.connect(viewer, account.open_id)).status == "ACTIVE"
+    assert (await stored.counts(scene.running, viewer))["owed_revocations"] == 0
+
+
+@by
+async def test_a_webhook_that_is_due_in_the_future_is_due_now(
+    scene: Scene, tiktok: TikTok, viewer: str, by: timedelta
+) -> None:
+    account = await tiktok.connect(viewer)
+    tiktok.sandbox.state.revoke_grant(account.open_id)
+    body = f'{{"event":"authorization.removed","user_openid":"{account.open_id}","content":"{{}}"}}'.encode()
+    late = WebhookEvent(
+        body_hash=sha256(body).digest(), body=body, received_at=utc_now(), attempts=1, next_attempt_at=utc_now() + by
+    )
+    async with scene.running.db.transaction() as session:
+        session.add(late)
+    await scene.running.services.webhooks.process_waiting()
+    status = (await only(scene, viewer)).status
+    assert (status == "INACTIVE") is (by > LONGEST_RETRY)  # ten minutes are a pause that may be meant
 
 
 async def test_a_worker_that_was_seen_in_the_future_is_dead_after_a_while(own_scene: Scene) -> None:

@@ -7,16 +7,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from tiktok_accounts_gql.crypto import Place
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
+from tiktok_accounts_gql.db.token_pairs import is_over
 
 CLAIMED_FOR = timedelta(minutes=2)  # longer than its calls and their slots take
 LONGEST_RETRY = timedelta(hours=6)
+LATE = CLAIMED_FOR + timedelta(minutes=1)  # two clocks differ
+AGES = (timedelta(minutes=2), timedelta(minutes=20), timedelta(hours=2))  # a retry comes after half of the age
 
 
 def place(revocation_id: UUID, column: str) -> Place:
@@ -34,14 +37,18 @@ async def claim_due(
 
     `give_up_by`: as late as it can be given up. What is later was stored while the clock was ahead.
     """
-    due = select(col(OwedRevocation.id)).where(_is_due(now), _free()).order_by(col(OwedRevocation.next_attempt_at))
+    due = (
+        select(col(OwedRevocation.id))
+        .where(_is_due(now, give_up_by), _free())
+        .order_by(col(OwedRevocation.next_attempt_at))
+    )
     due = due.limit(1).with_for_update(skip_locked=True)
     given_up_at = case(
         (col(OwedRevocation.given_up_at) > give_up_by, give_up_by), else_=col(OwedRevocation.given_up_at)
     )
     claimed = (
         update(OwedRevocation)
-        .where(col(OwedRevocation.id).in_(due), _is_due(now), _free())
+        .where(col(OwedRevocation.id).in_(due), _is_due(now, give_up_by), _free())
         .values(next_attempt_at=until, given_up_at=given_up_at)
         .returning(OwedRevocation)
     )
@@ -89,14 +96,17 @@ async def cancel(session: AsyncSession, open_id: str) -> bool:
     return await _none(session, same.exists())
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Also what lies further ahead than it can."""
-    next_attempt_at = col(OwedRevocation.next_attempt_at)
-    return or_(next_attempt_at <= now, next_attempt_at > now + LONGEST_RETRY + CLAIMED_FOR)
+def _is_due(now: datetime, give_up_by: datetime) -> ColumnElement[bool]:
+    """Also what lies further ahead than it can: the longer it is owed, the later it may be."""
+    next_attempt_at, given_up_at = col(OwedRevocation.next_attempt_at), col(OwedRevocation.given_up_at)
+    young = [
+        and_(given_up_at > give_up_by - owed_for, next_attempt_at > now + owed_for / 2 + LATE) for owed_for in AGES
+    ]
+    return or_(next_attempt_at <= now, next_attempt_at > now + LONGEST_RETRY + LATE, *young)
 
 
 def _free() -> ColumnElement[bool]:
-    return or_(col(OwedRevocation.lease_until).is_(None), col(OwedRevocation.lease_until) <= FromNow())
+    return is_over(col(OwedRevocation.lease_until))
 
 
 async def _none(session: AsyncSession, *where: ColumnElement[bool]) -> bool:

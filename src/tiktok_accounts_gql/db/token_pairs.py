@@ -49,7 +49,7 @@ async def lease(session: AsyncSession, viewer_id: str, pair: TokenPair, *, lease
     known = col(TokenPair.attempted_at).is_not_distinct_from(pair.attempted_at)
     taken = (
         update(TokenPair)
-        .where(*_owned(viewer_id, pair.account_id), same, known, _is_over(col(TokenPair.lease_until)))
+        .where(*_owned(viewer_id, pair.account_id), same, known, is_over(col(TokenPair.lease_until)))
         .values(lease_id=lease_id, lease_until=FromNow(seconds), attempted_at=FromNow())
         .returning(col(TokenPair.account_id))
     )
@@ -59,7 +59,7 @@ async def lease(session: AsyncSession, viewer_id: str, pair: TokenPair, *, lease
 async def is_leased(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:
     """Whether somebody renews the account's grant at this moment."""
     leased = select(col(TokenPair.account_id)).where(
-        *_owned(viewer_id, account_id), not_(_is_over(col(TokenPair.lease_until)))
+        *_owned(viewer_id, account_id), not_(is_over(col(TokenPair.lease_until)))
     )
     return await session.scalar(leased) is not None
 
@@ -143,7 +143,7 @@ async def list_ending(
     return (await session.scalars(statement)).all()
 
 
-def _is_over(until: Any) -> ColumnElement[bool]:
+def is_over(until: Any) -> ColumnElement[bool]:
     """Of a lease. One that lasts longer than any can was taken while the clock was ahead."""
     return or_(until.is_(None), until <= FromNow(), until > FromNow(LONGEST_LEASE_SECONDS))
 
@@ -158,7 +158,7 @@ _own_reading = update(_pairs).where(*_own_pair, _pairs.c.reading_id == bindparam
 _END = FromNow(bindparam("seconds"))
 _START_READING = (
     update(_pairs)
-    .where(*_own_pair, _is_over(_pairs.c.reading_until))
+    .where(*_own_pair, is_over(_pairs.c.reading_until))
     .values(reading_id=bindparam("reading"), reading_until=_END)
     .returning(_pairs.c.account_id)
 )

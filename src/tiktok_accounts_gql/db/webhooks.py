@@ -24,11 +24,16 @@ async def claim_waiting(
     session: AsyncSession,
     *,
     now: datetime,
+    latest: datetime,
     next_attempt_at: Callable[[WebhookEvent, datetime], datetime],
     limit: int,
 ) -> Sequence[WebhookEvent]:
-    """Not processed yet and due, oldest first; nobody else gets one before its next attempt."""
-    due = or_(col(WebhookEvent.next_attempt_at).is_(None), col(WebhookEvent.next_attempt_at) <= now)
+    """Not processed yet and due, oldest first; nobody else gets one before its next attempt.
+
+    `latest`: as late as an attempt can be due. What is due later was claimed while the clock was ahead.
+    """
+    next_one = col(WebhookEvent.next_attempt_at)
+    due = or_(next_one.is_(None), next_one <= now, next_one > latest)
     waiting = select(WebhookEvent).where(col(WebhookEvent.processed_at).is_(None), due)
     oldest = waiting.order_by(col(WebhookEvent.received_at)).limit(limit).with_for_update(skip_locked=True)
     claimed = (await session.scalars(oldest)).all()

@@ -26,6 +26,7 @@ from tiktok_accounts_gql.http.requests import (
 
 STATUS = {
     ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.PERSISTED_QUERY_NOT_FOUND: 200,
     ErrorCode.RATE_LIMITED: 429,

@@ -56,8 +56,14 @@ def _streams(accept: str) -> Iterator[tuple[str, float]]:
 
 
 def _best(offers: list[str], accept: str | None) -> str | None:
-    """Of equally welcome ones the last."""
+    """Of equally welcome ones the last. What is no media range is passed over, as an empty element is."""
+    ranges = ",".join(one for one in (accept or "*/*").lower().split(",") if _is_range(one))
+    return mimeparse.best_match(offers, ranges) or None
+
+
+def _is_range(text: str) -> bool:
     try:
-        return mimeparse.best_match(offers, (accept or "*/*").lower()) or None
+        mimeparse.parse_media_range(text.strip())
     except mimeparse.MimeTypeParseException:
-        return None
+        return False
+    return True

@@ -102,7 +102,7 @@ def _parsed(content_type: str) -> tuple[str, str]:
 def _query_parameters(request: Request) -> dict[str, Any]:
     parameters: dict[str, Any] = dict(request.query_params)
     for name in ("variables", "extensions"):
-        if name in parameters:
+        if parameters.get(name):
             parameters[name] = _json(parameters[name].encode("utf-8", "surrogatepass"))
     return parameters
 
@@ -159,7 +159,10 @@ def _digest(extensions: dict[str, Any]) -> bytes | None:
 
 
 def _typed(parameters: dict[str, Any], name: str, kind: type) -> Any:
+    """None where nothing is: an empty text is as good as absent."""
     value = parameters.get(name)
-    if value is not None and not isinstance(value, kind):
+    if value is None or value == "":
+        return None
+    if not isinstance(value, kind):
         raise BadUserInput(f"`{name}` is {'a string' if kind is str else 'a JSON object'}.")
     return value

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from tiktok_accounts_gql.db.models import Account, AuditActor
-from tiktok_accounts_gql.errors import ReauthorizationRequired
+from tiktok_accounts_gql.errors import ReauthorizationRequired, TokensUnreadable
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.slots import BY_ITSELF
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, ScopeNotGranted
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, ScopeNotGranted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,10 @@ class GrantChecks:
     reader: AccountReader
 
     async def is_honoured(self, account: Account) -> bool:
-        """False if TikTok refuses the access token and the refresh token. Raises TikTokError if it does not say."""
+        """False if TikTok refuses the access token and the refresh token. Raises TikTokError if it does not say.
+
+        Tokens that do not open can ask nothing; their key may come back.
+        """
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
         try:
             token = await self.tokens.access_token(system, account.id, BY_ITSELF)
@@ -30,6 +33,8 @@ class GrantChecks:
                 await self.tokens.access_token(system, account.id, BY_ITSELF, refused=token)
             except ScopeNotGranted:
                 return True
+        except TokensUnreadable:
+            raise NotAsked(ambiguous=False) from None
         except ReauthorizationRequired:
             return False
         return True

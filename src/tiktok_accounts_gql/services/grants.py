@@ -74,15 +74,24 @@ class Grants:
 
     async def rotate(self, session: Session, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> bool:
         """Stores the grant that a renewal of this pair brought; False if the pair is not the stored one any more."""
-        refresh = grant.refresh_token
         values = {"access_token": self._sealed(pair.account_id, "access_token", grant.access_token)}
-        if refresh is not None:
-            old = self.open(pair, "refresh_token")
-            values["refresh_token"] = self._sealed(pair.account_id, "refresh_token", refresh)
-            values["previous_refresh_token"] = self._sealed(pair.account_id, "previous_refresh_token", old)
+        if grant.refresh_token is not None:
+            values |= self._next_refresh_token(pair, grant.refresh_token)
         now = self._clock()
         lives = {"issued_at": now, "expires_at": now + timedelta(seconds=grant.expires_in)}
         return await token_pairs.rotate(session, viewer.id, pair.account_id, grant_id=pair.grant_id, **values, **lives)
+
+    async def keep_refresh_token(self, session: Session, viewer: Viewer, pair: TokenPair, refresh_token: str) -> bool:
+        """Stores what a renewal brought without an access token: the worn one is renewed by it. As `rotate` answers."""
+        values = self._next_refresh_token(pair, refresh_token)
+        return await token_pairs.rotate(session, viewer.id, pair.account_id, grant_id=pair.grant_id, **values)
+
+    def _next_refresh_token(self, pair: TokenPair, refresh_token: str) -> dict[str, bytes]:
+        old = self.open(pair, "refresh_token")
+        return {
+            "refresh_token": self._sealed(pair.account_id, "refresh_token", refresh_token),
+            "previous_refresh_token": self._sealed(pair.account_id, "previous_refresh_token", old),
+        }
 
     def are_scopes_missing(self, granted: Collection[str]) -> bool:
         return bool(self._scopes.difference(granted))

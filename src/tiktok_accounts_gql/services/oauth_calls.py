@@ -3,10 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
+from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.slots import FOR_A_USER, CallPolicy, Lane, Slots, Turn
 from tiktok_accounts_gql.tiktok.client import TikTokClient
-from tiktok_accounts_gql.tiktok.errors import UnreadableReply
+from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.values import TokenGrant
+
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class OAuthCalls:
                     code=code, redirect_uri=redirect_uri, code_verifier=code_verifier
                 )
         except UnreadableReply as error:
-            return await self._refresh_at_once(error, None, FOR_A_USER)
+            return await self._refresh_at_once(error, None, FOR_A_USER, waits=True)
 
     async def take_refresh_turn(self, policy: CallPolicy) -> Turn:
         """Waits until it may be used, before the right to refresh is taken: no lease lasts for as long as a slot may be away."""
@@ -58,11 +62,34 @@ class OAuthCalls:
             await self.tiktok.revoke(access_token)
 
     async def _refresh_at_once(
-        self, unreadable: UnreadableReply, open_id: str | None, policy: CallPolicy
+        self, unreadable: UnreadableReply, open_id: str | None, policy: CallPolicy, *, waits: bool = False
     ) -> TokenGrant:
-        """A reply whose access token cannot be read may still have brought a new refresh token. Raises TikTokError."""
+        """A reply whose access token cannot be read may still have brought a new refresh token.
+
+        `waits`: for a slot as long as a user may, for nothing can be stored before. Raises UnreadableReply, with the refresh
+        token that is left to be stored, and WrongAccount.
+        """
         if unreadable.refresh_token is None:
             raise unreadable
-        turn = await self.token_slots.take_near(policy.lane)
-        async with self.token_slots.used(turn, policy):
-            return await self.tiktok.refresh(unreadable.refresh_token.get_secret_value(), open_id=open_id)
+        try:
+            turn = await (self._take_patiently() if waits else self.token_slots.take_near(policy.lane))
+            async with self.token_slots.used(turn, policy):
+                return await self.tiktok.refresh(unreadable.refresh_token.get_secret_value(), open_id=open_id)
+        except WrongAccount:
+            raise
+        except (TikTokError, ServiceUnavailable, TimeoutError) as error:
+            newer = error.refresh_token if isinstance(error, UnreadableReply) else None
+            unreadable.refresh_token = None if isinstance(error, InvalidGrant) else newer or unreadable.refresh_token
+            raise unreadable from error
+
+    async def _take_patiently(self) -> Turn:
+        """Also while the database is away for a moment: what is to be used is known to nobody else."""
+        async with asyncio.timeout(PATIENCE_SECONDS) as patience:
+            while True:
+                try:
+                    turn = await self.token_slots.take(Lane.USERS, probes=True)
+                except ServiceUnavailable:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                else:
+                    patience.reschedule(None)
+                    return turn

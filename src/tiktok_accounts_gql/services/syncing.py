@@ -118,7 +118,7 @@ class SyncService:
     ) -> Preparation:
         """A renewal, if one is due, and then the turn: each waits in its own queue, and holds nothing meanwhile."""
         account = await self._get(viewer, account_id)
-        if account.status is not AccountStatus.ACTIVE or self._was_read_since(account, background.asked_at):
+        if not _may_be_read(account) or self._was_read_since(account, background.asked_at):
             return Preparation()
         try:
             await self._tokens.access_token(viewer, account_id, _policy(account, background), refused=refused)
@@ -184,12 +184,7 @@ class SyncService:
             return await accounts.get(session, viewer.id, account_id)
 
     async def _read(self, reading: Reading, preparation: Preparation | None) -> TikTokUser:
-        """What is known to be dead is not asked about: only a new connection brings it back.
-
-        Tokens that did not open are tried again: a key that was missing may be there by now.
-        """
-        account = reading.account
-        if account.status is not AccountStatus.ACTIVE and account.health_reason is not HealthReason.TOKENS_UNREADABLE:
+        if not _may_be_read(reading.account):
             raise ReauthorizationRequired
         if preparation is not None:
             return await self._read_prepared(reading, preparation)
@@ -243,6 +238,14 @@ class SyncService:
         """By a reading that cannot be of the future: the clock was ahead then, and it may be an old one."""
         last = account.last_synced_at
         return last is not None and time <= last <= self._clock() + CLOCKS_DIFFER
+
+
+def _may_be_read(account: Account) -> bool:
+    """What is known to be dead is not asked about: only a new connection brings it back.
+
+    Tokens that did not open are tried again: a key that was missing may be there by now.
+    """
+    return account.status is AccountStatus.ACTIVE or account.health_reason is HealthReason.TOKENS_UNREADABLE
 
 
 def _policy(account: Account, background: Background | None) -> CallPolicy:

@@ -16,6 +16,7 @@ from tiktok_accounts_gql.tiktok import errors as tiktok
 
 DEFAULT_RETRY_SECONDS = 60
 OUR_QUOTA = "Too many requests to TikTok are waiting at this moment. Try again later."
+RENEWED_ELSEWHERE = "The account's authorization is being renewed at this moment. Try again later."
 
 _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
@@ -29,6 +30,10 @@ _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.ScopeNotGranted: ScopeMissing,
     tiktok.AppMisconfigured: AppMisconfigured,
 }
+_BETTER_SAID: dict[type[tiktok.TikTokError], str] = {
+    tiktok.QuotaExhausted: OUR_QUOTA,
+    tiktok.RefreshPending: RENEWED_ELSEWHERE,
+}
 _TOLD_WHEN = (TikTokRateLimited, TikTokUnavailable)
 
 
@@ -39,6 +44,6 @@ def user_mistake(error: tiktok.TikTokError) -> UserMistake:
     meaning = _MEANING.get(type(error), SyncFailed)
     if issubclass(meaning, _TOLD_WHEN):
         seconds = ceil(error.retry_after or DEFAULT_RETRY_SECONDS)
-        message = OUR_QUOTA if isinstance(error, tiktok.QuotaExhausted) else None
+        message = _BETTER_SAID.get(type(error))
         return meaning(message, retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
     return meaning()

@@ -39,7 +39,7 @@ from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy
 from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
-from tiktok_accounts_gql.tiktok.errors import InvalidGrant, RefreshPending, TikTokError
+from tiktok_accounts_gql.tiktok.errors import InvalidGrant, RefreshPending, TikTokError, UnreadableReply
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 RENEW_BEFORE = timedelta(minutes=5)
@@ -289,7 +289,19 @@ class TokenService:
         async with self._db.read() as session:
             open_id = await accounts.find_open_id(session, viewer.id, pair.account_id)
         token = self._grants.open(pair, column)
-        return await self._oauth.refresh(token, open_id=open_id, policy=policy, turn=turn)
+        try:
+            return await self._oauth.refresh(token, open_id=open_id, policy=policy, turn=turn)
+        except UnreadableReply as error:
+            if error.refresh_token is not None:
+                await self._keep_refresh_token(viewer, pair, error.refresh_token.get_secret_value())
+            raise
+
+    async def _keep_refresh_token(self, viewer: Viewer, pair: TokenPair, refresh_token: str) -> None:
+        async def write() -> None:
+            async with self._db.transaction() as session:
+                await self._grants.keep_refresh_token(session, viewer, pair, refresh_token)
+
+        await self._storing.store((pair.account_id, pair.grant_id, "alone"), write, account_id=str(pair.account_id))
 
     async def _expire(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
         await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, broken=Outcome.TOKEN_EXPIRED))

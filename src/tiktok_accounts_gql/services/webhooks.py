@@ -24,6 +24,7 @@ from tiktok_accounts_gql.tiktok.errors import TikTokError
 
 KEPT = timedelta(days=7)
 RETRY_EVERY = timedelta(seconds=10)
+CLOCKS_DIFFER = timedelta(minutes=1)
 BATCH = 100
 ASKED_FOR = timedelta(hours=72)  # as long as TikTok itself would try
 MOST_ATTEMPTS = 30  # over some days: the pause between two grows to six hours
@@ -77,7 +78,13 @@ class WebhookService:
         now, processed = self._clock(), 0
         while True:
             async with self._db.transaction() as session:
-                waiting = await webhooks.claim_waiting(session, now=now, next_attempt_at=_next_attempt_at, limit=BATCH)
+                waiting = await webhooks.claim_waiting(
+                    session,
+                    now=now,
+                    latest=now + health.LONGEST_RETRY + CLOCKS_DIFFER,
+                    next_attempt_at=_next_attempt_at,
+                    limit=BATCH,
+                )
             for event in waiting:
                 with self._failures.contained(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
                     processed += await self._process_one(event)
@@ -93,7 +100,7 @@ class WebhookService:
             log.error("webhook given up", body_hash=body_hash.hex())
 
     async def _process_one(self, event: WebhookEvent) -> bool:
-        """Whether it is done. What TikTok has to be asked about waits for its next attempt while TikTok does not answer."""
+        """False if it waits for its next attempt: TikTok has to be asked about it, and does not answer."""
         try:
             await self._process(event.body)
         except TikTokError as error:

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.tiktok.replies import Reply
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant, fields_of
 from tiktok_accounts_gql.tls import trusted
 
-MAX_REPLY_BYTES = 1024 * 1024
+MAX_REPLY_BYTES = 5 * 1024 * 1024  # so that texts of 1 MiB in it are cut, each by its kind, and cost nothing else
 CONNECT_SECONDS = 3.0
 TOKEN_PATH, REVOKE_PATH, USER_INFO_PATH = "/v2/oauth/token/", "/v2/oauth/revoke/", "/v2/user/info/"
 

@@ -4,8 +4,7 @@
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
 │   └── NotAsked
-│       └── QuotaExhausted
-├── RefreshPending                      somebody else's refresh, whose outcome is not known yet
+│       └── QuotaExhausted · RefreshPending
 ├── UnreadableReply · WrongAccount      TikTok is there; what it says of this account is of no use
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
@@ -87,14 +86,13 @@ class QuotaExhausted(NotAsked):
     message = "Our own quota has no slot soon enough: TikTok was not asked."
 
 
-class RefreshPending(TikTokError):
-    """It says nothing about TikTok or the account."""
+class RefreshPending(NotAsked):
+    """Somebody else's refresh, whose outcome is not known yet. It says nothing about TikTok either."""
 
-    message = "The access token is being renewed elsewhere."
+    message = "The access token is being renewed elsewhere: TikTok was not asked."
 
     def __init__(self, *, retry_after: float | None = None) -> None:
-        super().__init__()
-        self.retry_after = retry_after
+        super().__init__(ambiguous=False, retry_after=retry_after)
 
 
 class AccessTokenInvalid(TikTokError):

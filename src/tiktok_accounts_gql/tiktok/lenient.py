@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import category
 from urllib.parse import urlsplit
 
 LONGEST_NUMBER = 40  # characters: whatever is longer is no counter, no time and no id
@@ -20,6 +21,7 @@ LONGEST_LIST, LONGEST_WORD, MOST_ITEMS = 10_000, 100, 100
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
 _TOKEN = re.compile(r"[\x20-\x7e]+")
 _UNSAFE_IN_LINKS = re.compile(r"[\x00-\x20\x7f\\]")
+_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})  # controls, formats such as zero-width spaces, and blanks
 _SEPARATORS = re.compile(r"[,\s]+")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -56,7 +58,7 @@ def read_text(value: Any, longest: int = LONGEST_TEXT) -> str | None:
 def read_name(value: Any) -> str | None:
     """Text in which something can be seen."""
     text = read_text(value)
-    return text if text and text.strip() else None
+    return text if text and any(category(char) not in _UNSEEN for char in text) else None
 
 
 def read_identifier(value: Any, longest: int = LONGEST_IDENTIFIER) -> str | None:

@@ -71,10 +71,11 @@ def token_grant(reply: Reply) -> TokenGrant:
 def lone_refresh_token(reply: Reply, open_id: str | None) -> str | None:
     """Reads the refresh token of a reply without an access token; None if it is of another account than `open_id`."""
     body = lenient.read_json(reply.body)
-    if not reply.is_success or not isinstance(body, dict):
-        return None
-    whose = lenient.read_identifier(body.get("open_id"))
-    return lenient.read_token(body.get("refresh_token")) if None in (whose, open_id) or whose == open_id else None
+    for values in (body, lenient.read_object(body, "data")) if reply.is_success else ():
+        if isinstance(values, dict) and (refresh_token := lenient.read_token(values.get("refresh_token"))):
+            whose = lenient.read_identifier(values.get("open_id"))
+            return refresh_token if None in (whose, open_id) or whose == open_id else None
+    return None
 
 
 def revoked(reply: Reply) -> None:
