@@ -166,7 +166,7 @@ async def test_a_pair_that_comes_for_an_account_that_was_given_up_is_owed_until_
     tiktok.fail(REVOKE_PATH, account, status=503, times=2)
     await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
     await asyncio.gather(syncing, return_exceptions=True)
-    await running.revocations.close()
+    await running.revocations.close()  # both are tried at once, beside their callers
     assert not tiktok.revoked(account.open_id)
     for row in await owed(running, account):
         await running.revocations.settle(row)
