@@ -10,7 +10,7 @@ from tests.connecting.flows import come_back, consented
 from tests.http.test_edge import client_of, on_sqlite
 from tests.support.raw import raw, request
 from tests.support.server import Api
-from tiktok_accounts_gql.http.hosts import OwnHosts
+from tiktok_accounts_gql.http.hosts import own_hosts
 from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings
 
 QUERY = '{"query": "{ viewer { userId } }"}'
@@ -53,7 +53,7 @@ NAMES = ("accounts.example.com", "localhost", "127.0.0.1", "[::1]", "2001:db8::1
     ],
 )
 def test_hosts_are_exact(host: str, own: bool) -> None:
-    assert (host.encode() in OwnHosts(NAMES)) is own
+    assert own_hosts(NAMES)(host.encode()) is own
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tiktok_accounts_gql import logs
 from tiktok_accounts_gql.db.migrate import NotMigrated
 from tiktok_accounts_gql.errors import AppError, BadUserInput
 from tiktok_accounts_gql.http import answers
-from tiktok_accounts_gql.http.hosts import OwnHosts
+from tiktok_accounts_gql.http.hosts import own_hosts
 from tiktok_accounts_gql.logs import brief
 
 REQUEST_ID = "X-Request-ID"
@@ -73,7 +73,7 @@ class Edge:
         self, app: ASGIApp, *, hosts: Iterable[str], observe: Callable[[float], None] = lambda _: None
     ) -> None:
         self._app = app
-        self._hosts = OwnHosts(hosts)
+        self._is_own = own_hosts(hosts)
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +81,7 @@ class Edge:
             await self._app(scope, receive, lambda message: send(_in_one_line(message)))
             return
         headers = dict(scope["headers"])
-        served = headers.get(b"host", b"") in self._hosts or scope["path"] in PROBES
+        served = self._is_own(headers.get(b"host", b"")) or scope["path"] in PROBES
         app = self._app if served else _foreign_host
         if len(headers) != len(scope["headers"]) and _has_doubles(scope):
             app = _doubled

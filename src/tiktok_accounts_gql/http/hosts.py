@@ -4,29 +4,27 @@ A page of a foreign name that resolves to this server (DNS rebinding) gets nothi
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-_HOST = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(:\d{0,5})?")
-LONGEST = 255 + len(":65535")
+_HOST = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]{1,255})(:\d{0,5})?")
 
 
-class OwnHosts:
-    """`names`: exact ones, of IPv6 addresses with or without brackets; `*.name` stands for subdomains."""
+def own_hosts(names: Iterable[str]) -> Callable[[bytes], bool]:
+    """Whether the value of a Host header names this server, with or without a port.
 
-    def __init__(self, names: Iterable[str]) -> None:
-        lowered = [name.lower() for name in names if name]
-        self._exact = frozenset(f"[{name}]" if ":" in name and name[0] != "[" else name for name in lowered)
-        self._endings = tuple(name[1:] for name in lowered if name.startswith("*."))
-        self._is_own = lru_cache(maxsize=64)(self._find)
+    `names`: exact ones, of IPv6 addresses with or without brackets; `*.name` stands for subdomains.
+    """
+    lowered = [name.lower() for name in names if name]
+    exact = frozenset(f"[{name}]" if ":" in name and name[0] != "[" else name for name in lowered)
+    endings = tuple(name[1:] for name in lowered if name.startswith("*."))
 
-    def __contains__(self, header: bytes) -> bool:
-        """`header`: the value of Host, with or without a port."""
-        return len(header) <= LONGEST and self._is_own(header)
-
-    def _find(self, header: bytes) -> bool:
+    @lru_cache(maxsize=64)
+    def is_own(header: bytes) -> bool:
         match = _HOST.fullmatch(header)
         if match is None:
             return False
         name = match[1].decode().lower()
-        return name in self._exact or name.endswith(self._endings)
+        return name in exact or name.endswith(endings)
+
+    return is_own

@@ -53,6 +53,8 @@ class HttpProtocol(Patience, HttpToolsProtocol):
     _lingering = False
     _stopping = False
     _probes_only = False
+    _is_undated = False
+    _is_upgrade = False
     _upgrade_ignored = False
     _chunks = 0
     _refusal: RequestError | None = None
@@ -93,6 +95,14 @@ class HttpProtocol(Patience, HttpToolsProtocol):
             return
         self._feed(data)
         self._left -= len(data)
+        if self._is_undated or self._unstarted is not None:
+            self._await_the_rest()
+
+    def _await_the_rest(self) -> None:
+        """Of what did not come whole. A body that is too large is refused before its end."""
+        if self._is_undated:
+            self._is_undated = False
+            self.deadline = self.loop.time() + (HEAD_SECONDS if self._in_head else BODY_SECONDS)
         if self._unstarted is not None and len(self.cycle.body) > MAX_BODY_BYTES:
             self._start()
 
@@ -103,6 +113,7 @@ class HttpProtocol(Patience, HttpToolsProtocol):
             self._left -= len(piece)
             if self.transport.get_protocol() is not self:
                 return
+            self._await_the_rest()
             if self._left <= 0 and not self._lingering:
                 self._refuse(HeadTooLarge() if self._in_head else BodyTooLarge())
         if self._lingering:
@@ -150,20 +161,20 @@ class HttpProtocol(Patience, HttpToolsProtocol):
         super().on_message_begin()
         self._left = LARGEST_HEAD
         self._in_head = True
-        if self.cycle is not None or self._stopping:
-            self.deadline = self.loop.time() + HEAD_SECONDS
+        self._is_undated = self.cycle is not None or self._stopping  # the first head has its deadline
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._left = LARGEST_WIRE_BODY
-        if self.parser.should_upgrade():
+        self._is_upgrade = self.parser.should_upgrade()
+        if self._is_upgrade:
             self._upgrade_ignored = not self._should_upgrade()
             if not self._upgrade_ignored:
                 super().on_headers_complete()
             return
         if len(self.pipeline) >= MOST_PIPELINED:
             self._raise(BadUserInput("Too many requests before the first one was answered."))
-        self.deadline = self.loop.time() + BODY_SECONDS
+        self._is_undated = True
         if self._probes_only:
             self.scope["state"][PROBES_ONLY] = True
         super().on_headers_complete()
@@ -188,12 +199,15 @@ class HttpProtocol(Patience, HttpToolsProtocol):
             self._raise(HeadTooLarge())
 
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():
+        """As uvicorn's, and the application is called."""
+        if self._is_upgrade:
             return
-        super().on_message_complete()
+        self._is_undated = False
         if self.cycle.response_complete:
             self.deadline = self.loop.time() + KEEP_ALIVE_SECONDS
             return
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
         self._waiting_in.pop(self, None)
         self.deadline = NEVER
         if self._unstarted is not None:
