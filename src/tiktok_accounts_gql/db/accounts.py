@@ -176,7 +176,7 @@ async def find(session: AsyncSession, viewer_id: str, account_id: UUID) -> Accou
 async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: bool = False) -> Account:
     """`lock` keeps others from changing it until the transaction ends. Raises NotFound."""
     statement = connected(viewer_id).where(col(Account.id) == account_id)
-    account = await session.scalar(statement.with_for_update() if lock else statement)
+    account = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if account is None:
         raise NotFound
     return account

@@ -37,7 +37,7 @@ _MAX_PREPARED = 500
 
 # The SQLSTATEs of a PostgreSQL that is away, busy or full: connection, read-only standby, login, no such database,
 # deadlock, resources, lock, shutdown. Its driver names no OperationalError.
-_DEADLOCK = "40P01"
+_UNDONE = ("40P01", "40001")  # deadlock, serialization failure
 _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
 # A prepared statement is there already, or not any more. PgBouncer also refuses transactions, by words.
 _POOLER_STATES = ("42P05", "26000")
@@ -178,7 +178,7 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
         if isinstance(error, Exception) and _is_lost_by_a_pooler(error):
             raise PreparedStatementsLost from error
         if error is not None and _is_away(error):
-            raise (Deadlocked if _is_deadlock(error) else ServiceUnavailable) from error
+            raise (Deadlocked if _is_undone(error) else ServiceUnavailable) from error
 
 
 def _is_away(error: BaseException) -> bool:
@@ -195,8 +195,8 @@ def _is_lost_by_a_pooler(error: Exception) -> bool:
     return getattr(cause, "sqlstate", None) in _POOLER_STATES or _STATEMENT_POOLING in str(cause)
 
 
-def _is_deadlock(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _DEADLOCK
+def _is_undone(error: BaseException) -> bool:
+    return getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) in _UNDONE
 
 
 def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:

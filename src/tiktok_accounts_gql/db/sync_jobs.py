@@ -89,7 +89,7 @@ async def _next_turn(session: AsyncSession, viewer_id: str) -> int:
 async def get(session: AsyncSession, viewer_id: str, job_id: UUID, *, lock: bool = False) -> SyncJob:
     """Raises NotFound."""
     owned = select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
-    job = await session.scalar(owned.with_for_update() if lock else owned, execution_options=_FRESH)
+    job = await session.scalar(owned.with_for_update(key_share=True) if lock else owned, execution_options=_FRESH)
     if job is None:
         raise NotFound
     return job

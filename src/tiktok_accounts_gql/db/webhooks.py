@@ -30,7 +30,9 @@ async def claim_waiting(
     """Not processed yet and due, oldest first; nobody else gets one before its next attempt."""
     due = or_(col(WebhookEvent.next_attempt_at).is_(None), col(WebhookEvent.next_attempt_at) <= now)
     waiting = select(WebhookEvent).where(col(WebhookEvent.processed_at).is_(None), due)
-    oldest = waiting.order_by(col(WebhookEvent.received_at)).limit(limit).with_for_update(skip_locked=True)
+    oldest = (
+        waiting.order_by(col(WebhookEvent.received_at)).limit(limit).with_for_update(key_share=True, skip_locked=True)
+    )
     claimed = (await session.scalars(oldest)).all()
     later = [{"of_hash": event.body_hash, "later": next_attempt_at(event, now)} for event in claimed]
     write_at_end(session, _POSTPONE, later)

@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import accounts, connection_attempts
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, ConnectionAttempt
 from tiktok_accounts_gql.errors import AuthorizationStateExpired, AuthorizationStateInvalid, InvalidInput, UserMistake
@@ -82,6 +83,7 @@ class AuthorizationService:
         self._clock = clock
         self._endings: SingleFlight[Finished] = SingleFlight()
 
+    @again_if_undone
     async def start(self, viewer: Viewer, *, return_to: str | None, account_id: UUID | None) -> Started:
         """`account_id`: the only account that is wanted. Raises InvalidInput and NotFound."""
         self._check_return(return_to)

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, sync_jobs
 from tiktok_accounts_gql.db.accounts import AccountFilter
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob
 from tiktok_accounts_gql.errors import InvalidInput, JobFinished, TooManyIds
@@ -62,6 +63,7 @@ class JobService:
         self._idempotency = idempotency
         self._clock = clock
 
+    @again_if_undone
     async def start(self, viewer: Viewer, target: Target, idempotency_key: str | None) -> JobAnswer:
         """Raises InvalidInput, TooManyIds, NotFound, IdempotencyKeyReused."""
         _check(target)
@@ -76,6 +78,7 @@ class JobService:
             targets = await self._targets(session, viewer, target)
             return JobAnswer(job=await self._add(session, viewer, job_id, targets))
 
+    @again_if_undone
     async def cancel(self, viewer: Viewer, job_id: UUID) -> JobAnswer:
         """What is being read at this moment is finished first. Raises NotFound, JobFinished."""
         now = self._clock()
