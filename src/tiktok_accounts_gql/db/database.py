@@ -22,11 +22,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from tiktok_accounts_gql.db.closing import closing
+from tiktok_accounts_gql.db.closing import begin_ends, write_ends
 from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
 from tiktok_accounts_gql.db.prepared import Prepared, Row
 from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, json_text, open_sqlite
 from tiktok_accounts_gql.db.turn import Turn
+from tiktok_accounts_gql.db.uninterrupted import to_its_end
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
 Session = AsyncSession
@@ -39,6 +40,7 @@ _MAX_PREPARED = 500
 # deadlock, resources, lock, shutdown. Its driver names no OperationalError.
 _UNDONE = ("40P01", "40001")  # deadlock, serialization failure
 _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
+_DRIVER_AWAY = ("connection is closed", "another operation is in progress")
 # A prepared statement is there already, or not any more. PgBouncer also refuses transactions, by words.
 _POOLER_STATES = ("42P05", "26000")
 _STATEMENT_POOLING = "not allowed in statement pooling mode"
@@ -117,13 +119,11 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """Commits at the end, rolls back on any exception. Raises ServiceUnavailable as `read` does."""
         with _unavailable_is_said():
-            async with (
-                self._taken(),
-                AsyncSession(self._writers, expire_on_commit=False) as session,
-                session.begin(),
-                closing(session),
-            ):
-                yield session
+            async with self._taken(), AsyncSession(self._writers, expire_on_commit=False) as session:
+                begin_ends(session)
+                async with session.begin():
+                    yield session
+                    await to_its_end(_commit(session))
 
     def _taken(self) -> AbstractAsyncContextManager[None]:
         return self._turn.taken() if self._turn else nullcontext()
@@ -168,6 +168,11 @@ class Database:
             await session.execute(text("SELECT 1"))
 
 
+async def _commit(session: AsyncSession) -> None:
+    await write_ends(session)
+    await session.commit()
+
+
 class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
     """A database that is away, busy or full becomes ServiceUnavailable; a mistake in a statement stays one."""
 
@@ -183,8 +188,9 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
 
 def _is_away(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
-        invalid = error.connection_invalidated or isinstance(error, InterfaceError)
-        return invalid or _driver_is_away(error.orig, operational=isinstance(error, OperationalError))
+        cause = error.orig.__cause__ if isinstance(error, InterfaceError) and error.orig else error.orig
+        is_away = _driver_is_away(cause, operational=isinstance(error, OperationalError))
+        return error.connection_invalidated or is_away
     if isinstance(error, (PoolTimeout, OSError)):  # of the socket: a refusal, an unknown host, silence
         return True
     return _driver_is_away(error, operational=isinstance(error, sqlite3.OperationalError))
@@ -204,9 +210,10 @@ def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:
         return getattr(error, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
     state = getattr(error, "sqlstate", None) or ""
     # A connection that breaks between a driver's steps may leave it where the next one cannot begin: InternalClientError.
-    return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)) or state.startswith(
-        _POSTGRESQL_AWAY
-    )
+    # What else it calls InterfaceError is a mistake: too many parameters, or one of another type.
+    if isinstance(error, asyncpg.InterfaceError):
+        return any(words in str(error) for words in _DRIVER_AWAY)
+    return isinstance(error, asyncpg.InternalClientError) or state.startswith(_POSTGRESQL_AWAY)
 
 
 def check_folder(url: str) -> None:
