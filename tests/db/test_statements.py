@@ -39,7 +39,7 @@ OF_ALL_VIEWERS = (
         r"^UPDATE owed_revocations SET next_attempt_at=[^,]+, given_up_at=.* WHERE owed_revocations.id IN \(SELECT"
     ),
     re.compile(r"FROM owed_revocations WHERE \(?EXISTS \(SELECT accounts.id .* AND accounts.open_id = "),
-    re.compile(r"FROM owed_revocations WHERE owed_revocations.next_attempt_at <= "),
+    re.compile(r"FROM owed_revocations WHERE \(?owed_revocations.next_attempt_at <= "),
     re.compile(r"FROM accounts WHERE accounts.disconnected_at IS NULL AND accounts.status = 'ACTIVE' AND "),
     re.compile(r"FROM accounts JOIN token_pairs ON \S+ = \S+ WHERE .* accounts.reauthorize_by <= "),
     re.compile(r"FROM connection_attempts WHERE connection_attempts.state_hash = \S+$"),
