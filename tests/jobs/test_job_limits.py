@@ -96,6 +96,7 @@ async def test_ten_thousand_accounts_at_most_are_pending(
     assert rules.MAX_ACCOUNTS == 10
 
 
+@pytest.mark.proof
 async def test_a_job_of_ten_thousand_accounts_is_begun_at_once(scene: Scene, viewer: str) -> None:
     for start_at in range(0, rules.MAX_ACCOUNTS, 1000):
         await store(scene.running.db, *(account(viewer, start_at + number) for number in range(1000)))

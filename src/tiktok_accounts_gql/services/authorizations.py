@@ -113,7 +113,8 @@ class AuthorizationService:
         if len(started) >= MAX_STARTED:
             left = started[-MAX_STARTED] + PACE_WINDOW - now
             says = f"{MAX_STARTED} authorizations a minute may be started."
-            raise LimitReached(says, retry_after_seconds=max(1, ceil(left.total_seconds())))
+            seconds = min(ceil(left.total_seconds()), ceil(PACE_WINDOW.total_seconds()))
+            raise LimitReached(says, retry_after_seconds=max(1, seconds))
 
     async def finish(
         self,
