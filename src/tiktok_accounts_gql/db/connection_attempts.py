@@ -27,6 +27,16 @@ async def forget_before(session: AsyncSession, viewer_id: str, time: datetime) -
     await session.execute(delete(ConnectionAttempt).where(*old))
 
 
+async def forget_some(session: AsyncSession, time: datetime, *, limit: int) -> int:
+    """So many attempts of all viewers at most that expired earlier; how many there were."""
+    expires_at, own_id = col(ConnectionAttempt.expires_at), col(ConnectionAttempt.id)
+    old = select(own_id).where(expires_at < time).order_by(expires_at).limit(limit)
+    forgotten = await session.execute(
+        delete(ConnectionAttempt).where(own_id.in_(old)), execution_options={"synchronize_session": False}
+    )
+    return int(forgotten.rowcount)  # type: ignore[attr-defined]
+
+
 async def lock_started(session: AsyncSession, viewer_id: str, *, since: datetime) -> list[datetime]:
     """When the viewer's attempts since then were started, oldest first; no other one begins until the transaction ends."""
     await lock_viewer(session, viewer_id, About.AUTHORIZATIONS)
