@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from tiktok_accounts_gql.database_urls import for_asyncpg
 from tiktok_accounts_gql.db.closing import begin_ends, write_ends
 from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
 from tiktok_accounts_gql.db.prepared import Prepared, Row
@@ -86,15 +87,16 @@ class Database:
             direct = DirectSqlite(connect, readers=SQLITE_READERS, turn=turn, patience=busy_timeout)
             return cls(readers=readers, writers=writers, direct=direct, turn=turn)
         own = max(1, pool_size // 2)
+        address, arguments = for_asyncpg(url)
         engine = create_async_engine(
-            url,
+            address,
             pool_size=max(1, pool_size - own),
             max_overflow=0,
             pool_timeout=busy_timeout,
             hide_parameters=True,  # of a failed statement: they may hold what no log should
             json_serializer=json_text,
             json_deserializer=orjson.loads,
-            connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
+            connect_args={**arguments, "command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
         )
         readers = engine.execution_options(isolation_level="AUTOCOMMIT")
         return cls(
