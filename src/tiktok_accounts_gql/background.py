@@ -72,6 +72,7 @@ async def _job_tasks(stack: AsyncExitStack, running: Running, settings: Settings
     return {
         "heartbeat": partial(again, jobs.look_after, every=pulse.beat_every),
         "schedule": partial(again, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
+        "pruning of keys and attempts": partial(again, running.pruning.prune, every=PRUNE_EVERY),
         "pruning of jobs": partial(again, running.schedule.prune, every=PRUNE_EVERY),
         "thinning of snapshots": partial(again, running.services.history.thin, every=PRUNE_EVERY),
         "pruning of cost budgets": partial(again, running.services.budget.prune, every=PRUNE_EVERY),

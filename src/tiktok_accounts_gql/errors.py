@@ -3,7 +3,7 @@
 ```
 AppError                      has a code and a message for people
 ├── UserMistake               what the user can mend: `userErrors` of a payload (UserErrorCode)
-│   ├── InvalidInput · TooManyIds · NotFound · IdempotencyKeyReused · JobFinished
+│   ├── InvalidInput · TooManyIds · LimitReached · NotFound · IdempotencyKeyReused · JobFinished
 │   ├── AuthorizationStateInvalid · AuthorizationStateExpired · AuthorizationCodeInvalid · AuthorizationDenied
 │   ├── WrongTikTokAccount · ConnectedElsewhere · ScopeMissing · ReauthorizationRequired (TokensUnreadable)
 │   └── SyncFailed (AccountUnreadable) · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
@@ -57,6 +57,7 @@ class UserErrorCode(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     TOO_MANY_IDS = "TOO_MANY_IDS"
     JOB_FINISHED = "JOB_FINISHED"
+    LIMIT_REACHED = "LIMIT_REACHED"
 
 
 class AppError(Exception):
@@ -103,6 +104,11 @@ class NotFound(UserMistake):
 class TooManyIds(UserMistake):
     message = "More ids than allowed: 500 at most."
     code = UserErrorCode.TOO_MANY_IDS
+
+
+class LimitReached(UserMistake):
+    message = "As much is under way already as one user may have."
+    code = UserErrorCode.LIMIT_REACHED
 
 
 class JobFinished(UserMistake):

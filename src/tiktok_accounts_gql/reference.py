@@ -88,8 +88,12 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
         "TikTok refuses this server's own credentials or requests.",
         "No: its operator has to act.",
     ),
-    UserErrorCode.TOO_MANY_IDS: ("More ids than allowed.", _NO),
+    UserErrorCode.TOO_MANY_IDS: ("More ids than allowed, or more accounts than a job may have.", _NO),
     UserErrorCode.JOB_FINISHED: ("The job has ended: there is nothing to cancel.", "No."),
+    UserErrorCode.LIMIT_REACHED: (
+        "As much is under way already as one user may have: unfinished jobs, their accounts, or authorizations.",
+        "Later: after `retryAfterSeconds` if it is told, or once a job has ended.",
+    ),
     UserErrorCode.IDEMPOTENCY_KEY_REUSED: (
         "The `idempotencyKey` came with another input before.",
         "No: use a new key.",

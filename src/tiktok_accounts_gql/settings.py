@@ -24,31 +24,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from tiktok_accounts_gql import database_urls
 from tiktok_accounts_gql.crypto import KEY_BYTES
 
 PREFIX = "ACCOUNTS_"
 CALLBACK_PATH = "/oauth/tiktok/callback"
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-}
-
-
-def _database_url(value: str) -> str:
-    try:
-        url = make_url(value)
-    except ArgumentError:
-        raise ValueError("is not a database URL such as sqlite:///accounts.db or postgresql://user@host/name") from None
-    if url.drivername not in _DRIVERS:
-        raise ValueError(f"uses {url.drivername}; only sqlite and postgresql (with aiosqlite and asyncpg) are possible")
-    if url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:"):
-        raise ValueError("needs a file: a database in memory is gone with the process")
-    return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
 
 
 def _split(value: Any) -> Any:
@@ -116,7 +97,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+    database_url: Annotated[str, AfterValidator(database_urls.understood)] = Field(
         repr=False,  # may hold a password
         description="Where everything is stored: `sqlite:///file.db` or `postgresql://user:password@host/name`.",
     )

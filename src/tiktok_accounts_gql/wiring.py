@@ -37,6 +37,7 @@ from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.pruning import PruningService
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.revocations import RevocationService
@@ -71,6 +72,7 @@ class Running:
     revocations: RevocationService
     job_work: JobWork
     schedule: ScheduleService
+    pruning: PruningService
     reader: AccountReader
     failures: Failures
 
@@ -246,6 +248,7 @@ async def open_services(
                 clock=clock,
                 at_once=settings.worker_concurrency,
             ),
+            pruning=PruningService(db=db, clock=clock),
             schedule=ScheduleService(
                 db=db, queue=queue, syncing=syncing, times=times, failures=failure_log, clock=clock
             ),

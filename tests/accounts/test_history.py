@@ -61,7 +61,7 @@ def snapshot(row: Account, time: datetime, followers: int | None, likes: int | N
 def last_of_each(snapshots: list[Snapshot], start: datetime, end: datetime, granularity: StatsGranularity) -> list[Any]:
     cut = CUT[granularity] | {"second": 0, "microsecond": 0}
     within = [one for one in snapshots if start <= one.recorded_at < end]
-    return list({one.recorded_at.replace(**cut): one.id for one in within}.values())
+    return list({one.recorded_at.replace(**cut): one.recorded_at for one in within}.values())
 
 
 def change(later: int | None, earlier: int | None) -> int | None:
@@ -105,7 +105,7 @@ async def test_points_are_the_last_snapshots_of_each_hour_or_day(
     period = history.period(start, end, granularity)
     found = await history.list_points(Viewer(id=viewer), [row.id for row, _ in of], period)
     for row, snapshots in of:
-        points = [one.id for one in found.get(row.id, [])]
+        points = [one.recorded_at for one in found.get(row.id, [])]
         assert points == last_of_each(snapshots, start, end, granularity)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
+from tests.http.test_edge import on_sqlite
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.statements import counting
@@ -162,6 +163,24 @@ async def test_events_can_be_neither_changed_nor_deleted(api: Api, running: Runn
         async with running.db.transaction() as session:
             await session.execute(text(change))
     assert len(await stored(running, api.viewer)) == 1
+
+
+@on_sqlite
+@pytest.mark.parametrize("column", ["id", "rowid"])
+async def test_no_event_takes_the_place_of_another(api: Api, running: Running, column: str) -> None:
+    """REPLACE deletes what is in its way, and no trigger of DELETE is asked."""
+    await api.data("{ accountsSummary { totalAccounts } }")
+    [event] = await stored(running, api.viewer)
+    names = "viewer_id, action, is_change, created_at, actor, details"
+    place = "id" if column == "id" else f"lower(hex(randomblob(16))), {column}"
+    replace = (
+        f"INSERT OR REPLACE INTO audit_events (id{'' if column == 'id' else ', rowid'}, {names}) "
+        f"SELECT {place}, viewer_id, 'ACCOUNT_READ', is_change, created_at, actor, details FROM audit_events WHERE id = :id"
+    )
+    with pytest.raises(DBAPIError, match="append-only"):
+        async with running.db.transaction() as session:
+            await session.execute(text(replace).bindparams(id=event.id.hex))
+    assert [one.action for one in await stored(running, api.viewer)] == [event.action]
 
 
 async def test_the_index_of_changes_is_used(running: Running, viewer: str) -> None:

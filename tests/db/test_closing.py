@@ -164,3 +164,12 @@ async def test_an_amended_account_is_as_it_will_be_and_nobody_elses(db: Database
         assert amended.display_name == "new"
         assert (await accounts.get(session, viewer, row.id)).display_name == "new"
     assert (await stored(db, row))[0] == "new"
+
+
+async def test_objects_are_written_before_the_rows_that_hang_on_them(db: Database, viewer: str) -> None:
+    """On SQLite the rows commit: an object that was only added would come too late."""
+    row = account(viewer)
+    async with db.transaction() as session:
+        session.add(row)
+        write_at_end(session, ADD, [snapshot(row)])
+    assert (await stored(db, row))[1] == [NOON]

@@ -114,7 +114,8 @@ async def waits(scene: Scene, job: SyncJob) -> None:
     async with asyncio.timeout(10):
         while True:
             async with scene.running.db.read() as session:
-                [result] = await sync_jobs.list_pending(session, job.viewer_id, job.id)
+                [pending] = await sync_jobs.list_pending(session, job.viewer_id, job.id)
+                [result] = await sync_jobs.list_results_by_ids(session, job.viewer_id, [pending.id])
             if (await scene.job(job)).started_at is not None and not result.is_running:
                 return
             await asyncio.sleep(0.02)

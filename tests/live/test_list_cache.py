@@ -23,7 +23,7 @@ from tests.live.test_processes import KILL
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db import notifications
-from tiktok_accounts_gql.db.accounts import AccountFilter, list_ids
+from tiktok_accounts_gql.db.accounts import connected
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
@@ -96,7 +96,7 @@ class Actor:
 
     async def _sync_outside(self, api: Api) -> None:
         async with self._running.db.read() as session:
-            keys = list(await list_ids(session, api.viewer, AccountFilter()))
+            keys = [account.id for account in await session.scalars(connected(api.viewer))]
         for key in keys[:1]:
             await self._running.services.syncing.sync(Viewer(id=api.viewer), key)
 

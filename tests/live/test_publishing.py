@@ -116,3 +116,26 @@ async def publish(running: Running, viewer: str, *, commit: bool) -> AccountChan
             if not commit:
                 raise ZeroDivisionError
     return event
+
+
+async def test_who_leaves_in_the_middle_of_a_commit_takes_no_event_along(
+    running: Running, tiktok: TikTok, viewer: str
+) -> None:
+    """Whatever became of the commit, what is told is the same."""
+    committed = 0
+    for number in range(30):
+        account = await tiktok.connect(viewer)
+        with running.hub.subscribe(viewer, wants=any_event) as subscription:
+            leaving = asyncio.create_task(running.services.accounts.disconnect(Viewer(id=viewer), account.id, None))
+            await asyncio.sleep(number / 2_000)
+            leaving.cancel()
+            await asyncio.wait([leaving])
+            async with running.db.read() as session:
+                now = await session.get(Account, account.id)
+            assert now is not None
+            if now.disconnected_at is None:
+                continue
+            committed += 1
+            while await heard(subscription, account) is not DISCONNECTED:
+                pass
+    assert committed

@@ -31,11 +31,16 @@ def told(listen: Callable[[str, Any], None]) -> Iterator[None]:
     def engine(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         listen(statement, parameters)
 
-    fetch, append, write = Database.fetch, Database.append, ThreadedConnection.write_and_commit
+    fetch, fetch_many, append = Database.fetch, Database.fetch_many, Database.append
+    write = ThreadedConnection.write_and_commit
 
     async def fetch_told(self: Database, prepared: Prepared, values: Any) -> list[Any]:
         listen(prepared.text, prepared.parameters(values))
         return await fetch(self, prepared, values)
+
+    async def fetch_many_told(self: Database, prepared: Prepared, values: Any) -> list[Any]:
+        listen(prepared.text, prepared.parameters(values))
+        return await fetch_many(self, prepared, values)
 
     async def append_told(self: Database, prepared: Prepared, gather: Callable[[], Any]) -> None:
         def told() -> Any:
@@ -54,6 +59,7 @@ def told(listen: Callable[[str, Any], None]) -> Iterator[None]:
     event.listen(Engine, "before_cursor_execute", engine)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "fetch", fetch_told)
+        patch.setattr(Database, "fetch_many", fetch_many_told)
         patch.setattr(Database, "append", append_told)
         patch.setattr(ThreadedConnection, "write_and_commit", write_told)
         try:

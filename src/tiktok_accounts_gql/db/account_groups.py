@@ -15,12 +15,18 @@ from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.tables import table_of
 
 
-async def lock(session: AsyncSession, owned: Collection[tuple[str, UUID]]) -> dict[tuple[str, UUID], Account]:
-    """Those that are connected, by viewer and id; nobody else changes them until the transaction ends."""
+async def lock(
+    session: AsyncSession, owned: Collection[tuple[str, UUID]], *, wait: bool = True
+) -> dict[tuple[str, UUID], Account]:
+    """Those that are connected, by viewer and id; nobody else changes them until the transaction ends.
+
+    `wait`: or else without those that somebody else is changing at this moment.
+    """
     viewers, ids = zip(*owned, strict=True)  # not by pairs, which SQLite finds by no index
     same = (col(Account.viewer_id).in_(set(viewers)), col(Account.id).in_(ids))
     connected = select(Account).where(*same, col(Account.disconnected_at).is_(None))
-    locked = await session.scalars(connected.order_by(col(Account.id)).with_for_update())
+    in_order = connected.order_by(col(Account.id)).with_for_update(key_share=True, skip_locked=not wait)
+    locked = await session.scalars(in_order)
     return {(account.viewer_id, account.id): account for account in locked}
 
 

@@ -80,7 +80,7 @@ async def list_by_ids(
 ) -> Sequence[Any]:
     if not ids:
         return []
-    columns, slots = columns_of(attributes, "id"), _slots(len(ids))
+    columns, slots = columns_of(attributes, "id"), slots_for(len(ids))
 
     def statement() -> Select[Any]:
         own: Any = _TABLE.columns["id"]
@@ -88,7 +88,7 @@ async def list_by_ids(
         return _select(columns, viewer_id, AccountFilter()).where(own.in_(asked))
 
     prepared = db.prepare(("accounts by id", columns, slots), statement, AccountRow)
-    values = {f"id_{number}": one for number, one in enumerate(_filled(ids, slots))}
+    values = {f"id_{number}": one for number, one in enumerate(filled_slots(ids, slots))}
     return await db.fetch(prepared, {"of_viewer": viewer_id, **values})
 
 
@@ -107,11 +107,11 @@ def _total(viewer_id: str, where: AccountFilter) -> ColumnElement[int]:
     return account_totals.total(viewer_id, where.statuses)
 
 
-def _slots(count: int) -> int:
+def slots_for(count: int) -> int:
     """A power of two, so that few statements do for any number of ids."""
     return 1 << (count - 1).bit_length()
 
 
-def _filled(ids: Iterable[UUID], slots: int) -> list[UUID]:
+def filled_slots(ids: Iterable[UUID], slots: int) -> list[UUID]:
     given = list(ids)
     return given + given[-1:] * (slots - len(given))

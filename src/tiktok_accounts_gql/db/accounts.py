@@ -146,13 +146,6 @@ async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUI
     return (await session.scalars(connected(viewer_id).where(col(Account.id).in_(ids)))).all()
 
 
-async def list_ids(session: AsyncSession, viewer_id: str, where: AccountFilter) -> Sequence[UUID]:
-    """Newest first."""
-    newest_first = (col(Account.created_at).desc(), col(Account.id).desc())
-    statement = connected(viewer_id, where).with_only_columns(col(Account.id)).order_by(*newest_first)
-    return (await session.scalars(statement)).all()
-
-
 async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime) -> Sequence[Changed]:
     """Disconnected ones too; what changed first comes first."""
     columns = (col(Account.id), col(Account.connected_at), col(Account.disconnected_at))
@@ -176,7 +169,7 @@ async def find(session: AsyncSession, viewer_id: str, account_id: UUID) -> Accou
 async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: bool = False) -> Account:
     """`lock` keeps others from changing it until the transaction ends. Raises NotFound."""
     statement = connected(viewer_id).where(col(Account.id) == account_id)
-    account = await session.scalar(statement.with_for_update() if lock else statement)
+    account = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if account is None:
         raise NotFound
     return account

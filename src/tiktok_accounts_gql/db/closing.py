@@ -1,7 +1,6 @@
 """What a transaction writes at its end: in bulk, however often and wherever in it that was asked for."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -38,18 +37,23 @@ def write_at_end(session: AsyncSession, statement: Statement, rows: Iterable[Val
         written.setdefault(statement, []).extend(added)
 
 
-@asynccontextmanager
-async def closing(session: AsyncSession) -> AsyncGenerator[None]:
-    """A transaction's block, right up to its commit: what it left to its end is written then.
+def begin_ends(session: AsyncSession) -> None:
+    """From now on, what the session's transaction leaves to its end is collected."""
+    session.info.update({_WORK: {}, _ROWS: {}})
+
+
+async def write_ends(session: AsyncSession) -> None:
+    """Right before the commit, what was left to it.
 
     The latest kind of work comes first: counting a job may end it, and that is one more event.
     """
-    works: dict[Write[Any], list[Any]] = session.info.setdefault(_WORK, {})
-    written: dict[Statement, list[Values]] = session.info.setdefault(_ROWS, {})
-    yield
+    works: dict[Write[Any], list[Any]] = session.info[_WORK]
+    written: dict[Statement, list[Values]] = session.info[_ROWS]
     while works:
         write, items = works.popitem()
         await write(session, items)
+    if session.new or session.dirty or session.deleted:
+        await session.flush()  # SQLite commits with the rows
     if written:
         await _write(session, written)
     del session.info[_WORK], session.info[_ROWS]

@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from tiktok_accounts_gql.crypto import Place
 from tiktok_accounts_gql.db.models import ConnectionAttempt
+from tiktok_accounts_gql.db.viewer_locks import About, lock_viewer
 
 
 def verifier_place(attempt_id: UUID) -> Place:
@@ -24,6 +25,24 @@ async def add(session: AsyncSession, attempt: ConnectionAttempt) -> None:
 async def forget_before(session: AsyncSession, viewer_id: str, time: datetime) -> None:
     old = (col(ConnectionAttempt.viewer_id) == viewer_id, col(ConnectionAttempt.expires_at) < time)
     await session.execute(delete(ConnectionAttempt).where(*old))
+
+
+async def forget_some(session: AsyncSession, time: datetime, *, limit: int) -> int:
+    """So many attempts of all viewers at most that expired earlier; how many there were."""
+    expires_at, own_id = col(ConnectionAttempt.expires_at), col(ConnectionAttempt.id)
+    old = select(own_id).where(expires_at < time).order_by(expires_at).limit(limit)
+    forgotten = await session.execute(
+        delete(ConnectionAttempt).where(own_id.in_(old)), execution_options={"synchronize_session": False}
+    )
+    return int(forgotten.rowcount)  # type: ignore[attr-defined]
+
+
+async def lock_started(session: AsyncSession, viewer_id: str, *, since: datetime) -> list[datetime]:
+    """When the viewer's attempts since then were started, oldest first; no other one begins until the transaction ends."""
+    await lock_viewer(session, viewer_id, About.AUTHORIZATIONS)
+    created_at = col(ConnectionAttempt.created_at)
+    recent = select(created_at).where(col(ConnectionAttempt.viewer_id) == viewer_id, created_at > since)
+    return list((await session.scalars(recent.order_by(created_at))).all())
 
 
 async def find_by_state(session: AsyncSession, state_hash: bytes) -> ConnectionAttempt | None:

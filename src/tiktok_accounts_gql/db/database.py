@@ -7,6 +7,7 @@ What happens most goes around the engines: `fetch` and `append` run statements t
 their own.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -22,11 +23,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from tiktok_accounts_gql.db.closing import closing
+from tiktok_accounts_gql.database_urls import for_asyncpg
+from tiktok_accounts_gql.db.closing import begin_ends, write_ends
 from tiktok_accounts_gql.db.direct import Direct, DirectPostgres, DirectSqlite
 from tiktok_accounts_gql.db.prepared import Prepared, Row
 from tiktok_accounts_gql.db.sqlite import SQLITE_READERS, connect_sqlite, json_text, open_sqlite
 from tiktok_accounts_gql.db.turn import Turn
+from tiktok_accounts_gql.db.uninterrupted import to_its_end
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
 Session = AsyncSession
@@ -34,11 +37,13 @@ Session = AsyncSession
 _BUSY_TIMEOUT_SECONDS = 10
 _STATEMENT_TIMEOUT_SECONDS = 30
 _MAX_PREPARED = 500
+_PORTION = 1000  # rows
 
 # The SQLSTATEs of a PostgreSQL that is away, busy or full: connection, read-only standby, login, no such database,
 # deadlock, resources, lock, shutdown. Its driver names no OperationalError.
-_DEADLOCK = "40P01"
+_UNDONE = ("40P01", "40001")  # deadlock, serialization failure
 _POSTGRESQL_AWAY = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
+_DRIVER_AWAY = ("connection is closed", "another operation is in progress")
 # A prepared statement is there already, or not any more. PgBouncer also refuses transactions, by words.
 _POOLER_STATES = ("42P05", "26000")
 _STATEMENT_POOLING = "not allowed in statement pooling mode"
@@ -82,15 +87,16 @@ class Database:
             direct = DirectSqlite(connect, readers=SQLITE_READERS, turn=turn, patience=busy_timeout)
             return cls(readers=readers, writers=writers, direct=direct, turn=turn)
         own = max(1, pool_size // 2)
+        address, arguments = for_asyncpg(url)
         engine = create_async_engine(
-            url,
+            address,
             pool_size=max(1, pool_size - own),
             max_overflow=0,
             pool_timeout=busy_timeout,
             hide_parameters=True,  # of a failed statement: they may hold what no log should
             json_serializer=json_text,
             json_deserializer=orjson.loads,
-            connect_args={"command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
+            connect_args={**arguments, "command_timeout": _STATEMENT_TIMEOUT_SECONDS, "timeout": busy_timeout},
         )
         readers = engine.execution_options(isolation_level="AUTOCOMMIT")
         return cls(
@@ -117,13 +123,11 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """Commits at the end, rolls back on any exception. Raises ServiceUnavailable as `read` does."""
         with _unavailable_is_said():
-            async with (
-                self._taken(),
-                AsyncSession(self._writers, expire_on_commit=False) as session,
-                session.begin(),
-                closing(session),
-            ):
-                yield session
+            async with self._taken(), AsyncSession(self._writers, expire_on_commit=False) as session:
+                begin_ends(session)
+                async with session.begin():
+                    yield session
+                    await to_its_end(_commit(session))
 
     def _taken(self) -> AbstractAsyncContextManager[None]:
         return self._turn.taken() if self._turn else nullcontext()
@@ -143,6 +147,18 @@ class Database:
         with _unavailable_is_said():
             records = await self._direct.fetch(prepared.text, parameters)
         return prepared.rows(records)
+
+    async def fetch_many(self, prepared: Prepared, values: Mapping[str, Any]) -> list[Any]:
+        """As `fetch`, for thousands of rows: they are made in portions between which others run."""
+        parameters = prepared.parameters(values)
+        with _unavailable_is_said():
+            records = await self._direct.fetch(prepared.text, parameters)
+        rows: list[Any] = []
+        for start in range(0, len(records), _PORTION):
+            if start:
+                await asyncio.sleep(0)
+            rows += prepared.rows(records[start : start + _PORTION])
+        return rows
 
     async def append(self, prepared: Prepared, gather: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
         """Inserts all rows or none, in a transaction of their own; they are asked for when it can begin.
@@ -168,6 +184,11 @@ class Database:
             await session.execute(text("SELECT 1"))
 
 
+async def _commit(session: AsyncSession) -> None:
+    await write_ends(session)
+    await session.commit()
+
+
 class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
     """A database that is away, busy or full becomes ServiceUnavailable; a mistake in a statement stays one."""
 
@@ -178,13 +199,14 @@ class _unavailable_is_said:  # noqa: N801 - reads as a sentence where it is used
         if isinstance(error, Exception) and _is_lost_by_a_pooler(error):
             raise PreparedStatementsLost from error
         if error is not None and _is_away(error):
-            raise (Deadlocked if _is_deadlock(error) else ServiceUnavailable) from error
+            raise (Deadlocked if _is_undone(error) else ServiceUnavailable) from error
 
 
 def _is_away(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
-        invalid = error.connection_invalidated or isinstance(error, InterfaceError)
-        return invalid or _driver_is_away(error.orig, operational=isinstance(error, OperationalError))
+        cause = error.orig.__cause__ if isinstance(error, InterfaceError) and error.orig else error.orig
+        is_away = _driver_is_away(cause, operational=isinstance(error, OperationalError))
+        return error.connection_invalidated or is_away
     if isinstance(error, (PoolTimeout, OSError)):  # of the socket: a refusal, an unknown host, silence
         return True
     return _driver_is_away(error, operational=isinstance(error, sqlite3.OperationalError))
@@ -195,8 +217,8 @@ def _is_lost_by_a_pooler(error: Exception) -> bool:
     return getattr(cause, "sqlstate", None) in _POOLER_STATES or _STATEMENT_POOLING in str(cause)
 
 
-def _is_deadlock(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _DEADLOCK
+def _is_undone(error: BaseException) -> bool:
+    return getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) in _UNDONE
 
 
 def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:
@@ -204,9 +226,10 @@ def _driver_is_away(error: BaseException | None, *, operational: bool) -> bool:
         return getattr(error, "sqlite_errorname", None) != "SQLITE_ERROR"  # which is a mistake in a statement
     state = getattr(error, "sqlstate", None) or ""
     # A connection that breaks between a driver's steps may leave it where the next one cannot begin: InternalClientError.
-    return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)) or state.startswith(
-        _POSTGRESQL_AWAY
-    )
+    # What else it calls InterfaceError is a mistake: too many parameters, or one of another type.
+    if isinstance(error, asyncpg.InterfaceError):
+        return any(words in str(error) for words in _DRIVER_AWAY)
+    return isinstance(error, asyncpg.InternalClientError) or state.startswith(_POSTGRESQL_AWAY)
 
 
 def check_folder(url: str) -> None:

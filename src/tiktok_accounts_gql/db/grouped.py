@@ -5,13 +5,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from enum import Enum
+from typing import Any, Generic, TypeVar, cast
 
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Deadlocked, Session
 from tiktok_accounts_gql.errors import ServiceUnavailable
 
 # Between the answers to a group: whoever gets one goes on with writing something else, and on SQLite others would wait for all.
 APART = timedelta(milliseconds=15)
+
+
+class Alone(Enum):
+    """Instead of an answer: nothing was done for this item, and the others shall not wait for what it has to wait for."""
+
+    LATER = "later"
+
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -30,12 +39,15 @@ class Grouped(Generic[Item, Outcome]):
     def __init__(
         self,
         db: Database,
-        write: Callable[[Session, Sequence[Item]], Awaitable[Sequence[Outcome]]],
+        write: Callable[[Session, Sequence[Item]], Awaitable[Sequence[Outcome | Alone]]],
         *,
         moment: timedelta,
         most: int,
     ) -> None:
-        """`write` answers for each item, in their order. `most`: with so many the moment is over."""
+        """`write` answers for each item, in their order; an item that comes alone is never told LATER.
+
+        `most`: with so many the moment is over.
+        """
         self._db = db
         self._write_all = write
         self._moment = moment.total_seconds()
@@ -43,6 +55,7 @@ class Grouped(Generic[Item, Outcome]):
         self._full = asyncio.Event()
         self._waiting: list[_Member[Item, Outcome]] = []
         self._collecting: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
 
     async def run(self, order: Any, item: Item) -> Outcome:
         """What was answered for it, or the error, once its transaction has ended; it may be written twice, once undone.
@@ -59,7 +72,7 @@ class Grouped(Generic[Item, Outcome]):
 
     async def alone(self, item: Item) -> Outcome:
         """At once, for somebody who waits. Raises ServiceUnavailable, and what `write` raises."""
-        [outcome] = await self._written([item])
+        [outcome] = cast("Sequence[Outcome]", await self._written([item]))
         return outcome
 
     async def _collect(self) -> None:
@@ -95,9 +108,18 @@ class Grouped(Generic[Item, Outcome]):
         else:
             loop = asyncio.get_running_loop()
             for place, (member, outcome) in enumerate(answers):
-                loop.call_later(place * APART.total_seconds(), _answer, member.done, outcome)
+                if isinstance(outcome, Alone):
+                    self._write_beside(member)
+                else:
+                    loop.call_later(place * APART.total_seconds(), _answer, member.done, outcome)
 
-    async def _written(self, items: Sequence[Item]) -> Sequence[Outcome]:
+    def _write_beside(self, member: _Member[Item, Outcome]) -> None:
+        task = asyncio.create_task(self._write([member]))
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
+
+    @again_if_undone
+    async def _written(self, items: Sequence[Item]) -> Sequence[Outcome | Alone]:
         async with self._db.transaction() as session:
             return await self._write_all(session, items)
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -25,3 +25,15 @@ async def reserve(session: AsyncSession, key: IdempotencyKey) -> IdempotencyKey 
 async def forget_before(session: AsyncSession, viewer_id: str, time: datetime) -> None:
     old = (col(IdempotencyKey.viewer_id) == viewer_id, col(IdempotencyKey.created_at) < time)
     await session.execute(delete(IdempotencyKey).where(*old))
+
+
+async def forget_some(session: AsyncSession, time: datetime, *, limit: int) -> int:
+    """So many keys of all viewers at most that are older; how many there were."""
+    own = (col(IdempotencyKey.viewer_id), col(IdempotencyKey.key))
+    old = (
+        select(*own).where(col(IdempotencyKey.created_at) < time).order_by(col(IdempotencyKey.created_at)).limit(limit)
+    )
+    forgotten = await session.execute(
+        delete(IdempotencyKey).where(tuple_(*own).in_(old)), execution_options={"synchronize_session": False}
+    )
+    return int(forgotten.rowcount)  # type: ignore[attr-defined]

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool
 
 from tiktok_accounts_gql.clock import Clock
+from tiktok_accounts_gql.database_urls import for_asyncpg
 from tiktok_accounts_gql.db.changes import Changes, HeardChanges
 from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.events import MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, address_of
@@ -73,8 +74,9 @@ class Notifications:
         """`url` as `Settings.database_url` has it."""
         if not isinstance(changes, HeardChanges):
             return cls(engine=None, hub=hub, changes=HeardChanges(), clock=clock, lost=lost)
-        arguments = {"timeout": TIMEOUT.total_seconds(), "server_settings": {"application_name": CHANNEL}}
-        engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
+        address, arguments = for_asyncpg(url)
+        arguments |= {"timeout": TIMEOUT.total_seconds(), "server_settings": {"application_name": CHANNEL}}
+        engine = create_async_engine(address, poolclass=NullPool, connect_args=arguments)
         return cls(engine=engine, hub=hub, changes=changes, clock=clock, lost=lost)
 
     @property

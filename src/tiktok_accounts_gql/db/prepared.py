@@ -28,7 +28,7 @@ class Prepared:
     def __init__(self, statement: Statement, dialect: Dialect, row: type[Row] = Row) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.text: str = compiled.string
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._constants = {name: bind.value for name, bind in compiled.binds.items() if _is_constant(bind)}
         self._names: list[str] = compiled.positiontup
         self._into = [
             (place, process)
@@ -44,7 +44,7 @@ class Prepared:
         self._new = _row_maker(row, [column.key for column in columns])
 
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """As the driver takes them. `values` may have more than this statement names."""
+        """As the driver takes them. `values` may have more than this statement names. Raises KeyError for a missing one."""
         given = {**self._constants, **values}
         parameters = [given[name] for name in self._names]
         for place, process in self._into:
@@ -62,6 +62,12 @@ class Prepared:
         for place, process in self._from:
             values[place] = process(values[place])
         return values
+
+
+def _is_constant(bind: Any) -> bool:
+    """Part of the statement. What has a name is each caller's own, even where the statement was built with a first one."""
+    is_set = getattr(bind, "_is_crud", False) and not bind.required  # by `values()`
+    return bool(bind.unique or is_set)
 
 
 def _processor(of: Any, dialect: Dialect, way: str) -> Process | None:

@@ -126,6 +126,6 @@ async def _locked(session: AsyncSession, endpoint: Endpoint) -> tuple[Row[Any], 
 _TOLERANCE = timedelta(seconds=5)  # another process may have other settings while they are being changed
 _quota = table_of(RequestQuota)
 _ours = _quota.c.name == bindparam("endpoint")
-_LOCKED = select(_quota, FromNow().label("now")).where(_ours).with_for_update()
+_LOCKED = select(_quota, FromNow().label("now")).where(_ours).with_for_update(key_share=True)
 _TAKE = update(_quota).where(_ours).values(next_at=bindparam("new_next_at"), closed_until=bindparam("new_closed_until"))
 _CIRCUIT = select(_quota.c.failures, _quota.c.closed_until, FromNow().label("now")).where(_ours)

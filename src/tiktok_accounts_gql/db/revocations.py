@@ -42,7 +42,7 @@ async def claim_due(
         .where(_is_due(now, give_up_by), _free())
         .order_by(col(OwedRevocation.next_attempt_at))
     )
-    due = due.limit(1).with_for_update(skip_locked=True)
+    due = due.limit(1).with_for_update(key_share=True, skip_locked=True)
     given_up_at = case(
         (col(OwedRevocation.given_up_at) > give_up_by, give_up_by), else_=col(OwedRevocation.given_up_at)
     )

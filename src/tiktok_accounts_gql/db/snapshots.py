@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
@@ -56,45 +55,6 @@ def add(session: AsyncSession, account: Account, recorded_at: datetime) -> None:
 def add_many(session: AsyncSession, snapshots: Sequence[Snapshot]) -> None:
     """At the end of the session's transaction."""
     write_at_end(session, _ADD, [snapshot.model_dump() for snapshot in snapshots])
-
-
-async def list_history(
-    session: AsyncSession, viewer_id: str, account_ids: Collection[UUID], period: Period
-) -> Sequence[Snapshot]:
-    """The last snapshot of each hour or day that has one, of all these accounts, oldest first."""
-    bucket = (col(Snapshot.account_id), col(Snapshot.hour) // period.hours)
-    latest = func.row_number().over(partition_by=bucket, order_by=col(Snapshot.recorded_at).desc())
-    ranked = (
-        select(Snapshot, latest.label("rank"))
-        .where(
-            col(Snapshot.viewer_id) == viewer_id,
-            col(Snapshot.account_id).in_(account_ids),
-            col(Snapshot.recorded_at) >= period.start,
-            col(Snapshot.recorded_at) < period.end,
-        )
-        .subquery()
-    )
-    chosen = aliased(Snapshot, ranked)
-    return (await session.scalars(select(chosen).where(ranked.c.rank == 1).order_by(chosen.recorded_at))).all()  # type: ignore[arg-type]
-
-
-async def list_first_and_last(
-    session: AsyncSession, viewer_id: str, account_ids: Collection[UUID], since: datetime
-) -> Sequence[Snapshot]:
-    """The first and the last snapshot since a time, of all these accounts, oldest first."""
-    time, per_account = col(Snapshot.recorded_at), col(Snapshot.account_id)
-    ranked = (
-        select(
-            Snapshot,
-            func.row_number().over(partition_by=per_account, order_by=time).label("from_start"),
-            func.row_number().over(partition_by=per_account, order_by=time.desc()).label("from_end"),
-        )
-        .where(col(Snapshot.viewer_id) == viewer_id, per_account.in_(account_ids), time >= since)
-        .subquery()
-    )
-    chosen = aliased(Snapshot, ranked)
-    at_an_end = or_(ranked.c.from_start == 1, ranked.c.from_end == 1)
-    return (await session.scalars(select(chosen).where(at_an_end).order_by(chosen.recorded_at))).all()  # type: ignore[arg-type]
 
 
 async def list_to_thin(

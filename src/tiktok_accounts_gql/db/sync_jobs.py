@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, case, delete, func, insert, or_, select, update
+from sqlalchemy import Select, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -15,7 +15,6 @@ from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncRe
 from tiktok_accounts_gql.db.tables import table_of
 from tiktok_accounts_gql.errors import NotFound
 
-FIRST_TURN = 2  # 1 is the enqueueing of a job's accounts
 NEWEST_FIRST = Ordering(name="sync jobs", column=col(SyncJob.created_at), id=col(SyncJob.id), descending=True)
 IN_ORDER = Ordering(name="sync results", column=col(SyncResult.position), id=col(SyncResult.id), descending=False)
 
@@ -32,6 +31,13 @@ class Ended(NamedTuple):
 
     finished_at: datetime
     id: UUID
+
+
+class Pending(NamedTuple):
+    """A result that is to be enqueued."""
+
+    id: UUID
+    turn: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,40 +62,10 @@ async def count(session: AsyncSession, statement: Select[Any]) -> int:
     return (await session.execute(select(func.count()).select_from(statement.subquery()))).scalar_one()
 
 
-async def add(session: AsyncSession, job: SyncJob, account_ids: Sequence[UUID]) -> None:
-    """The job and a pending result for each account, in this order and in the viewer's next turns."""
-    await session.execute(insert(SyncJob).values(**job.model_dump()))
-    if not account_ids:
-        return
-    first = await _next_turn(session, job.viewer_id)
-    results = [
-        SyncResult(
-            job_id=job.id,
-            viewer_id=job.viewer_id,
-            position=position,
-            turn=first + position,
-            account_id=account_id,
-        ).model_dump()
-        for position, account_id in enumerate(account_ids)
-    ]
-    await session.execute(insert(SyncResult), results)
-
-
-async def _next_turn(session: AsyncSession, viewer_id: str) -> int:
-    """After the viewer's own turns, and not before the one that all viewers have come to."""
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(viewer_id, _TURNS))))
-    own = select(func.max(col(SyncResult.turn))).where(_PENDING, col(SyncResult.viewer_id) == viewer_id)
-    untried = (_PENDING, col(SyncResult.attempts) == 0)  # what waits to be tried again had its turn
-    reached = select(col(SyncResult.turn)).where(*untried).order_by(col(SyncResult.turn)).limit(1)
-    row = (await session.execute(select(own.scalar_subquery(), reached.scalar_subquery()))).one()
-    return max(FIRST_TURN, (row[0] or 0) + 1, row[1] or 0)
-
-
 async def get(session: AsyncSession, viewer_id: str, job_id: UUID, *, lock: bool = False) -> SyncJob:
     """Raises NotFound."""
     owned = select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
-    job = await session.scalar(owned.with_for_update() if lock else owned, execution_options=_FRESH)
+    job = await session.scalar(owned.with_for_update(key_share=True) if lock else owned, execution_options=_FRESH)
     if job is None:
         raise NotFound
     return job
@@ -104,16 +80,11 @@ async def list_results_by_ids(session: AsyncSession, viewer_id: str, ids: Collec
     return (await session.scalars(select(SyncResult).where(*owned))).all()
 
 
-async def list_failed(session: AsyncSession, viewer_id: str, job_id: UUID) -> Sequence[UUID]:
-    """The accounts that failed in a job, in its order."""
-    failed = results_of(viewer_id, job_id, ResultFilter(outcomes=(SyncOutcome.FAILED,)))
-    in_order = failed.with_only_columns(col(SyncResult.account_id)).order_by(col(SyncResult.position))
-    return (await session.scalars(in_order)).all()
-
-
-async def list_pending(session: AsyncSession, viewer_id: str, job_id: UUID) -> Sequence[SyncResult]:
-    pending = results_of(viewer_id, job_id, ResultFilter(outcomes=(SyncOutcome.PENDING,)))
-    return (await session.scalars(pending.order_by(col(SyncResult.position)))).all()
+async def list_pending(session: AsyncSession, viewer_id: str, job_id: UUID) -> Sequence[Pending]:
+    """In the job's order."""
+    owned = (_results.c.viewer_id == viewer_id, _results.c.job_id == job_id)
+    pending = select(_results.c.id, _results.c.turn).where(*owned, _PENDING).order_by(_results.c.position)
+    return [Pending(*row) for row in await session.execute(pending)]
 
 
 async def begin(session: AsyncSession, results: Sequence[tuple[str, UUID]]) -> list[SyncResult | None]:
@@ -211,7 +182,6 @@ async def forget(session: AsyncSession, job_ids: Collection[UUID]) -> None:
 
 _jobs, _results = table_of(SyncJob), table_of(SyncResult)
 _PENDING = _results.c.outcome == SyncOutcome.PENDING
-_TURNS = 1  # what the lock is about
 _FRESH = {"populate_existing": True}
 _UNSYNCHRONIZED = {"synchronize_session": False}
 

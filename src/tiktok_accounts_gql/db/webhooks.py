@@ -35,7 +35,9 @@ async def claim_waiting(
     next_one = col(WebhookEvent.next_attempt_at)
     due = or_(next_one.is_(None), next_one <= now, next_one > latest)
     waiting = select(WebhookEvent).where(col(WebhookEvent.processed_at).is_(None), due)
-    oldest = waiting.order_by(col(WebhookEvent.received_at)).limit(limit).with_for_update(skip_locked=True)
+    oldest = (
+        waiting.order_by(col(WebhookEvent.received_at)).limit(limit).with_for_update(key_share=True, skip_locked=True)
+    )
     claimed = (await session.scalars(oldest)).all()
     later = [{"of_hash": event.body_hash, "later": next_attempt_at(event, now)} for event in claimed]
     write_at_end(session, _POSTPONE, later)

@@ -37,6 +37,8 @@ from tiktok_accounts_gql.execution.projecting import Compiler, Later
 
 Arguments = list[dict[str, Any]]
 
+PORTION = 400  # values that are written out before others run
+
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
@@ -134,8 +136,13 @@ class _Run:
         while asked:
             values = await _all([self._ask(call, row) for _, _, row, call in asked])
             later: Later = []
+            written = 0
             for (target, name, _, call), value in zip(asked, values, strict=True):
                 target[name] = self._plan.completions[call](value, self, later)
+                written += len(value) if isinstance(value, list) else 1
+                if written >= PORTION:
+                    written = 0
+                    await asyncio.sleep(0)
             asked = later
 
     async def _ask(self, number: int, row: Any) -> Any:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from tiktok_accounts_gql.database_urls import for_libpq
 
 APPLICATION, VERSION = "tiktok-accounts", "1"
 QUEUE = "syncs"
@@ -19,16 +20,9 @@ FAN_OUT, SYNC, SCHEDULED = "fan out a job", "sync an account of a job", "sync an
 LAST_TURN = 2**31 - 1
 
 
-def engine_url(url: str) -> str:
-    """Of the same database, for the engine's own driver."""
-    parsed = make_url(url)
-    driver = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+psycopg"
-    return parsed.set(drivername=driver).render_as_string(hide_password=False)
-
-
 def migrate_engine(url: str) -> None:
     """Brings the engine's tables up to its version."""
-    DBOS.migrate(engine_url(url))
+    DBOS.migrate(for_libpq(url))
 
 
 class JobQueue:
@@ -42,7 +36,7 @@ class JobQueue:
         """Connects when first used."""
         return cls(
             DBOSClient(
-                system_database_url=engine_url(url),
+                system_database_url=for_libpq(url),
                 serializer=DBOSPortableJSONSerializer(),
                 application_name=APPLICATION,
                 retry_connection_errors=False,

@@ -23,10 +23,11 @@ import structlog
 from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowStatus
 from sqlalchemy.engine import make_url
 
+from tiktok_accounts_gql.database_urls import for_libpq
 from tiktok_accounts_gql.db import workers
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.jobs.queue import APPLICATION, FAN_OUT, QUEUE, SCHEDULED, SYNC, VERSION, engine_url
+from tiktok_accounts_gql.jobs.queue import APPLICATION, FAN_OUT, QUEUE, SCHEDULED, SYNC, VERSION
 
 POLL_SECONDS = 0.2
 LOST_AFTER = timedelta(minutes=1)
@@ -129,7 +130,7 @@ class JobWorker:
         DBOS(
             config={
                 "name": APPLICATION,
-                "system_database_url": engine_url(self._url),
+                "system_database_url": for_libpq(self._url),
                 "executor_id": self._executor_id,
                 "application_version": VERSION,
                 "serializer": DBOSPortableJSONSerializer(),

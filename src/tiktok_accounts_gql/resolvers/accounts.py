@@ -8,7 +8,8 @@ import strawberry
 
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
-from tiktok_accounts_gql.db.models import Account, AccountStatus, Snapshot
+from tiktok_accounts_gql.db.histories import Point
+from tiktok_accounts_gql.db.models import Account, AccountStatus
 from tiktok_accounts_gql.execution.needs import needs_of
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
@@ -97,9 +98,11 @@ async def stats_history(
     granularity: Annotated[
         StatsGranularity, strawberry.argument(description="How close the points lie.")
     ] = StatsGranularity.DAY,
-) -> Sequence[Snapshot]:
+) -> Sequence[Point]:
     period = info.context.services.history.period(from_, to, granularity)
-    return await info.context.loaders.stats(period).load(root.id) or []
+    points = await info.context.loaders.stats(period).load(root.id) or []
+    await info.context.loaders.turns.wait()
+    return points
 
 
 async def growth(

@@ -3,6 +3,7 @@
 A loader answers in the order asked and calls a service, so that permission holds in batches too.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from functools import cached_property
 from typing import Any, TypeVar
@@ -10,13 +11,37 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from tiktok_accounts_gql.db.models import Account, AuditEvent, Snapshot, SyncJob, SyncResult
+from tiktok_accounts_gql.db.histories import Point
+from tiktok_accounts_gql.db.models import Account, AuditEvent, SyncJob, SyncResult
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.history import AccountGrowth
 from tiktok_accounts_gql.services.viewer import Viewer
 
 Value = TypeVar("Value")
+
+
+class Turns:
+    """Of long lists: they come from their loader all at once, and what writes them out would keep the loop for all of them."""
+
+    def __init__(self) -> None:
+        self._last: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Until the list before has been written out, and everybody else had a turn."""
+        loop = asyncio.get_running_loop()
+        before, own = self._last, loop.create_future()
+        self._last = own
+        try:
+            if before is not None:
+                await before
+        finally:
+            loop.call_soon(_pass_on, own)
+
+
+def _pass_on(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():  # whoever waited for it is gone
+        turn.set_result(None)
 
 
 class Loaders:
@@ -28,6 +53,7 @@ class Loaders:
     def __init__(self, viewer: Viewer, services: Services) -> None:
         self._viewer = viewer
         self._services = services
+        self.turns = Turns()
         self._by_arguments: dict[Hashable, DataLoader[UUID, Any]] = {}
 
     @cached_property
@@ -50,7 +76,7 @@ class Loaders:
     def sync_results(self) -> "DataLoader[UUID, SyncResult | None]":
         return _loader(lambda ids: self._services.job_lists.read_results(self._viewer, ids))
 
-    def stats(self, period: Period) -> "DataLoader[UUID, list[Snapshot] | None]":
+    def stats(self, period: Period) -> "DataLoader[UUID, list[Point] | None]":
         history = self._services.history
         return self._once(period, lambda ids: history.list_points(self._viewer, ids, period))
 

@@ -39,8 +39,8 @@ class Mutation:
     start_account_authorization = _mutation(
         authorization_resolvers.start,
         StartAccountAuthorizationPayload,
-        "Step 1 of connecting or reconnecting an account: where to send the user's browser. Codes: "
-        "INVALID_INPUT, NOT_FOUND.",
+        "Step 1 of connecting or reconnecting an account: where to send the user's browser. 30 a minute "
+        "for each user. Codes: INVALID_INPUT, NOT_FOUND, LIMIT_REACHED.",
         points=20,
     )
     connect_account = _mutation(
@@ -72,7 +72,8 @@ class Mutation:
     sync_accounts = _mutation(
         job_resolvers.sync_accounts,
         SyncAccountsPayload,
-        "Reads many accounts from TikTok in the background. Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, "
+        "Reads many accounts from TikTok in the background: 10,000 at most in a job, and in all jobs of a user that "
+        "have not ended, of which there are 10 at most. Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, LIMIT_REACHED, "
         "IDEMPOTENCY_KEY_REUSED.",
         points=100,
     )

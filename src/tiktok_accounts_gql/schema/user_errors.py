@@ -10,8 +10,10 @@ describe(
     "Why something was not done. More codes may come: treat an unknown one by its message.",
     {
         "NOT_FOUND": "There is no such object, it was disconnected, or it belongs to somebody else.",
-        "TOO_MANY_IDS": "More ids than allowed.",
+        "TOO_MANY_IDS": "More ids than allowed, or more accounts than a job may have.",
         "JOB_FINISHED": "The job has ended: there is nothing to cancel.",
+        "LIMIT_REACHED": "As much is under way already as one user may have: unfinished jobs, their accounts, or "
+        "authorizations that were started within a minute.",
         "INVALID_INPUT": "An input breaks a rule in its description; `field` says which.",
         "AUTHORIZATION_STATE_INVALID": "`state` is unknown, was used, or belongs to another user: start again.",
         "AUTHORIZATION_STATE_EXPIRED": "Too long ago: start again.",

@@ -10,6 +10,7 @@ from tiktok_accounts_gql.db import account_rows, account_totals, accounts, avata
 from tiktok_accounts_gql.db.account_rows import NOTHING_KNOWN, Ahead
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import Account, AuditAction
@@ -113,16 +114,19 @@ class AccountService:
         What is owed to TikTok commits with the change, so that no crash and no silence of TikTok's loses it.
         Raises NotFound, InvalidInput, IdempotencyKeyReused.
         """
-        call = Call(operation="disconnectAccount", input=str(account_id), answer=str(account_id))
-        owes = False
-        async with self._db.transaction() as session:
-            if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
-                owes = await self._give_up(session, viewer, account_id)
-            else:
-                self._audit.record_repetition(session, viewer, call.operation, account_id=account_id)
-        if owes:
+        if await self._disconnect(viewer, account_id, idempotency_key):
             self._revocations.settle_soon()
         return Disconnected(disconnected_account_id=account_id)
+
+    @again_if_undone
+    async def _disconnect(self, viewer: Viewer, account_id: UUID, idempotency_key: str | None) -> bool:
+        """Whether a revocation is owed to TikTok. Raises as `disconnect` does."""
+        call = Call(operation="disconnectAccount", input=str(account_id), answer=str(account_id))
+        async with self._db.transaction() as session:
+            if await self._idempotency.earlier_answer(session, viewer, idempotency_key, call) is None:
+                return await self._give_up(session, viewer, account_id)
+            self._audit.record_repetition(session, viewer, call.operation, account_id=account_id)
+        return False
 
     async def _give_up(self, session: Session, viewer: Viewer, account_id: UUID) -> bool:
         """Whether a revocation is owed to TikTok. Raises NotFound."""

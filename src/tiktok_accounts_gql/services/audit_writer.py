@@ -8,6 +8,7 @@ import asyncio
 from functools import partial
 
 from tiktok_accounts_gql.db import audit
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Deadlocked
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
@@ -57,7 +58,7 @@ class AuditWriter:
         only its own reader is told.
         """
         try:
-            await audit.append(self._db, partial(self._gather, group))
+            await self._append(group)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
             self._gather(group)
             if len(group) > 1 and _is_undone(error):
@@ -71,6 +72,10 @@ class AuditWriter:
             outcome = None
         for _, done in group:
             _resolve(done, outcome)
+
+    @again_if_undone
+    async def _append(self, group: list[_Waiting]) -> None:
+        await audit.append(self._db, partial(self._gather, group))
 
     def _gather(self, group: list[_Waiting]) -> list[audit.Values]:
         """Nothing more if it was gathered before."""

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from math import ceil
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -20,9 +21,16 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import accounts, connection_attempts
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, ConnectionAttempt
-from tiktok_accounts_gql.errors import AuthorizationStateExpired, AuthorizationStateInvalid, InvalidInput, UserMistake
+from tiktok_accounts_gql.errors import (
+    AuthorizationStateExpired,
+    AuthorizationStateInvalid,
+    InvalidInput,
+    LimitReached,
+    UserMistake,
+)
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.callbacks import Callback, Finished
 from tiktok_accounts_gql.services.connections import Connected, ConnectionService, Consent
@@ -33,6 +41,7 @@ from tiktok_accounts_gql.tiktok.client import authorization_url
 CONNECT = "connectAccount"  # the callback does the same
 LIFETIME = timedelta(minutes=10)
 KEPT = timedelta(days=1)
+MAX_STARTED, PACE_WINDOW = 30, timedelta(minutes=1)  # by one viewer
 CLOCKS_DIFFER = timedelta(seconds=5)  # between two servers, at most
 STATE_BYTES = 32
 LONGEST_URL = 2000
@@ -82,18 +91,30 @@ class AuthorizationService:
         self._clock = clock
         self._endings: SingleFlight[Finished] = SingleFlight()
 
+    @again_if_undone
     async def start(self, viewer: Viewer, *, return_to: str | None, account_id: UUID | None) -> Started:
-        """`account_id`: the only account that is wanted. Raises InvalidInput and NotFound."""
+        """`account_id`: the only account that is wanted. Raises InvalidInput, NotFound, LimitReached."""
         self._check_return(return_to)
         state, verifier = secrets.token_urlsafe(STATE_BYTES), secrets.token_urlsafe(48)
         attempt = self._attempt(viewer, state, verifier, return_to, account_id)
         async with self._db.transaction() as session:
             if account_id is not None:
                 await accounts.get(session, viewer.id, account_id)
+            await self._check_pace(session, viewer)
             await connection_attempts.forget_before(session, viewer.id, self._clock() - KEPT)
             await connection_attempts.add(session, attempt)
             self._audit.record(session, viewer, AuditAction.AUTHORIZATION_STARTED, account_id=account_id)
         return Started(authorization_url=self._url(state, verifier), expires_at=attempt.expires_at)
+
+    async def _check_pace(self, session: Session, viewer: Viewer) -> None:
+        """Raises LimitReached."""
+        now = self._clock()
+        started = await connection_attempts.lock_started(session, viewer.id, since=now - PACE_WINDOW)
+        if len(started) >= MAX_STARTED:
+            left = started[-MAX_STARTED] + PACE_WINDOW - now
+            says = f"{MAX_STARTED} authorizations a minute may be started."
+            seconds = min(ceil(left.total_seconds()), ceil(PACE_WINDOW.total_seconds()))
+            raise LimitReached(says, retry_after_seconds=max(1, seconds))
 
     async def finish(
         self,

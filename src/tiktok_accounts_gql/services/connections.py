@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, connection_attempts, revocations, snapshots
 from tiktok_accounts_gql.db.accounts import Taken
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -321,6 +322,7 @@ class ConnectionService:
             account = await accounts.find_by_open_id(session, viewer.id, open_id)
         return account is not None and account.disconnected_at is None
 
+    @again_if_undone
     async def _store(self, viewer: Viewer, consent: Consent, reading: _Reading) -> Connected:
         """An account whose later grant is stored already keeps it. Raises Taken, Overtaken."""
         async with self._db.transaction() as session:

@@ -8,9 +8,9 @@ from functools import partial
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import snapshots
+from tiktok_accounts_gql.db import histories, snapshots
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import Snapshot
+from tiktok_accounts_gql.db.histories import Counters, Point
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
@@ -43,7 +43,7 @@ class AccountGrowth:
     video_change: int | None
 
     @classmethod
-    def between(cls, first: Snapshot, last: Snapshot) -> "AccountGrowth":
+    def between(cls, first: Counters, last: Counters) -> "AccountGrowth":
         followers = _difference(last.follower_count, first.follower_count)
         return cls(
             since=first.recorded_at,
@@ -108,23 +108,20 @@ class HistoryService:
         """As good as now, since nothing is later, and the same for all accounts of a page: they share a statement."""
         return self._clock().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
-    async def list_points(
-        self, viewer: Viewer, account_ids: Sequence[UUID], period: Period
-    ) -> dict[UUID, list[Snapshot]]:
+    async def list_points(self, viewer: Viewer, account_ids: Sequence[UUID], period: Period) -> dict[UUID, list[Point]]:
         """The points of each account, oldest first."""
-        async with self._db.read() as session:
-            found = await snapshots.list_history(session, viewer.id, account_ids, period)
-        return _by_account(found)
+        grouped: dict[UUID, list[Point]] = {}
+        for point in await histories.list_points(self._db, viewer.id, account_ids, period):
+            grouped.setdefault(point.account_id, []).append(point)
+        return grouped
 
     async def list_growth(self, viewer: Viewer, account_ids: Collection[UUID], days: int) -> dict[UUID, AccountGrowth]:
         """Of each account that has two snapshots in these last days. Raises BadUserInput."""
         if not 1 <= days <= MAX_GROWTH_DAYS:
             raise BadUserInput(f"`days` is from 1 to {MAX_GROWTH_DAYS}.")
         since = self._clock() - timedelta(days=days)
-        async with self._db.read() as session:
-            found = await snapshots.list_first_and_last(session, viewer.id, account_ids, since)
-        ends = _by_account(found).items()
-        return {account: AccountGrowth.between(of[0], of[-1]) for account, of in ends if len(of) > 1}
+        found = await histories.list_ends(self._db, viewer.id, account_ids, since)
+        return {one.account_id: AccountGrowth.between(one.first, one.last) for one in found}
 
 
 def _account_id(account_id: UUID) -> dict[str, str]:
@@ -136,10 +133,3 @@ def _before(time: datetime, period: timedelta) -> datetime:
         return time - period
     except OverflowError:
         raise BadUserInput("`to` is too early.") from None
-
-
-def _by_account(found: Sequence[Snapshot]) -> dict[UUID, list[Snapshot]]:
-    grouped: dict[UUID, list[Snapshot]] = {}
-    for snapshot in found:
-        grouped.setdefault(snapshot.account_id, []).append(snapshot)
-    return grouped

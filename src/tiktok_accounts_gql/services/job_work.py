@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, sync_jobs
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.grouped import Grouped
@@ -161,6 +162,7 @@ class JobWork:
             was = await accounts.was_connected(session, viewer.id, result.account_id)
         return SyncOutcome.CANCELED if was else SyncOutcome.FAILED
 
+    @again_if_undone
     async def _end_alone(
         self, viewer: Viewer, result: SyncResult, outcome: SyncOutcome, error: UserMistake | None = None
     ) -> None:

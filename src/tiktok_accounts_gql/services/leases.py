@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from tiktok_accounts_gql.db import token_pairs
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -39,6 +40,7 @@ class Leases:
         self._seconds = length.total_seconds()
         self._releases: set[asyncio.Task[None]] = set()
 
+    @again_if_undone
     async def take(self, viewer: Viewer, account_id: UUID) -> Lease | None:
         """None while somebody else has it. An account without tokens is free: there is nothing to read twice."""
         lease = Lease(viewer=viewer, account_id=account_id, id=uuid4(), began=asyncio.get_running_loop().time())
@@ -55,6 +57,7 @@ class Leases:
             pair = await token_pairs.find(session, viewer.id, account_id)
         return pair is not None and pair.reading_id is not None
 
+    @again_if_undone
     async def keep(self, lease: Lease, *, wait: float) -> None:
         """Begins anew, where a good part is gone before TikTok is asked in `wait` seconds. Raises LeaseLost."""
         if asyncio.get_running_loop().time() + wait - lease.began < FRESH_SECONDS:

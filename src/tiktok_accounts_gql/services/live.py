@@ -1,7 +1,7 @@
 """What goes on, told as it goes on. Each state is read when it is told, so whoever is slow gets the latest one."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 PACE = timedelta(seconds=0.25)
 GATHERED = timedelta(seconds=1)
 LOOK_EVERY = timedelta(seconds=5)
+TOLD_TOGETHER = 100  # accounts: read and audited by one statement each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,10 @@ class LiveService:
         """Every change; those of one account within a second are one. What is told is audited as read."""
         with self._hub.subscribe(viewer.id, wants=_is_of_account, hold=GATHERED) as subscription:
             async for event in subscription:
-                for change in await self._changes(viewer, event):
-                    yield await self._told(viewer, change)
+                changes = await self._changes(viewer, event)
+                for start in range(0, len(changes), TOLD_TOGETHER):
+                    for change in await self._told(viewer, changes[start : start + TOLD_TOGETHER]):
+                        yield change
 
     async def _as_it_moves_on(self, viewer: Viewer, job_id: UUID) -> AsyncGenerator[SyncJob]:
         def is_of_job(event: Event) -> bool:
@@ -78,15 +81,14 @@ class LiveService:
             return [_as_changed(account, event.since) for account in changed]
         return [event] if isinstance(event, AccountChanged) else []
 
-    async def _told(self, viewer: Viewer, change: AccountChanged) -> AccountChange:
-        account = None
-        if change.kind is not ChangeKind.DISCONNECTED:
+    async def _told(self, viewer: Viewer, changes: Sequence[AccountChanged]) -> list[AccountChange]:
+        ids = [change.account_id for change in changes if change.kind is not ChangeKind.DISCONNECTED]
+        found: dict[UUID, Account] = {}
+        if ids:
             async with self._db.read() as session:
-                found = await accounts.list_by_ids(session, viewer.id, [change.account_id])
-            await self._audit.record_account_reads(viewer, {one.id: one for one in found}, len(found))
-            account = found[0] if found else None
-        kind = change.kind if account else ChangeKind.DISCONNECTED  # meanwhile, perhaps
-        return AccountChange(kind=kind, account_id=change.account_id, account=account)
+                found = {one.id: one for one in await accounts.list_by_ids(session, viewer.id, ids)}
+            await self._audit.record_account_reads(viewer, found, len(found))
+        return [_as_told(change, found.get(change.account_id)) for change in changes]
 
 
 async def _news(subscription: Subscription) -> None:
@@ -104,6 +106,11 @@ def _place(job: SyncJob) -> tuple[object, ...]:
     """How far a job is."""
     counts = (job.succeeded_count, job.failed_count, job.canceled_count)
     return (job.state, job.started_at, job.finished_at, *counts)
+
+
+def _as_told(change: AccountChanged, account: Account | None) -> AccountChange:
+    kind = change.kind if account else ChangeKind.DISCONNECTED  # meanwhile, perhaps
+    return AccountChange(kind=kind, account_id=change.account_id, account=account)
 
 
 def _as_changed(account: accounts.Changed, since: datetime) -> AccountChanged:

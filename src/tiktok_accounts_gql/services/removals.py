@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -74,6 +75,7 @@ class RemovalService:
                 return False
         return not await self._checks.is_honoured(account)
 
+    @again_if_undone
     async def _remove(self, account: Account, reason: int) -> bool:
         """False if the account was connected again meanwhile."""
         now = self._clock()

@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import accounts, revocations, token_pairs
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, OwedRevocation, TokenPair
 from tiktok_accounts_gql.db.revocations import CLAIMED_FOR, LONGEST_RETRY
@@ -155,6 +156,7 @@ class RevocationService:
         with self._failures.contained(FailureKind.ROUND):
             await self.settle_due()
 
+    @again_if_undone
     async def _claim(self) -> OwedRevocation | None:
         now = self._clock()
         async with self._db.transaction() as session:
@@ -176,6 +178,7 @@ class RevocationService:
                 log.error("revocation given up", **ids)
         return True
 
+    @again_if_undone
     async def _postpone(self, owed: OwedRevocation, *, has_failed: bool = True) -> None:
         """By half as long again as it is owed already, from a minute to some hours; by a minute if TikTok was not asked."""
         now = self._clock()

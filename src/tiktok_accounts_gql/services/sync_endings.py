@@ -12,8 +12,9 @@ from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import account_groups, snapshots
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.grouped import Grouped
+from tiktok_accounts_gql.db.grouped import Alone, Grouped
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, HealthReason
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
@@ -180,6 +181,7 @@ class SyncEndings:
         """Another caller has read the account since this sync was asked for."""
         return await self._end(_Ending(reading=reading, is_shared=True))
 
+    @again_if_undone
     async def shared(self, viewer: Viewer, synced: Synced, background: Background | None) -> None:
         """For a caller that waited while another one read the account: an event of its own, and what it has to do."""
         async with self._db.transaction() as session:
@@ -192,10 +194,17 @@ class SyncEndings:
             return await self._writes.alone(ending)
         return await self._writes.run(ending.reading.account.id, ending)
 
-    async def _write(self, session: Session, endings: Sequence[_Ending]) -> list[Synced]:
+    async def _write(self, session: Session, endings: Sequence[_Ending]) -> list[Synced | Alone]:
+        """One that has to wait for its account, or for which there is none, does so alone."""
         changed = {(ending.reading.viewer.id, ending.reading.account.id) for ending in endings if ending.change}
-        locked = await account_groups.lock(session, changed) if changed else {}
-        return [await self._write_one(session, ending, locked) for ending in endings]
+        is_alone = len(endings) == 1
+        locked = await account_groups.lock(session, changed, wait=is_alone) if changed else {}
+        return [
+            await self._write_one(session, ending, locked)
+            if is_alone or not ending.change or (ending.reading.viewer.id, ending.reading.account.id) in locked
+            else Alone.LATER
+            for ending in endings
+        ]
 
     async def _write_one(self, session: Session, ending: _Ending, locked: Mapping[tuple[str, UUID], Account]) -> Synced:
         """Raises NotFound for an account that is not the viewer's, or no longer."""

@@ -23,6 +23,7 @@ import structlog
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
+from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor, HealthReason, TokenPair
 from tiktok_accounts_gql.db.notifications import Notifications
@@ -212,11 +213,13 @@ class TokenService:
             account_id=str(pair.account_id),
         )
 
+    @again_if_undone
     async def _extend_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> None:
         async with self._db.transaction() as session:
             seconds = self._lease.total_seconds()
             await token_pairs.extend_lease(session, viewer.id, pair.account_id, lease_id=lease_id, seconds=seconds)
 
+    @again_if_undone
     async def _store(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
         """Commits the new pair; if it is there already, that is the one that counts.
 
@@ -307,6 +310,7 @@ class TokenService:
         await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, broken=Outcome.TOKEN_EXPIRED))
         raise ReauthorizationRequired
 
+    @again_if_undone
     async def _record_failure(
         self, viewer: Viewer, pair: TokenPair, error: TikTokError | TokensUnreadable, outcome: _Outcome
     ) -> None:

@@ -71,6 +71,7 @@ class ConnectionAttempt(SQLModel, table=True):
         of_account(),
         Index("connection_attempts_by_state", "state_hash", unique=True),
         Index("connection_attempts_by_age", "viewer_id", "expires_at"),
+        Index("connection_attempts_by_time", "expires_at"),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)

@@ -49,7 +49,10 @@ class IdempotencyKey(SQLModel, table=True):
     """What a mutation answered to a key: the same call again gets the same answer for 24 hours."""
 
     __tablename__ = "idempotency_keys"
-    __table_args__ = (Index("idempotency_keys_by_age", "viewer_id", "created_at"),)
+    __table_args__ = (
+        Index("idempotency_keys_by_age", "viewer_id", "created_at"),
+        Index("idempotency_keys_by_time", "created_at"),
+    )
 
     viewer_id: str = Field(sa_column=Column(byte_ordered(VIEWER_LENGTH), primary_key=True))
     key: str = Field(sa_column=Column(byte_ordered(255), primary_key=True))
