@@ -12,6 +12,7 @@ import pytest
 from tests.connecting import flows, stored
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
@@ -335,11 +336,12 @@ async def test_of_two_grants_for_one_account_the_later_one_is_kept(
 ) -> None:
     """Whoever stored first has the account; TikTok ended the earlier of the two grants."""
     answers = [await flows.consented(one, open_id) for one in (api, stranger)]
-    tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=0.4, passthrough=True))
+    tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=1.5, passthrough=True))
     slow = asyncio.create_task(flows.connect(api, answers[0]))
-    await asyncio.sleep(0.2)  # its exchange is done, its reading is not
+    own_faults = [one for one in tiktok.sandbox.faults.list_waiting() if one.fault.open_id == open_id]
+    await until(lambda: not any(one in tiktok.sandbox.faults.list_waiting() for one in own_faults))  # it is being read
     if first == 0:
-        tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=0.8, passthrough=True))
+        tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=3, passthrough=True))
     outcomes = [flows.codes(await flows.connect(stranger, answers[1])), flows.codes(await slow)]
     assert sorted(outcomes) == [[], ["ACCOUNT_CONNECTED_ELSEWHERE"]]
     owner = (api, stranger)[first].viewer

@@ -75,4 +75,4 @@ async def test_a_unix_socket_has_nothing_to_set(settings: Settings, tmp_path_fac
 
 async def test_the_sandbox_answers_at_once(sandbox_url: str) -> None:
     async with httpx.AsyncClient(base_url=sandbox_url, verify=trusted()) as client:
-        assert statistics.median(await delays(client, "/sandbox/")) < DELAYED_ACK
+        assert statistics.median(await delays(client, "/v2/user/info/")) < DELAYED_ACK
