@@ -118,7 +118,7 @@ async def test_comments_keep_it_alive_while_nothing_happens(api: Api) -> None:
 
 
 async def test_what_is_ended_from_outside_is_not_complete(api: Api) -> None:
-    async with streamed(api, WATCH_ACCOUNTS, lifetime=timedelta(seconds=2)) as response, asyncio.timeout(8):
+    async with streamed(api, WATCH_ACCOUNTS, lifetime=timedelta(seconds=-8)) as response, asyncio.timeout(8):
         [(name, data)] = await told(response)
     assert (name, data["errors"][0]["extensions"]["code"]) == ("next", "UNAUTHENTICATED")
 
