@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from tests.jobs.test_next_syncs import Clock, Timed
@@ -27,6 +27,7 @@ from tiktok_accounts_gql.db.models import (
     AuditAction,
     AuditEvent,
     OwedRevocation,
+    RequestQuota,
     Snapshot,
     SyncJob,
     TokenPair,
@@ -111,14 +112,21 @@ async def test_renewals_go_on_behind_what_nobody_expects(
     assert scene.failures[FailureKind.TOKEN_RENEWAL] == 4
 
 
+async def answers_again(scene: Timed) -> None:
+    """TikTok does, and is not taken to be down any more."""
+    scene.sandbox.faults.clear()
+    async with scene.running.db.transaction() as session:
+        await session.execute(delete(RequestQuota))
+
+
 async def owed(scene: Timed, viewer: str, count: int) -> list[Account]:
     """Disconnected accounts whose revocations TikTok did not take, and which are due now."""
     accounts = await scene.accounts(viewer, count)
     scene.sandbox.faults.add(Fault(path=REVOKE_PATH, status=503, times=None))
     for account in accounts:
         await scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-    await scene.running.revocations.close()
-    scene.sandbox.faults.clear()
+    await scene.running.revocations.close()  # which tries at once, beside the disconnection
+    await answers_again(scene)
     async with scene.running.db.transaction() as session:
         for number, account in enumerate(accounts):
             due = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
@@ -165,7 +173,7 @@ async def test_a_revocation_that_fails_is_tried_less_and_less_often(scene: Timed
         tries += await scene.running.revocations.settle_due()
         scene.clock.now = (await still_owed(scene))[account.id].next_attempt_at
     assert 10 < tries < 60
-    scene.sandbox.faults.clear()
+    await answers_again(scene)
     assert await scene.running.revocations.settle_due() == 1
     assert await still_owed(scene) == {}
 
