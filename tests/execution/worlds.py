@@ -86,7 +86,7 @@ class _AtOnce:
         found = getattr(self._loaders, name)
         if isinstance(found, Turns):
             return found
-        return _Loader(found) if isinstance(found, DataLoader) else lambda argument: _Loader(found(argument))
+        return _Loader(found) if isinstance(found, DataLoader) else lambda *arguments: _Loader(found(*arguments))
 
 
 class _Loader:
@@ -120,6 +120,10 @@ class World:
             viewer=VIEWER, services=services, loaders=loaders if batching else cast(Loaders, _AtOnce(loaders))
         )
 
+    async def _nothing(self, *_: Any) -> dict[Any, Any]:
+        """So that each list is asked for by itself."""
+        return {}
+
     def services(self) -> Any:
         return SimpleNamespace(
             accounts=SimpleNamespace(
@@ -139,6 +143,8 @@ class World:
                 count=self._one("job_count", lambda _: 5),
                 read=self._several("jobs", self.job),
                 list_results=self._list(self.result),
+                list_first_results=self._nothing,
+                count_all_results=self._several("result_counts", lambda _: 5),
                 count_results=self._one("result_count", lambda _: 5),
                 read_results=self._several("results", self.result),
                 estimate_end=self._one("end", lambda _: NOW),

@@ -57,11 +57,15 @@ async def results(
 ) -> ResultPage:
     page = PageRequest.of(first, after, last, before)
     where = (filter or SyncResultFilterInput()).understood()
+    if page.after is None and page.before is None:
+        first_page = await info.context.loaders.results(page, where).load(root.id)
+        if first_page is not None:
+            return first_page
     return await info.context.services.job_lists.list_results(info.context.viewer, root.id, page, where)
 
 
 async def result_count(root: strawberry.Parent[ResultPage], info: Info) -> int:
-    return await info.context.services.job_lists.count_results(info.context.viewer, root.job_id, root.where)
+    return await info.context.loaders.result_counts(root.where).load(root.job_id) or 0
 
 
 async def estimated_finish_at(root: strawberry.Parent[SyncJob], info: Info) -> datetime | None:

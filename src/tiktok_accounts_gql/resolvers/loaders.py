@@ -14,8 +14,11 @@ from aiodataloader import DataLoader
 from tiktok_accounts_gql.db.histories import Point
 from tiktok_accounts_gql.db.models import Account, AuditEvent, SyncJob, SyncResult
 from tiktok_accounts_gql.db.snapshots import Period
+from tiktok_accounts_gql.db.sync_jobs import ResultFilter
+from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.history import AccountGrowth
+from tiktok_accounts_gql.services.job_lists import ResultPage
 from tiktok_accounts_gql.services.viewer import Viewer
 
 Value = TypeVar("Value")
@@ -83,6 +86,15 @@ class Loaders:
     def growth(self, days: int) -> "DataLoader[UUID, AccountGrowth | None]":
         history = self._services.history
         return self._once(days, lambda ids: history.list_growth(self._viewer, ids, days))
+
+    def results(self, page: PageRequest, where: ResultFilter) -> "DataLoader[UUID, ResultPage | None]":
+        """First pages of the results of jobs."""
+        lists = self._services.job_lists
+        return self._once((page, where), lambda ids: lists.list_first_results(self._viewer, ids, page, where))
+
+    def result_counts(self, where: ResultFilter) -> "DataLoader[UUID, int | None]":
+        lists = self._services.job_lists
+        return self._once(("counts", where), lambda ids: lists.count_all_results(self._viewer, ids, where))
 
     def _once(
         self, arguments: Hashable, load: Callable[[list[UUID]], Awaitable[dict[UUID, Value]]]
