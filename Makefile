@@ -30,9 +30,12 @@ test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the qu
 	TEST_CLOSING_ROUNDS=20 $(BIN)/pytest tests/jobs/test_cancellation.py
 	$(SLOW_JOBS) $(BIN)/pytest -n 2 --dist load -m proof -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
 	  tests/jobs/test_quota.py tests/jobs/test_fairness.py tests/jobs/test_outages.py
+	$(SLOW_ABUSE) $(BIN)/pytest -rA --durations=5 tests/abuse tests/cli/test_stop.py
 
 SLOW_JOBS := TEST_JOB_KILLS=50 TEST_JOB_BATCH=300 TEST_RESTARTS=10 TEST_QUOTA_SECONDS=180 TEST_FAIR_BATCH=5000 \
   TEST_DOWN_SECONDS=120 TEST_FAULT_BATCH=300
+
+SLOW_ABUSE := TEST_HEAD_MEGABYTES=64 TEST_SILENT=1500 TEST_CROWD=1000 TEST_CROWD_SECONDS=8 TEST_STOPS=10 TEST_STILL_MS=100
 
 check: .venv/installed-dev ## Types, style, layers
 	$(BIN)/ruff format --check -q .
