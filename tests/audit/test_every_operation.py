@@ -46,7 +46,8 @@ class Scene:
         return ids.encode(ids.Kind.ACCOUNT, (await self.tiktok.connect(self.api.viewer)).id)
 
     async def job(self, key: str | None = None) -> str:
-        sent = {"target": {"ids": [UNKNOWN]}, "idempotencyKey": key}
+        account = await self.tiktok.connect(self.api.viewer, self.api.viewer)  # the same one each time
+        sent = {"target": {"ids": [ids.encode(ids.Kind.ACCOUNT, account.id)]}, "idempotencyKey": key}
         answer = await self.api.data(SYNC_ACCOUNTS, input=sent)
         return str(answer["syncAccounts"]["job"]["id"])
 
