@@ -47,7 +47,8 @@ class Scene:
 
     async def job(self, key: str | None = None) -> str:
         account = await self.tiktok.connect(self.api.viewer, self.api.viewer)  # the same one each time
-        sent = {"target": {"ids": [ids.encode(ids.Kind.ACCOUNT, account.id)]}, "idempotencyKey": key}
+        one = UNKNOWN if key else ids.encode(ids.Kind.ACCOUNT, account.id)  # with a key it is asked for again as it is
+        sent = {"target": {"ids": [one]}, "idempotencyKey": key}
         answer = await self.api.data(SYNC_ACCOUNTS, input=sent)
         return str(answer["syncAccounts"]["job"]["id"])
 
