@@ -46,7 +46,9 @@ class Scene:
         return ids.encode(ids.Kind.ACCOUNT, (await self.tiktok.connect(self.api.viewer)).id)
 
     async def job(self, key: str | None = None) -> str:
-        sent = {"target": {"ids": [UNKNOWN]}, "idempotencyKey": key}
+        account = await self.tiktok.connect(self.api.viewer, self.api.viewer)  # the same one each time
+        one = UNKNOWN if key else ids.encode(ids.Kind.ACCOUNT, account.id)  # with a key it is asked for again as it is
+        sent = {"target": {"ids": [one]}, "idempotencyKey": key}
         answer = await self.api.data(SYNC_ACCOUNTS, input=sent)
         return str(answer["syncAccounts"]["job"]["id"])
 
