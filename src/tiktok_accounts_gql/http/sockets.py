@@ -2,7 +2,7 @@
 
 Each operation is a task that asks for the next event when the last one was sent. What happens meanwhile becomes one in its
 subscription, so a client that reads slowly costs no memory, and gets the latest state. One that does not read at all is
-let go of by the server below (`server.py`), which also closes sockets with 1012 when it is about to stop.
+let go of by the server below (`server/`), which also closes sockets with 1012 when it is about to stop.
 """
 
 import asyncio

@@ -9,17 +9,14 @@ from socket import AF_UNIX, IPPROTO_TCP, TCP_NODELAY
 from typing import Any, NoReturn
 
 import httptools
-import structlog
-from uuid_utils import uuid7
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tiktok_accounts_gql.errors import BadUserInput, RequestError
-from tiktok_accounts_gql.http import answers
 from tiktok_accounts_gql.http.admission import CLIENT_GONE, PROBES_ONLY, Overloaded
 from tiktok_accounts_gql.http.connections import NEVER, Admitted, Connections
-from tiktok_accounts_gql.http.edge import HEADERS, REQUEST_ID_BYTES
 from tiktok_accounts_gql.http.requests import MAX_BODY_BYTES, TOO_LATE, BodyTooLarge, HeadTooLarge, RequestTimeout
 from tiktok_accounts_gql.server.patience import Patience
+from tiktok_accounts_gql.server.refusals import written
 
 LARGEST_HEAD = 32 * 1024
 MOST_HEADERS = 128
@@ -36,8 +33,6 @@ PROBE_SECONDS = 2.0
 STOP_SECONDS = 0.3  # for requests that are on their way when the server stops
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 256 * 1024
-
-log = structlog.get_logger()
 
 
 class HttpProtocol(Patience, HttpToolsProtocol):
@@ -285,7 +280,7 @@ class HttpProtocol(Patience, HttpToolsProtocol):
         if self._lingering or self.transport.is_closing():
             return
         self._unstarted = None
-        self.transport.write(_written(error))
+        self.transport.write(written(error))
         self.transport.write_eof()
         self._lingering, self._left, self._linger_left = True, -1, LINGER_BYTES
         self.deadline = self.loop.time() + LINGER_SECONDS
@@ -294,16 +289,6 @@ class HttpProtocol(Patience, HttpToolsProtocol):
         self._linger_left -= received
         if self._linger_left < 0:
             self.transport.abort()
-
-
-def _written(error: RequestError) -> bytes:
-    """The answer to what is no request."""
-    request_id = uuid7().hex
-    response = answers.refusal(error, request_id, headers={"Connection": "close"})
-    headers = [*response.raw_headers, *HEADERS, (REQUEST_ID_BYTES, request_id.encode())]
-    log.info("request", status=response.status_code, request_id=request_id, refused=error.message)
-    head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-    return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)
 
 
 def _is_announced_too_large(cycle: RequestResponseCycle) -> bool:

@@ -106,6 +106,7 @@ class SocketProtocol(Patience, WebSocketsSansIOProtocol):
             self.conn.send_close(TOO_MANY, "Too many messages")
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
+            self.scope["state"]["log"]["closed"] = str(TOO_MANY)
         self.deadline = self.loop.time() + LINGER_SECONDS  # the client has to read it, and may send all the while
 
     def keepalive_timeout(self) -> None:
