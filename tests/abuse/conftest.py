@@ -23,7 +23,8 @@ async def own(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> S
     db = Database.open(url)
     await rows.store(db, *(rows.account(NEIGHBOUR, number) for number in range(20)))
     await db.close()
-    return settings.model_copy(update={"database_url": url, "environment": "production", "list_cache_seconds": 0})
+    changed = {"database_url": url, "environment": "production", "list_cache_seconds": 0}
+    return settings.model_copy(update={**changed, "cost_limit": 0})  # what is below is looked at: who asks on is let in
 
 
 @pytest_asyncio.fixture(scope="module")

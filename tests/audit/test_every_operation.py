@@ -269,7 +269,8 @@ def started(job: str) -> dict[str, str | None]:
 @case("syncAccounts", "succeeded")
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
     request_id = f"request-{uuid4().hex}"
-    answer = await scene.api.post(SYNC_ACCOUNTS, {"input": {"target": {"ids": [UNKNOWN]}}}, X_Request_ID=request_id)
+    sent = {"target": {"ids": [await scene.account()]}}
+    answer = await scene.api.post(SYNC_ACCOUNTS, {"input": sent}, X_Request_ID=request_id)
     return request_id, "SYNC_JOB_STARTED", started(answer.json()["data"]["syncAccounts"]["job"]["id"])
 
 

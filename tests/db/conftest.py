@@ -36,12 +36,17 @@ async def empty(empty_url: str) -> AsyncGenerator[Database]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def alone(
+async def alone_url(
     backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Database]:
-    """A migrated database of a module's own: what it holds is what the module stores."""
+) -> AsyncGenerator[str]:
     async with empty_database(backend, request.config, tmp_path_factory.mktemp("alone")) as url:
-        db = Database.open(url)
-        await migrate(db)
-        yield db
-        await db.close()
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module")
+async def alone(alone_url: str) -> AsyncGenerator[Database]:
+    """A migrated database of a module's own: what it holds is what the module stores."""
+    db = Database.open(alone_url)
+    await migrate(db)
+    yield db
+    await db.close()

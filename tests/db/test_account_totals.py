@@ -40,9 +40,9 @@ CHANGES: list[Callable[[random.Random], dict[str, Any]]] = [
 
 
 @pytest.fixture
-async def other(alone: Database) -> AsyncGenerator[Database]:
+async def other(alone: Database, alone_url: str) -> AsyncGenerator[Database]:
     """Another process on the same database."""
-    db = Database.open(alone.engines[0].url.render_as_string(hide_password=False))
+    db = Database.open(alone_url)
     yield db
     await db.close()
 

@@ -166,9 +166,9 @@ async def test_a_server_without_the_database_is_unavailable(database_url: str, b
             await db.ping()
 
 
-async def test_connections_that_the_server_closed_are_replaced(alone: Database, backend: str) -> None:
+async def test_connections_that_the_server_closed_are_replaced(alone: Database, alone_url: str, backend: str) -> None:
     """Of SQLite nobody closes any."""
-    async with opened(alone.engines[0].url.render_as_string(hide_password=False)) as db:
+    async with opened(alone_url) as db:
         await db.ping()
         if backend == "postgresql":
             async with alone.read() as session:

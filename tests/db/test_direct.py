@@ -22,8 +22,8 @@ EVERYTHING = AccountFilter()
 
 
 @asynccontextmanager
-async def beside(db: Database, **options: Any) -> AsyncGenerator[Database]:
-    other = Database.open(db.engines[0].url.render_as_string(hide_password=False), **options)
+async def beside(url: str, **options: Any) -> AsyncGenerator[Database]:
+    other = Database.open(url, **options)
     yield other
     await other.close()
 
@@ -46,9 +46,11 @@ async def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
     await db.close()
 
 
-async def test_connections_that_the_server_closed_are_replaced(alone: Database, backend: str, viewer: str) -> None:
+async def test_connections_that_the_server_closed_are_replaced(
+    alone: Database, alone_url: str, backend: str, viewer: str
+) -> None:
     """Of SQLite nobody closes any."""
-    async with beside(alone) as db:
+    async with beside(alone_url) as db:
         assert await count(db, viewer) == 0
         if backend == "postgresql":
             async with alone.read() as session:
@@ -58,9 +60,11 @@ async def test_connections_that_the_server_closed_are_replaced(alone: Database, 
         assert await count(db, viewer) == 0
 
 
-async def test_a_read_that_is_cancelled_leaves_its_answer_to_nobody(alone: Database, viewer: str) -> None:
+async def test_a_read_that_is_cancelled_leaves_its_answer_to_nobody(
+    alone: Database, alone_url: str, viewer: str
+) -> None:
     await store(alone, account(viewer))
-    async with beside(alone, pool_size=1) as db:
+    async with beside(alone_url, pool_size=1) as db:
         assert await count(db, viewer) == 1
         for _ in range(20):
             reading = asyncio.create_task(count(db, "nobody"))
@@ -69,9 +73,9 @@ async def test_a_read_that_is_cancelled_leaves_its_answer_to_nobody(alone: Datab
             assert await count(db, viewer) == 1
 
 
-async def test_many_reads_share_few_connections(alone: Database, viewer: str) -> None:
+async def test_many_reads_share_few_connections(alone: Database, alone_url: str, viewer: str) -> None:
     await store(alone, account(viewer))
-    async with beside(alone, pool_size=2) as db:
+    async with beside(alone_url, pool_size=2) as db:
         assert await asyncio.gather(*[count(db, viewer) for _ in range(50)]) == [1] * 50
 
 
@@ -106,8 +110,8 @@ async def test_only_what_is_asked_for_is_read_and_all_of_it_if_that_is_no_column
     assert columns_of(frozenset({"username", "a property"})) == columns_of(None)
 
 
-async def test_the_statements_that_are_kept_are_bounded(alone: Database) -> None:
-    async with beside(alone) as db:
+async def test_the_statements_that_are_kept_are_bounded(alone_url: str) -> None:
+    async with beside(alone_url) as db:
         for number in range(_MAX_PREPARED + 5):
             db.prepare(number, lambda: select(literal(1).label("one")))
         assert len(db._prepared) == _MAX_PREPARED
