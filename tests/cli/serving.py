@@ -38,6 +38,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "LIST_CACHE_SECONDS": str(settings.list_cache_seconds),
         "MAX_CONNECTIONS": str(settings.max_connections),
         "MAX_REQUESTS": str(settings.max_requests),
+        "COST_LIMIT": str(settings.cost_limit),
         "PUBLIC_URL": settings.public_url,
     }
     return {PREFIX + name: value for name, value in values.items()}
