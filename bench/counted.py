@@ -50,7 +50,7 @@ async def count(client: InProcess, counter: Counter) -> None:
         await _ask(client, asks, WARM_UP)
         tame_collector()  # as the server does: else a look at all objects falls into one batch or another
         for _ in range(BATCHES):
-            await _ask(client, asks, 1)  # a dump takes its time: what came due meanwhile is done with before the batch
+            await _ask(client, asks, BATCH)  # a dump takes its time: what came due meanwhile is done with before
             counter.start()
             await _ask(client, asks, BATCH)
             counter.stop()

@@ -43,6 +43,8 @@ def bench_settings(database_url: str) -> Settings:
             "public_url": "http://localhost:8000",
             "sync_interval": timedelta(0),
             "list_cache_seconds": 0,
+            "cost_limit": 10**9,  # a few viewers ask without end: what they spend is counted, nobody is refused
+            "cost_restore_rate": 10**9,
         }
     )
 
