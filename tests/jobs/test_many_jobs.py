@@ -34,5 +34,6 @@ async def test_results_of_many_jobs_are_one_statement_for_each_kind_of_page(api:
     lasts = [job["last"]["edges"][-1]["node"]["accountId"] for job in jobs]
     assert len(set(lasts)) == 1
     assert all(job["last"]["pageInfo"]["hasPreviousPage"] for job in jobs)
-    mine = [one for one in statements if "sync_results" in one]
+    reads = [one for one in statements if one.startswith("SELECT") and "sync_results" in one]
+    mine = [one for one in reads if "outcome =" not in one]  # with it: the engine's, that works through the jobs
     assert len(mine) == 3, mine
