@@ -66,7 +66,7 @@ class Pooler:
     async def listening(self) -> AsyncGenerator[str]:
         server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        url = self._url.set(host="127.0.0.1", port=port, query={"ssl": "disable"})
+        url = self._url.set(host="127.0.0.1", port=port, query={"sslmode": "disable"})
         yield url.render_as_string(hide_password=False)
         server.close()
         for task in self._tasks:
