@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db import accounts, snapshots
+from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
 from tiktok_accounts_gql.db.models import Account, Snapshot
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -64,7 +64,14 @@ class Seeder:
         answer = await browser.get(httpx.URL(started.authorization_url).copy_merge_params(consent))
         brought = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
         callback = Callback(state=brought["state"], code=brought["code"])
-        return (await authorizations.finish(callback, planned.viewer)).outcome().account
+        account = (await authorizations.finish(callback, planned.viewer)).outcome().account
+        await self._forget_attempts(planned.viewer)
+        return account
+
+    async def _forget_attempts(self, viewer: Viewer) -> None:
+        """Else the viewer has started as many as one may in a minute, long before all accounts are there."""
+        async with self._running.db.transaction() as session:
+            await connection_attempts.forget_before(session, viewer.id, self._now + timedelta(days=1))
 
     async def _write_past(self, account: Account, planned: Planned) -> None:
         days = HISTORY_DAYS - planned.number * 6
