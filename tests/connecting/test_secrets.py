@@ -65,6 +65,7 @@ def log_output() -> Iterator[io.StringIO]:
     """What a server in production writes; logging is afterwards as it was before."""
     root, output = logging.getLogger(), io.StringIO()
     handlers, level, quiet = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in QUIET}
+    configuration = structlog.get_config()
     root.handlers[:] = []
     with redirect_stderr(output):
         configure_logs("production", level=logging.DEBUG)
@@ -73,7 +74,7 @@ def log_output() -> Iterator[io.StringIO]:
     root.setLevel(level)
     for name, before in quiet.items():
         logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
 
 
 @dataclass(frozen=True, kw_only=True)

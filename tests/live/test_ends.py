@@ -114,6 +114,7 @@ async def test_a_client_that_reads_slowly_gets_the_latest_of_each(own_settings: 
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
         await comes_true(lambda: hub_of(server).watching() == 1)
+        await comes_true(lambda: server.lifespan.state["lists"]._changes.mark(viewer) is not None)  # it hears
         for _ in range(5000):
             hub_of(server).deliver(
                 address_of(viewer), AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
