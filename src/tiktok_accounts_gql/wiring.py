@@ -26,6 +26,8 @@ from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.failures import FailureKind, Failures, ignore
 from tiktok_accounts_gql.services.grant_checks import GrantChecks
+from tiktok_accounts_gql.services.grant_readings import GrantReader
+from tiktok_accounts_gql.services.grant_returns import GrantReturns
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
@@ -171,12 +173,21 @@ async def open_services(
     connections = ConnectionService(
         db=db,
         oauth=oauth,
-        reader=reader,
         grants=grants,
+        readings=GrantReader(db=db, reader=reader, grants=grants, avatars=avatars),
+        returns=GrantReturns(
+            db=db,
+            oauth=oauth,
+            reader=reader,
+            grants=grants,
+            audit=audit,
+            notifications=notifications,
+            revocations=revocations,
+            clock=clock,
+        ),
         audit=audit,
         notifications=notifications,
         avatars=avatars,
-        scopes=scopes,
         storing=storing,
         revocations=revocations,
         times=times,

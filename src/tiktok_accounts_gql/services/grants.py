@@ -8,13 +8,13 @@ import structlog
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
-from tiktok_accounts_gql.db import token_pairs
+from tiktok_accounts_gql.db import revocations, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, TokenPair
 from tiktok_accounts_gql.errors import ReauthorizationRequired, TokensUnreadable
 from tiktok_accounts_gql.services import scopes as scope_rules
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.values import TokenGrant
+from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, TokenGrant
 
 log = structlog.get_logger()
 
@@ -53,8 +53,11 @@ class Grants:
         """Seals the grant of a new connection, in the caller's transaction, which has locked the account.
 
         `replaces`: the `grant_id` that was stored when the grant was last seen to work. Without a refresh token it
-        keeps the stored one. Raises Overtaken.
+        keeps the stored one. Raises Overtaken, too if somebody is just about to revoke an earlier grant: this one may end
+        with it.
         """
+        if not await revocations.cancel(session, grant.open_id):
+            raise Overtaken
         stored = await token_pairs.find(session, account.viewer_id, account.id)
         if stored is not None and stored.grant_id != replaces:
             raise Overtaken
@@ -92,6 +95,14 @@ class Grants:
             "refresh_token": self._sealed(pair.account_id, "refresh_token", refresh_token),
             "previous_refresh_token": self._sealed(pair.account_id, "previous_refresh_token", old),
         }
+
+    def granted(self, grant: TokenGrant, earlier: Account | None = None) -> frozenset[str]:
+        """The scopes of a grant.
+
+        A reply that names no scope says nothing new: what is stored holds, or else what was asked for.
+        """
+        stored = earlier.granted_scopes if earlier and BASIC_SCOPE in earlier.granted_scopes else self._scopes
+        return frozenset(stored) if grant.scopes is None else grant.scopes
 
     def are_scopes_missing(self, granted: Collection[str]) -> bool:
         return bool(self._scopes.difference(granted))

@@ -5,6 +5,8 @@ from math import ceil
 from tiktok_accounts_gql.errors import (
     AccountUnreadable,
     AppMisconfigured,
+    AuthorizationCodeInvalid,
+    AuthorizationDenied,
     ReauthorizationRequired,
     ScopeMissing,
     SyncFailed,
@@ -14,6 +16,7 @@ from tiktok_accounts_gql.errors import (
 )
 from tiktok_accounts_gql.tiktok import errors as tiktok
 
+ACCESS_DENIED = "access_denied"  # RFC 6749, section 4.1.2.1
 DEFAULT_RETRY_SECONDS = 60
 OUR_QUOTA = "Too many requests to TikTok are waiting at this moment. Try again later."
 RENEWED_ELSEWHERE = "The account's authorization is being renewed at this moment. Try again later."
@@ -47,3 +50,16 @@ def user_mistake(error: tiktok.TikTokError) -> UserMistake:
         message = _BETTER_SAID.get(type(error))
         return meaning(message, retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
     return meaning()
+
+
+def code_mistake(error: tiktok.TikTokError) -> UserMistake:
+    """What to tell the user whose authorization code was not exchanged."""
+    match error:
+        case tiktok.InvalidGrant():
+            return AuthorizationCodeInvalid()
+        case tiktok.RequestRefused() | tiktok.AccessTokenInvalid():
+            # The code has a refusal of its own: all else about the request is this server's.
+            return AuthorizationDenied() if error.code == ACCESS_DENIED else AppMisconfigured()
+        case tiktok.UnreadableReply():
+            return TikTokUnavailable(retry_after_seconds=DEFAULT_RETRY_SECONDS)
+    return user_mistake(error)
