@@ -42,6 +42,7 @@ from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.pruning import PruningService
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.removals import RemovalService
+from tiktok_accounts_gql.services.renewals import Renewals
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.slots import PROBE_EVERY, Slots, pace_of
@@ -143,16 +144,25 @@ async def open_services(
         clock=clock,
         lease=two_calls + timedelta(seconds=PATIENCE_SECONDS) + LEASE_MARGIN,
     )
-    tokens = TokenService(
+    token_lease = two_calls + LEASE_MARGIN
+    renewals = Renewals(
         db=db,
-        oauth=oauth,
         grants=grants,
         audit=audit,
         notifications=notifications,
         storing=storing,
         revocations=revocations,
         clock=clock,
-        lease=two_calls + LEASE_MARGIN,
+        lease=token_lease,
+    )
+    tokens = TokenService(
+        db=db,
+        oauth=oauth,
+        grants=grants,
+        renewals=renewals,
+        storing=storing,
+        clock=clock,
+        lease=token_lease,
         failures=failure_log,
     )
     times = SyncTimes(interval=settings.sync_interval)

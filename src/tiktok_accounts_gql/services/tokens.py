@@ -14,28 +14,21 @@ TikTok's refresh tokens rotate strictly: whoever loses a rotated token, or refre
 """
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
-from tiktok_accounts_gql.db.again import again_if_undone
-from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.models import Account, AuditAction, AuditActor, HealthReason, TokenPair
-from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.models import Account, AuditActor, TokenPair
 from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired, TokensUnreadable
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind
-from tiktok_accounts_gql.services import health
-from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.health import Outcome
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
-from tiktok_accounts_gql.services.revocations import RevocationService
+from tiktok_accounts_gql.services.renewals import FailedAttempt, Renewals
 from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy, Turn
 from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -55,15 +48,6 @@ ENDING_BATCH = 50
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """Of an attempt that brought no grant. `attempted_at`: when it was made, if nobody knows whether TikTok did it."""
-
-    lease_id: UUID
-    attempted_at: datetime | None = None
-    broken: Outcome | None = None
-
-
 class TokenService:
     """Hands out accounts' access tokens, and renews them first where they are worn."""
 
@@ -73,10 +57,8 @@ class TokenService:
         db: Database,
         oauth: OAuthCalls,
         grants: Grants,
-        audit: AuditService,
-        notifications: Notifications,
+        renewals: Renewals,
         storing: Storing,
-        revocations: RevocationService,
         clock: Clock,
         lease: timedelta,
         failures: Failures,
@@ -86,10 +68,8 @@ class TokenService:
         self._db = db
         self._oauth = oauth
         self._grants = grants
-        self._audit = audit
-        self._notifications = notifications
+        self._renewals = renewals
         self._storing = storing
-        self._revocations = revocations
         self._clock = clock
         self._lease = lease
         self._refreshes: SingleFlight[str] = SingleFlight()
@@ -193,68 +173,19 @@ class TokenService:
         try:
             grant = await self._refresh(viewer, pair, "refresh_token", policy, turn)
         except TokensUnreadable as error:
-            await self._record_failure(
-                viewer, pair, error, _Outcome(lease_id=lease_id, broken=Outcome.TOKENS_UNREADABLE)
+            await self._renewals.record_failure(
+                viewer, pair, error, FailedAttempt(lease_id=lease_id, broken=Outcome.TOKENS_UNREADABLE)
             )
             raise
         except InvalidGrant as error:
             return await self._refused(viewer, pair, lease_id, error, policy)
         except TikTokError as error:
             attempted_at = self._clock() if error.ambiguous else pair.attempted_at
-            await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, attempted_at=attempted_at))
+            await self._renewals.record_failure(
+                viewer, pair, error, FailedAttempt(lease_id=lease_id, attempted_at=attempted_at)
+            )
             raise
-        return await self._keep(viewer, pair, grant, lease_id)
-
-    async def _keep(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant, lease_id: UUID) -> str:
-        return await self._storing.store(
-            (pair.account_id, pair.grant_id),
-            lambda: self._store(viewer, pair, grant),
-            meanwhile=lambda: self._extend_lease(viewer, pair, lease_id),
-            account_id=str(pair.account_id),
-        )
-
-    @again_if_undone
-    async def _extend_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> None:
-        async with self._db.transaction() as session:
-            seconds = self._lease.total_seconds()
-            await token_pairs.extend_lease(session, viewer.id, pair.account_id, lease_id=lease_id, seconds=seconds)
-
-    @again_if_undone
-    async def _store(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
-        """Commits the new pair; if it is there already, that is the one that counts.
-
-        Of an account that was given up meanwhile, it is the only one left to revoke.
-        """
-        kept = False
-        with suppress(NotFound):
-            async with self._db.transaction() as session:
-                account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
-                if kept := await self._grants.rotate(session, viewer, pair, grant):
-                    changes = {**self._grants.changes(account, grant), **self._revived(account, grant)}
-                    await accounts.change(session, viewer.id, account.id, **changes)
-                    if "granted_scopes" in changes or "health_state" in changes:
-                        self._publish(session, account)
-                    self._audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
-        return grant.access_token if kept else await self._superseded(viewer, pair, grant)
-
-    def _revived(self, account: Account, grant: TokenGrant) -> dict[str, object]:
-        """An account that another process took for expired is not: here is its new pair."""
-        if account.health_reason is not HealthReason.TOKEN_EXPIRED:
-            return {}
-        missing = self._grants.are_scopes_missing(grant.scopes or account.granted_scopes)
-        return {**health.worked(account, self._clock(), scopes_missing=missing), "last_error": None}
-
-    async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
-        """Stored by a commit whose outcome was not known, or connected anew meanwhile: that pair counts.
-
-        Disconnected: this one still has to end.
-        """
-        async with self._db.read() as session:
-            current = await token_pairs.find(session, viewer.id, pair.account_id)
-        if current is not None:
-            return self._grants.open(current, "access_token")
-        await self._revocations.revoke(viewer, pair.account_id, grant)
-        raise ReauthorizationRequired
+        return await self._renewals.keep(viewer, pair, grant, lease_id)
 
     async def _refused(
         self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant, policy: CallPolicy
@@ -272,10 +203,10 @@ class TokenService:
         except (InvalidGrant, TokensUnreadable):
             return await self._expire(viewer, pair, lease_id, error)
         except TikTokError as passing:
-            outcome = _Outcome(lease_id=lease_id, attempted_at=pair.attempted_at)
-            await self._record_failure(viewer, pair, passing, outcome)
+            outcome = FailedAttempt(lease_id=lease_id, attempted_at=pair.attempted_at)
+            await self._renewals.record_failure(viewer, pair, passing, outcome)
             raise
-        return await self._keep(viewer, pair, grant, lease_id)
+        return await self._renewals.keep(viewer, pair, grant, lease_id)
 
     async def _leave_to_holder(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> None:
         """Whose lease ran out without a word: killed, or with the next pair in hand and no database to store it in."""
@@ -296,44 +227,11 @@ class TokenService:
             return await self._oauth.refresh(token, open_id=open_id, policy=policy, turn=turn)
         except UnreadableReply as error:
             if error.refresh_token is not None:
-                await self._keep_refresh_token(viewer, pair, error.refresh_token.get_secret_value())
+                await self._renewals.keep_refresh_token(viewer, pair, error.refresh_token.get_secret_value())
             raise
 
-    async def _keep_refresh_token(self, viewer: Viewer, pair: TokenPair, refresh_token: str) -> None:
-        async def write() -> None:
-            async with self._db.transaction() as session:
-                await self._grants.keep_refresh_token(session, viewer, pair, refresh_token)
-
-        await self._storing.store((pair.account_id, pair.grant_id, "alone"), write, account_id=str(pair.account_id))
-
     async def _expire(self, viewer: Viewer, pair: TokenPair, lease_id: UUID, error: InvalidGrant) -> str:
-        await self._record_failure(viewer, pair, error, _Outcome(lease_id=lease_id, broken=Outcome.TOKEN_EXPIRED))
+        await self._renewals.record_failure(
+            viewer, pair, error, FailedAttempt(lease_id=lease_id, broken=Outcome.TOKEN_EXPIRED)
+        )
         raise ReauthorizationRequired
-
-    @again_if_undone
-    async def _record_failure(
-        self, viewer: Viewer, pair: TokenPair, error: TikTokError | TokensUnreadable, outcome: _Outcome
-    ) -> None:
-        now, log_id = self._clock(), getattr(error, "log_id", None)
-        details = [Detail(name="reason", value=type(error).__name__), Detail(name="tiktokLogId", value=log_id)]
-        if pair.attempted_at is not None:
-            details.append(Detail(name="earlierOutcomeUnknown", value=pair.attempted_at))
-        async with self._db.transaction() as session:
-            account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
-            if outcome.broken is not None:
-                changes = health.happened(account, outcome.broken, now, counted=False)
-                await accounts.change(session, viewer.id, account.id, updated_at=now, **changes)
-                self._publish(session, account)
-            await token_pairs.release(
-                session,
-                viewer.id,
-                account.id,
-                lease_id=outcome.lease_id,
-                attempted_at=outcome.attempted_at,
-            )
-            action = AuditAction.TOKEN_REFRESH_FAILED
-            self._audit.record(session, viewer, action, account_id=account.id, details=details)
-
-    def _publish(self, session: Session, account: Account) -> None:
-        event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
-        self._notifications.publish(session, account.viewer_id, event)
