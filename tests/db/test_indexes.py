@@ -105,7 +105,7 @@ async def plans(db: Database, act: Callable[[Session], Awaitable[Any]]) -> list[
     """How the database runs each statement that `act` sends."""
     explain = "EXPLAIN QUERY PLAN" if db.engines[0].dialect.name == "sqlite" else "EXPLAIN"
     async with db.read() as session:
-        with sent() as statements:
+        with sent(db) as statements:
             await act(session)
         connection = await session.connection()
         answers = [await connection.exec_driver_sql(f"{explain} {one}", given) for one, given in statements]

@@ -25,27 +25,35 @@ class Statements(list[str]):
 
 
 @contextmanager
-def told(listen: Callable[[str, Any], None]) -> Iterator[None]:
-    """Of each statement and its parameters, before it is sent; what is prepared goes around the engine."""
+def told(listen: Callable[[str, Any], None], only: Database | None = None) -> Iterator[None]:
+    """Of each statement and its parameters, before it is sent; what is prepared goes around the engine.
 
-    def engine(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        listen(statement, parameters)
+    `only`: leaves out what this process' background sends to other databases meanwhile.
+    """
+    pools = [engine.sync_engine.pool for engine in only.engines] if only else []
+
+    def hear(db: Database | None, statement: str, parameters: Any) -> None:
+        if only is None or db is only:
+            listen(statement, parameters)
+
+    def engine(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        hear(only if connection.engine.pool in pools else None, statement, parameters)
 
     fetch, fetch_many, append = Database.fetch, Database.fetch_many, Database.append
     write = ThreadedConnection.write_and_commit
 
     async def fetch_told(self: Database, prepared: Prepared, values: Any) -> list[Any]:
-        listen(prepared.text, prepared.parameters(values))
+        hear(self, prepared.text, prepared.parameters(values))
         return await fetch(self, prepared, values)
 
     async def fetch_many_told(self: Database, prepared: Prepared, values: Any) -> list[Any]:
-        listen(prepared.text, prepared.parameters(values))
+        hear(self, prepared.text, prepared.parameters(values))
         return await fetch_many(self, prepared, values)
 
     async def append_told(self: Database, prepared: Prepared, gather: Callable[[], Any]) -> None:
         def told() -> Any:
             rows = gather()
-            listen(prepared.text, [prepared.parameters(row) for row in rows])
+            hear(self, prepared.text, [prepared.parameters(row) for row in rows])
             return rows
 
         await append(self, prepared, told)
@@ -53,7 +61,7 @@ def told(listen: Callable[[str, Any], None]) -> Iterator[None]:
     async def write_told(self: ThreadedConnection, statements: Iterable[tuple[str, Any]]) -> None:
         listened = list(statements)
         for text, rows in listened:
-            listen(text, rows)
+            hear(None, text, rows)  # whose connection it is, it does not tell
         await write(self, listened)
 
     event.listen(Engine, "before_cursor_execute", engine)
@@ -69,10 +77,10 @@ def told(listen: Callable[[str, Any], None]) -> Iterator[None]:
 
 
 @contextmanager
-def sent() -> Iterator[list[tuple[str, Any]]]:
-    """With their parameters."""
+def sent(only: Database | None = None) -> Iterator[list[tuple[str, Any]]]:
+    """Statements with their parameters; `only` as `told` has it."""
     statements: list[tuple[str, Any]] = []
-    with told(lambda statement, parameters: statements.append((statement, parameters))):
+    with told(lambda statement, parameters: statements.append((statement, parameters)), only):
         yield statements
 
 
