@@ -170,3 +170,19 @@ async def test_nothing_is_done_for_a_client_that_has_gone(house: House) -> None:
     await house.end("/1")
     await going
     assert house.app.begun == ["/1", "/2", "/3"]
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_turn_that_comes_to_who_is_cancelled_goes_to_the_next(house: House, steps: int) -> None:
+    """At every step between the end of the one that runs and the start of the one that waits."""
+    await house.ask("/1", "/2", "/3", "/4")
+    house.app.ends["/1"].set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    house.asked["/3"].cancel()
+    await settled()
+    await house.end("/2")
+    for path in ("/3", "/4"):
+        await house.end(path)
+    await house.ask("/5", "/6", "/7")
+    assert [path for path in house.app.begun if path in ("/5", "/6", "/7")] == ["/5", "/6"]

@@ -92,6 +92,10 @@ class Admission:
         timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, _give_up, awaited)
         try:
             return await awaited
+        except asyncio.CancelledError:
+            if not awaited.cancelled() and (turn := awaited.result()) is not None:  # it came at the same moment
+                self.end(turn)
+            raise
         finally:
             timer.cancel()
 
