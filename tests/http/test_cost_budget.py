@@ -142,6 +142,14 @@ async def test_who_is_refused_does_not_keep_the_database_busy(running: Running, 
     assert statements.writes_of("cost_buckets") <= 1
 
 
+async def test_nothing_is_kept_of_who_was_refused_but_the_wallet(running: Running, viewer: str) -> None:
+    own = budget(running, limit=10, restored=SLOW)
+    for number in range(20):
+        with pytest.raises(BudgetExhausted):
+            await own.spend(f"{viewer}-{number}", 11)
+    assert (len(own._wallets), len(own._locks)) == (20, 0)
+
+
 async def test_full_buckets_are_forgotten(running: Running, viewer: str) -> None:
     one = budget(running, limit=10, restored=1000)
     await one.spend(viewer, 1)

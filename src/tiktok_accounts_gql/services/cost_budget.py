@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from weakref import WeakValueDictionary
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import cost_buckets
@@ -56,7 +57,7 @@ class CostBudget:
         self._size = size
         self._clock = clock
         self._wallets: OrderedDict[str, _Wallet] = OrderedDict()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for as long as anybody waits
 
     async def spend(self, viewer_id: str, points: int) -> None:
         """Raises BudgetExhausted, ServiceUnavailable."""
@@ -105,11 +106,11 @@ class CostBudget:
         async with self._locks.setdefault(viewer_id, asyncio.Lock()):
             wallet = self._wallets.setdefault(viewer_id, _Wallet())
             self._wallets.move_to_end(viewer_id)
+            wallet.used_at = asyncio.get_running_loop().time()  # or else it could be given back meanwhile
             if wallet.points < points:
-                if asyncio.get_running_loop().time() < wallet.empty_until:
+                if wallet.used_at < wallet.empty_until:
                     raise _exhausted(size, wallet, points)
                 await self._take(size, viewer_id, wallet, points)
-        self._locks.pop(viewer_id, None)
         if len(self._wallets) > MAX_WALLETS:
             await self._empty(next(iter(self._wallets)))
         return wallet
