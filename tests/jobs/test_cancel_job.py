@@ -11,6 +11,7 @@ from tests.jobs.test_sync_accounts import connect_many, count, finished, global_
 from tests.support.batches import Scene
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
+from tests.support.waiting import until
 from tests.support.working import FAST, workers
 from tiktok_accounts_gql.db.models import AuditEvent, JobState, SyncOutcome
 from tiktok_accounts_gql.resolvers import ids
@@ -44,10 +45,12 @@ async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     for account in accounts:
         tiktok.fail(USER_INFO_PATH, account, **SLOW)
     job = (await start(api, {"filter": {}}))["job"]
-    for _ in range(200):
-        if len(tiktok.sandbox.faults.list_waiting()) <= 4:  # eight are being read
-            break
-        await asyncio.sleep(0.02)
+    about = {account.open_id for account in accounts}
+
+    def unread() -> int:
+        return sum(waiting.fault.open_id in about for waiting in tiktok.sandbox.faults.list_waiting())
+
+    await until(lambda: unread() <= 4)  # eight are being read
     payload = await cancel(api, job["id"])
     assert payload["userErrors"] == []
     assert (payload["job"]["state"], payload["job"]["finishedAt"]) == ("CANCELING", None)
