@@ -14,10 +14,10 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 	@$(BIN)/tiktok-accounts demo $(ARGS)
 
 test: check ## Check the code and run all tests (ARGS="-k name …")
-	@scripts/need.sh pgbouncer || true  # without it, tests/cli/test_pooler.py is left out
-	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 8 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
-test-proofs: .venv/installed-dev ## Kills, races, outages and the quota from outside, a small round each
+test-proofs: .venv/installed-dev ## Kills, races, outages, crowds, what was built: from outside, a small round each
+	@scripts/need.sh pgbouncer || true  # without it, tests/cli/test_pooler.py is left out
 	$(BIN)/pytest -n 3 --dist loadfile -m proof $(ARGS)
 	TEST_OPERATIONS=2000 $(BIN)/pytest tests/execution/test_same_answers.py
 
@@ -30,7 +30,7 @@ test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the qu
 	TEST_CLOSING_ROUNDS=20 $(BIN)/pytest tests/jobs/test_cancellation.py
 	$(SLOW_JOBS) $(BIN)/pytest -n 2 --dist load -m proof -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
 	  tests/jobs/test_quota.py tests/jobs/test_fairness.py tests/jobs/test_outages.py
-	$(SLOW_ABUSE) $(BIN)/pytest -rA --durations=5 tests/abuse tests/cli/test_stop.py
+	$(SLOW_ABUSE) $(BIN)/pytest -m "proof or not proof" -rA --durations=5 tests/abuse tests/cli/test_stop.py
 
 SLOW_JOBS := TEST_JOB_KILLS=50 TEST_JOB_BATCH=300 TEST_RESTARTS=10 TEST_QUOTA_SECONDS=180 TEST_FAIR_BATCH=5000 \
   TEST_DOWN_SECONDS=120 TEST_FAULT_BATCH=300

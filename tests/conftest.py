@@ -5,6 +5,7 @@ viewer's data. What a test needs alone (settings, a clock, a process) it builds 
 """
 
 import base64
+import gc
 import os
 import sys
 import threading
@@ -20,14 +21,14 @@ import structlog
 from pydantic import SecretStr
 
 from tests.support import postgres
-from tests.support.databases import create_database, drop_database, own_database, postgres_url
+from tests.support.databases import own_database
 from tests.support.server import Api, serving
 from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
 from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
 from tiktok_accounts_gql.tls import trusted
-from tiktok_accounts_gql.wiring import Running, migrate_everything, open_services
+from tiktok_accounts_gql.wiring import Running, open_services
 
 NOTED_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 
@@ -42,6 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     postgres.hand_over(node)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -81,15 +88,8 @@ async def database_url(
     backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[str]:
     """A migrated database that no other test process uses."""
-    if backend == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('db') / 'accounts.db'}"
-        await migrate_everything(url)
+    async with own_database(backend, request.config, tmp_path_factory.mktemp("db")) as url:
         yield url
-        return
-    url = await create_database(postgres_url(request.config))
-    await migrate_everything(url)
-    yield url
-    await drop_database(postgres_url(request.config), url)
 
 
 @pytest.fixture(scope="session")

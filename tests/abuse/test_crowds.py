@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import raw, request
 from tests.support.server import Api
 
-pytestmark = [on_sqlite, pytest.mark.unnoted]
+pytestmark = [on_sqlite, pytest.mark.unnoted, pytest.mark.proof]
 
 CROWD = int(os.environ.get("TEST_CROWD", "300"))
 SECONDS = float(os.environ.get("TEST_CROWD_SECONDS", "3"))

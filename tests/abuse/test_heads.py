@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import raw, request
 from tests.support.server import Api

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from tests.accounts.test_disconnect import DISCONNECT, disconnect, global_id
 from tests.accounts.test_sync import sync
-from tests.http.test_edge import on_postgresql
+from tests.support.backends import on_postgresql
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db import account_groups, accounts

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.cli.serving import served as served_by_a_process
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import Raw, raw, request
 from tests.support.server import Api, started

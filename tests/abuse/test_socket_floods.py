@@ -7,7 +7,7 @@ from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
 from tests.support.server import Api
 from tests.support.sockets import PROTOCOL, Socket, address, connected

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.statements import counting

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from typer.testing import CliRunner, Result
 
 from tests.http.provider import Provider, jwk, serving
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.tiktok import CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.cli import app
 from tiktok_accounts_gql.clock import utc_now

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.processes import run
 from tests.cli.serving import served, variables
-from tests.http.test_edge import on_postgresql
+from tests.support.backends import on_postgresql
 from tests.support.pgbouncer import pooled
 from tiktok_accounts_gql.app import create_app
 from tiktok_accounts_gql.doctor.findings import State
@@ -18,6 +18,7 @@ from tiktok_accounts_gql.doctor.run import examine
 from tiktok_accounts_gql.settings import Settings
 
 pytestmark = [
+    pytest.mark.proof,
     pytest.mark.unnoted,
     pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="Debian's package pgbouncer is not installed"),
 ]

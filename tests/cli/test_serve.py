@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.cli.processes import run
 from tests.cli.serving import requests_in, served, variables
-from tests.http.test_edge import on_postgresql, on_sqlite
+from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.databases import create_database, drop_database, postgres_url
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.app import create_app
@@ -92,7 +92,7 @@ async def test_sigterm_cuts_no_request_off(own: Settings, sandbox: Sandbox, view
     assert "Traceback" not in server.err.read_text()
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
+@on_sqlite
 async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
     own: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path
 ) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from tests.cli.processes import run
 from tests.cli.serving import served, variables
-from tests.http.test_edge import on_postgresql, on_sqlite
+from tests.support.backends import on_postgresql, on_sqlite
 from tiktok_accounts_gql.settings import Settings
 
-pytestmark = pytest.mark.unnoted
+pytestmark = [pytest.mark.unnoted, pytest.mark.proof]
 
 STOPS = int(os.environ.get("TEST_STOPS", "1"))
 CLIENTS = 4

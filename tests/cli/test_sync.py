@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.serving import variables
+from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.tiktok import TikTok
 from tests.support.worked import server_url
 from tiktok_accounts_gql.settings import Settings
@@ -29,7 +30,7 @@ async def sync(settings: Settings, *options: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-@pytest.mark.parametrize("backend", ["postgresql"], indirect=True, scope="session")
+@on_postgresql
 async def test_a_servers_worker_does_the_work_and_the_terminal_shows_it(
     server_url: str, settings: Settings, tiktok: TikTok, viewer: str
 ) -> None:
@@ -57,7 +58,7 @@ async def test_with_work_it_needs_no_server(settings: Settings, tiktok: TikTok, 
     assert err == ""
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
+@on_sqlite
 async def test_a_viewer_without_accounts_has_nothing_to_do(settings: Settings, tiktok: TikTok, viewer: str) -> None:
     del tiktok
     code, out, _ = await sync(settings, "--viewer", viewer, "--json")

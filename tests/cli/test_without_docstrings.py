@@ -16,6 +16,7 @@ import tiktok_accounts_gql
 from tests.cli.processes import environment, run
 from tests.cli.serving import served
 from tests.cli.test_serve import own
+from tests.support.backends import on_sqlite
 from tests.support.sockets import opened
 from tiktok_accounts_gql.db.database import Deadlocked, PreparedStatementsLost
 from tiktok_accounts_gql.errors import AppError, RequestError, UserMistake
@@ -25,10 +26,9 @@ from tiktok_accounts_gql.tiktok.errors import TikTokError
 
 __all__ = ["own"]  # a fixture
 
-pytestmark = pytest.mark.unnoted
+pytestmark = [pytest.mark.unnoted, pytest.mark.proof]
 BASES = (AppError, UserMistake, RequestError, TikTokError)
 SAY_AS_THEIR_BASE = {Deadlocked, PreparedStatementsLost}
-ONE_BACKEND = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
 MESSAGES = """
 import json
 from tests.cli.test_without_docstrings import concrete_errors
@@ -97,7 +97,7 @@ def test_a_command_prints_the_same_without_docstrings(arguments: tuple[str, ...]
     assert (without.returncode, without.stdout, without.stderr) == (usual.returncode, usual.stdout, usual.stderr)
 
 
-@ONE_BACKEND
+@on_sqlite
 @pytest.mark.usefixtures("optimised")
 async def test_answers_say_what_is_wrong_without_docstrings(own: Settings, viewer: str, tmp_path: Path) -> None:
     async with served(tmp_path, own, viewer) as (_, api):

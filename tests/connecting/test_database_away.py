@@ -24,8 +24,8 @@ from sqlmodel import col
 from tests.connecting import flows, stored
 from tests.connecting.test_renewal_races import expire
 from tests.connecting.test_tokens import newest
-from tests.http.test_edge import on_postgresql
 from tests.support.away import Cut, database_wire, lock
+from tests.support.backends import on_postgresql
 from tests.support.databases import create_database
 from tests.support.postgres import start_server
 from tests.support.tapping import Wire, tapped

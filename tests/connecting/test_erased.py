@@ -3,10 +3,10 @@
 import sqlite3
 from pathlib import Path
 
-import pytest
 from sqlalchemy.engine import make_url
 
 from tests.connecting.traces import on_disk, stored_bytes
+from tests.support.backends import on_sqlite
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.models import TokenPair
@@ -23,7 +23,7 @@ async def pair_of(running: Running, viewer: str, tiktok: TikTok) -> TokenPair:
     return pair
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_sealed_tokens_leave_the_file_with_the_account(
     running: Running, tiktok: TikTok, settings: Settings, viewer: str
 ) -> None:

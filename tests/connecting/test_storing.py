@@ -11,8 +11,8 @@ from tests.cli.serving import served
 from tests.connecting import stored
 from tests.connecting.test_renewal_races import expire
 from tests.connecting.test_tokens import SYNC, newest
-from tests.http.test_edge import on_sqlite
 from tests.support.away import lock
+from tests.support.backends import on_sqlite
 from tests.support.tapping import tapped
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.errors import AppError, ReauthorizationRequired, ServiceUnavailable

@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import delete, update
 from sqlmodel import col
 
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.rows import account, store
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now

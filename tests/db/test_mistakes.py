@@ -8,7 +8,7 @@ from sqlalchemy import Integer, bindparam, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
-from tests.http.test_edge import on_postgresql
+from tests.support.backends import on_postgresql
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.errors import ServiceUnavailable

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from tests.db.test_indexes import plans
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.rows import NOON
 from tiktok_accounts_gql.db import connection_attempts, idempotency
 from tiktok_accounts_gql.db.database import Database

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from tests.http.test_edge import on_postgresql
+from tests.support.backends import on_postgresql
 from tests.support.databases import postgres_url
 from tiktok_accounts_gql.database_urls import SSL_MODES, for_asyncpg, for_libpq, understood
 from tiktok_accounts_gql.db.database import Database

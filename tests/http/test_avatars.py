@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from tests.connecting import stored
 from tests.http.provider import Provider, serving
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account

@@ -20,7 +20,7 @@ from tests.http.forging import (
     in_seconds,
     refusal,
 )
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.server import serving
 from tiktok_accounts_gql.app import create_authenticator
 from tiktok_accounts_gql.http.authentication import Authenticator

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.databases import create_database, drop_database, postgres_url
 from tests.support.server import Api, serving
 from tiktok_accounts_gql.db.database import Database
@@ -28,8 +29,6 @@ PREFLIGHT = {
     "Access-Control-Request-Method": "POST",
     "Access-Control-Request-Headers": "authorization,content-type",
 }
-on_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
-on_postgresql = pytest.mark.parametrize("backend", ["postgresql"], indirect=True, scope="session")
 
 
 @asynccontextmanager

@@ -6,7 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.backends import on_sqlite
 from tests.support.server import Api
+
+pytestmark = on_sqlite
 
 QUERY = "{ viewer { userId } }"
 GRAPHQL = "application/graphql-response+json"

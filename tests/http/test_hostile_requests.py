@@ -7,7 +7,8 @@ import pytest
 
 from tests.cli.serving import requests_in, served
 from tests.connecting.flows import come_back, consented
-from tests.http.test_edge import client_of, on_sqlite
+from tests.http.test_edge import client_of
+from tests.support.backends import on_sqlite
 from tests.support.raw import raw, request
 from tests.support.server import Api
 from tiktok_accounts_gql.http.hosts import own_hosts

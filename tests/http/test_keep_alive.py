@@ -10,7 +10,7 @@ import httpx
 import pytest
 import uvicorn
 
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.server import started
 from tiktok_accounts_gql.app import create_app
 from tiktok_accounts_gql.server import HttpProtocol, server_options

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from structlog.testing import capture_logs
 
 from tests.cli.serving import served
+from tests.support.backends import on_postgresql
 from tests.support.databases import own_database, postgres_url
 from tests.support.rows import account, store
 from tests.support.server import Api, serving
@@ -32,7 +33,6 @@ NEEDLE = "needle-that-nobody-may-see"
 SEARCH = "query Search($search: String) { accounts(filter: { search: $search }) { totalCount } }"
 SYNC = "mutation Sync($id: ID!) { syncAccount(input: { id: $id }) { success } }"
 INSIDE = ("SELECT", "FROM", "sql", "accounts_gql", "asyncpg", ".py", "Traceback", "relation", "no such", NEEDLE)
-on_postgresql = pytest.mark.parametrize("backend", ["postgresql"], indirect=True, scope="session")
 
 
 @pytest_asyncio.fixture

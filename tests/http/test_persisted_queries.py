@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from tests.http.test_edge import on_sqlite
 from tests.live.acting import WATCH_ACCOUNTS
+from tests.support.backends import on_sqlite
 from tests.support.server import Api, serving
 from tests.support.sockets import connected
 from tiktok_accounts_gql.app import create_engine
@@ -24,6 +24,8 @@ from tiktok_accounts_gql.http.persisted_queries import SHARE, PersistedQueries, 
 from tiktok_accounts_gql.http.requests import GraphQLRequest
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
+
+pytestmark = on_sqlite
 
 GRAPHQL = "application/graphql-response+json"
 NOT_FOUND = ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
@@ -192,7 +194,6 @@ async def test_lists_are_kept_however_they_are_asked_for(api: Api) -> None:
     assert "hit" in (await post(api, {"extensions": extensions(query)})).headers["Cache-Status"]
 
 
-@on_sqlite
 async def test_another_process_asks_again(api: Api, settings: Settings) -> None:
     query = new_query()
     await post(api, {"query": query, "extensions": extensions(query)})

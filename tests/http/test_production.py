@@ -6,10 +6,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.support.backends import on_sqlite
 from tests.support.server import Api, serving
 from tiktok_accounts_gql.http.graphiql.page import STATIC
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
+
+pytestmark = on_sqlite
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FILES = [f"/graphql/static/{file.relative_to(STATIC)}" for file in STATIC.rglob("*") if file.is_file()]

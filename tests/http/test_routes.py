@@ -6,8 +6,9 @@ import pytest
 import pytest_asyncio
 from starlette.routing import Route
 
-from tests.http.test_edge import client_of, on_postgresql, on_sqlite
+from tests.http.test_edge import client_of
 from tests.http.test_webhooks import removal, signature
+from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.databases import create_database, drop_database, postgres_url
 from tests.support.raw import Answer, raw, request
 from tests.support.server import Api

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from tests.connecting import flows, stored
-from tests.http.test_edge import on_sqlite
+from tests.support.backends import on_sqlite
 from tests.support.server import Api, serving
 from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.clock import utc_now

@@ -1,6 +1,5 @@
 """A database that one test has for itself, with the job engine's tables, and no server on it."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,7 +11,6 @@ from sqlalchemy import delete
 from tests.support.batches import Scene
 from tests.support.worked import http, server_url
 from tiktok_accounts_gql.db.models import RequestQuota
-from tiktok_accounts_gql.jobs.queue import migrate_engine
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import open_services
@@ -26,9 +24,8 @@ UNLIMITED = {
 }
 
 
-@pytest_asyncio.fixture
-async def own(own_settings: Settings) -> Settings:
-    await asyncio.to_thread(migrate_engine, own_settings.database_url)
+@pytest.fixture
+def own(own_settings: Settings) -> Settings:
     return own_settings.model_copy(update=UNLIMITED)
 
 

@@ -16,6 +16,7 @@ from tiktok_accounts_gql.db.models import Account, JobState, SyncJob, SyncOutcom
 from tiktok_accounts_gql.errors import JobFinished, NotFound
 from tiktok_accounts_gql.services.viewer import Viewer
 
+pytestmark = pytest.mark.proof
 ENDS_WITHIN_SECONDS = 20
 
 

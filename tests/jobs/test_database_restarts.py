@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.http.test_edge import on_postgresql
 from tests.jobs.conftest import UNLIMITED
+from tests.support.backends import on_postgresql
 from tests.support.batches import Scene
 from tests.support.databases import create_database
 from tests.support.postgres import start_server

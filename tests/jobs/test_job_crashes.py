@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from tests.cli.serving import served
-from tests.http.test_edge import on_postgresql
+from tests.support.backends import on_postgresql
 from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
 from tiktok_accounts_gql.background import PULSE

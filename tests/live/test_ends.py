@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from tests.cli.serving import requests_in
 from tests.cli.serving import served as served_by_a_process
 from tests.live.acting import WATCH_ACCOUNTS
+from tests.support.backends import on_sqlite
 from tests.support.server import Api, started
 from tests.support.sockets import PROTOCOL, Socket, address, connected, opened, parts, streamed, token
 from tiktok_accounts_gql.events import MOST_HELD, AccountChanged, ChangeKind, Hub, address_of
@@ -29,7 +30,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import migrate_everything
 
-pytestmark = pytest.mark.unnoted
+pytestmark = [on_sqlite, pytest.mark.unnoted]
 
 HIGH_WATER = 64 * 1024
 OPERATIONS = 10

@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 
 from tests.live.acting import WATCH_ACCOUNTS
+from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import PROTOCOL, connected, opened, parts, streamed, token
+
+pytestmark = on_sqlite
 
 LEEWAY = 10
 

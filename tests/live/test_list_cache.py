@@ -15,11 +15,11 @@ from sqlalchemy import text
 
 from tests.cli.serving import served
 from tests.connecting import flows
-from tests.http.test_edge import on_postgresql
 from tests.http.test_webhooks import post, processed, removal
 from tests.live.acting import disconnect, global_id, sync
 from tests.live.observing import KEPT, Observed, current
 from tests.live.test_processes import KILL
+from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db import notifications
@@ -154,7 +154,7 @@ async def test_of_two_processes_none_shows_what_is_older_than_allowed_nor_anybod
     assert min(observed.kept(HERE), observed.kept(THERE)) > 20
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
+@on_sqlite
 @pytest.mark.proof
 async def test_on_sqlite_nothing_old_is_shown_whichever_process_has_changed_it(
     http: httpx.AsyncClient, settings: Settings, tiktok: TikTok

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from tests.http.test_edge import on_postgresql
+from tests.support.backends import on_postgresql
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.notifications import CHANGES_CHANNEL, CHANNEL
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Missed, Subscription, address_of

@@ -6,13 +6,15 @@ from uuid import uuid4
 
 import pytest
 
-from tests.http.test_edge import on_sqlite
 from tests.live.acting import WATCH_ACCOUNTS, WATCH_JOB, disconnect, global_id, many, start_job
+from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import ENDING, PARTS, parts, streamed
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.http.multipart import HEARTBEAT_SECONDS
 from tiktok_accounts_gql.resolvers import ids
+
+pytestmark = on_sqlite
 
 
 async def test_the_bytes_are_those_of_the_protocol(api: Api) -> None:
@@ -47,7 +49,6 @@ async def test_a_part_is_there_before_the_next_one(api: Api, tiktok: TikTok) -> 
     assert told["payload"]["data"]["accountChanged"]["accountId"] == account_id
 
 
-@on_sqlite
 async def test_a_heart_beats_while_nothing_happens(api: Api) -> None:
     async with streamed(api, WATCH_ACCOUNTS) as response, asyncio.timeout(HEARTBEAT_SECONDS + 2):
         assert await anext(parts(response)) == {}

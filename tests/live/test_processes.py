@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from tests.http.test_edge import on_postgresql
 from tests.live.acting import SYNC, WATCH_ACCOUNTS, WATCH_JOB, disconnect, global_id, many, start_job
+from tests.support.backends import on_postgresql
 from tests.support.server import Api, started
 from tests.support.sockets import connected
 from tests.support.tiktok import TikTok

@@ -8,12 +8,14 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.http.test_edge import on_sqlite
 from tests.live.acting import WATCH_ACCOUNTS, WATCH_JOB, disconnect, global_id, start_job
+from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import ENDING, PROTOCOL, connected, opened, token
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.http.sockets import MOST_OPERATIONS
+
+pytestmark = on_sqlite
 
 
 async def refused(api: Api, **how: Any) -> tuple[int, dict[str, Any]]:
@@ -71,7 +73,6 @@ async def test_the_socket_closes_when_the_token_expires(api: Api) -> None:
         assert 0.5 < asyncio.get_running_loop().time() - began < 4
 
 
-@on_sqlite
 async def test_who_says_nothing_is_closed(api: Api) -> None:
     async with opened(api) as socket:
         assert await socket.closed() == (4408, "Connection initialisation timeout")

@@ -9,9 +9,12 @@ from gql.transport.httpx import HTTPXAsyncTransport
 from gql.transport.websockets import WebsocketsTransport
 
 from tests.live.acting import WATCH_JOB, many, start_job
+from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import address, token
 from tests.support.tiktok import TikTok
+
+pytestmark = on_sqlite
 
 
 def by_http(api: Api) -> Client:

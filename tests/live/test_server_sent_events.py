@@ -14,6 +14,7 @@ import pytest
 
 from tests.live.acting import WATCH_ACCOUNTS, WATCH_JOB, disconnect, many, start_job
 from tests.live.test_ends import comes_true, hub_of, served
+from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import PARTS, token
 from tests.support.tiktok import TikTok
@@ -21,6 +22,8 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind, address_of
 from tiktok_accounts_gql.http.multipart import HEARTBEAT_SECONDS
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
+
+pytestmark = on_sqlite
 
 EVENTS = "text/event-stream"
 URQL = "text/event-stream, multipart/mixed"

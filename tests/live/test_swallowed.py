@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from tests.http.test_edge import on_postgresql
+from tests.support.backends import on_postgresql
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import notifications
 from tiktok_accounts_gql.db.changes import HeardChanges

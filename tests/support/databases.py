@@ -1,5 +1,7 @@
 """Databases of a test process' own."""
 
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +15,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.support.postgres import KEY
 from tiktok_accounts_gql.wiring import migrate_everything
 
+_FILE: pytest.StashKey[Path] = pytest.StashKey()
+_DATABASE: pytest.StashKey[str] = pytest.StashKey()
+
 
 def postgres_url(config: pytest.Config) -> str:
     return config.stash[KEY]
@@ -20,20 +25,38 @@ def postgres_url(config: pytest.Config) -> str:
 
 @asynccontextmanager
 async def own_database(backend: str, config: pytest.Config, folder: Path) -> AsyncGenerator[str]:
-    """A migrated one, gone at the end."""
+    """A migrated one, gone at the end: a copy of one that was migrated once."""
     if backend == "sqlite":
-        url = f"sqlite+aiosqlite:///{folder / 'own.db'}"
-    else:
-        url = await create_database(postgres_url(config))
-    await migrate_everything(url)
+        file = folder / "own.db"
+        shutil.copyfile(await _migrated_file(config), file)
+        yield f"sqlite+aiosqlite:///{file}"
+        return
+    server_url = postgres_url(config)
+    url = await create_database(server_url, template=await _migrated_database(config))
     yield url
-    if backend != "sqlite":
-        await drop_database(postgres_url(config), url)
+    await drop_database(server_url, url)
 
 
-async def create_database(server_url: str) -> str:
+async def _migrated_file(config: pytest.Config) -> Path:
+    if (file := config.stash.get(_FILE, None)) is None:
+        file = config.stash[_FILE] = Path(tempfile.mkdtemp(prefix="accounts-template-")) / "migrated.db"
+        config.add_cleanup(lambda: shutil.rmtree(file.parent))
+        await migrate_everything(f"sqlite+aiosqlite:///{file}")
+    return file
+
+
+async def _migrated_database(config: pytest.Config) -> str:
+    """Its name. Nothing may be connected to it while it is copied."""
+    if (name := config.stash.get(_DATABASE, None)) is None:
+        url = await create_database(postgres_url(config))
+        await migrate_everything(url)
+        name = config.stash[_DATABASE] = str(make_url(url).database)
+    return name
+
+
+async def create_database(server_url: str, *, template: str = "template1") -> str:
     name = f"test_{uuid4().hex}"
-    await _administer(server_url, f'CREATE DATABASE "{name}"')
+    await _administer(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     url = make_url(server_url).set(drivername="postgresql+asyncpg", database=name)
     return url.render_as_string(hide_password=False)
 
