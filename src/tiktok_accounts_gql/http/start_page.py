@@ -22,7 +22,7 @@ from tiktok_accounts_gql.services.start_pages import StartPage
 _SECRET_BYTES = 32
 _TITLE = "Connect a TikTok account?"
 _BODY = Template(
-    """<p>The TikTok account that you choose next will belong to this user of <b>$app</b>:</p>
+    """<p>The TikTok account that you choose next will be connected for this user of <b>$app</b>:</p>
 <p class="who">$who</p>
 <p>They will see its profile, its followers and its likes. Go on only if this is you, and you have just asked for it there.
 Did somebody send you this link? Then close this page.</p>
