@@ -1,4 +1,4 @@
-// From GraphiQL's example over the sandbox's consent page to the server's callback; and the sandbox's own page.
+// From GraphiQL's example over the server's page and the sandbox's consent page to the server's callback; and the sandbox's own page.
 import { ask, link, open, origin, run, screenshot, withPage } from "./pages.mjs";
 
 const ACCOUNT = `query Connected($name: String!) {
@@ -64,12 +64,16 @@ async function goesToConsent(page, origins) {
   await page.getByRole("link", { name: "Connect an account", exact: true }).click();
   await page.waitForFunction(() => document.querySelector('#examples a[aria-current="true"]')?.text === "Connect an account");
   await page.waitForTimeout(300); // as long as GraphiQL needs to note the edit
-  await run(page, ["authorizationUrl", "disable_auto_auth"]);
+  await run(page, ["authorizationUrl", "/oauth/tiktok/start"]);
   const shown = await page.evaluate(() => document.querySelector(".result-window .CodeMirror").CodeMirror.getValue());
   const { authorizationUrl } = JSON.parse(shown).data.startAccountAuthorization;
-  const { origin: sandbox } = new URL(authorizationUrl);
+  const start = await page.goto(authorizationUrl);
+  await page.getByText("alice", { exact: true }).waitFor();
+  await screenshot(page, "start");
+  const [, sandbox] = start.headers()["content-security-policy"].match(/form-action 'self' https: ([^ ;]+)/);
   origins.add(sandbox);
-  await page.goto(authorizationUrl);
+  await page.getByRole("button", { name: "Continue to TikTok" }).click();
+  await page.waitForURL((url) => url.origin === sandbox);
   return sandbox;
 }
 

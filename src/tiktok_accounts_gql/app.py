@@ -16,7 +16,7 @@ from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.migrate import check_migrated
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
-from tiktok_accounts_gql.http import avatars, webhooks
+from tiktok_accounts_gql.http import avatars, start_page, webhooks
 from tiktok_accounts_gql.http.admission import Admission
 from tiktok_accounts_gql.http.authentication import Authenticator
 from tiktok_accounts_gql.http.connections import Connections, most_connections
@@ -33,7 +33,7 @@ from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
 from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
-from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings, load_settings
+from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings, load_settings
 from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.wiring import open_services
 
@@ -73,6 +73,7 @@ def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
 def create_routes(metrics: Metrics, explorer: Explorer | None) -> list[BaseRoute]:
     """By HTTP, all but the endpoint of GraphQL."""
     return [
+        Route(START_PATH, start_page.start, methods=["GET", "POST"]),
         Route(CALLBACK_PATH, callback),
         Route(webhooks.PATH, webhooks.webhook, methods=["POST"]),
         Route(avatars.PATH, avatars.avatar),

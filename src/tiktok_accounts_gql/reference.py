@@ -50,7 +50,7 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
     UserErrorCode.NOT_FOUND: ("There is no such object, it was disconnected, or it belongs to somebody else.", _NO),
     UserErrorCode.INVALID_INPUT: ("An input breaks a rule in its description; `field` says which.", _NO),
     UserErrorCode.AUTHORIZATION_STATE_INVALID: (
-        "`state` is unknown, was used, or belongs to another user.",
+        "`state` is unknown, was used, or belongs to another user or another browser.",
         "No: begin to connect anew.",
     ),
     UserErrorCode.AUTHORIZATION_STATE_EXPIRED: (

@@ -30,6 +30,7 @@ from tiktok_accounts_gql.crypto import KEY_BYTES
 
 PREFIX = "ACCOUNTS_"
 CALLBACK_PATH = "/oauth/tiktok/callback"
+START_PATH = "/oauth/tiktok/start"
 
 
 def _split(value: Any) -> Any:
@@ -259,6 +260,10 @@ class Settings(BaseSettings):
     @property
     def redirect_uri(self) -> str:
         return self.tiktok_redirect_uri or f"{self.public_url}{CALLBACK_PATH}"
+
+    @property
+    def start_url(self) -> str:
+        return f"{self.public_url}{START_PATH}"
 
     @property
     def origins(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ from tiktok_accounts_gql.jobs.queue import JobQueue, migrate_engine
 from tiktok_accounts_gql.services.accounts import AccountService
 from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.audit_writer import AuditWriter
-from tiktok_accounts_gql.services.authorizations import AuthorizationService, LoginKit
+from tiktok_accounts_gql.services.authorizations import AuthorizationService
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.connections import ConnectionService
@@ -37,6 +37,7 @@ from tiktok_accounts_gql.services.job_work import JobWork
 from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
+from tiktok_accounts_gql.services.login_kit import LoginKit
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.pruning import PruningService
@@ -46,6 +47,7 @@ from tiktok_accounts_gql.services.renewals import Renewals
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.slots import PROBE_EVERY, Slots, pace_of
+from tiktok_accounts_gql.services.start_pages import StartPages
 from tiktok_accounts_gql.services.storing import PATIENCE_SECONDS, Storing
 from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.sync_endings import SyncEndings
@@ -206,12 +208,13 @@ async def open_services(
     queue = JobQueue.open(settings.database_url)
     progress = JobProgress(audit=audit, notifications=notifications, clock=clock)
     idempotency = IdempotencyService(clock=clock)
+    login_kit = _login_kit(settings)
     authorizations = AuthorizationService(
         db=db,
         connections=connections,
         audit=audit,
         sealer=sealer,
-        login_kit=_login_kit(settings),
+        login_kit=login_kit,
         return_origins=settings.origins,
         clock=clock,
     )
@@ -238,6 +241,7 @@ async def open_services(
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
         live=LiveService(db=db, hub=hub, audit=audit),
         removals=removals,
+        start_pages=StartPages(db=db, sealer=sealer, login_kit=login_kit, clock=clock),
         streams=Streams(most=settings.streams_per_viewer),
         syncing=syncing,
         webhooks=WebhookService(
@@ -304,6 +308,7 @@ def _bucket_size(settings: Settings) -> BucketSize | None:
 
 def _login_kit(settings: Settings) -> LoginKit:
     return LoginKit(
+        start_url=settings.start_url,
         authorize_url=settings.tiktok_authorize_url,
         client_key=settings.tiktok_client_key,
         redirect_uri=settings.redirect_uri,

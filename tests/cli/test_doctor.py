@@ -188,6 +188,8 @@ LONG = "https://a.example/" + "a" * 494
         ("web", "development", "http://localhost:8000/back", "warning", "a sandbox takes it"),
         ("desktop", "production", "http://localhost:8000/back", "ok", "desktop app"),
         ("desktop", "production", "http://127.0.0.1:8000/back/", "ok", "desktop app"),
+        ("desktop", "production", "http://127.0.0.1:8000/oauth/tiktok/callback", "failed", "without their cookie"),
+        ("desktop", "production", "http://127.0.0.1:3000/oauth/tiktok/callback", "ok", "desktop app"),
         ("desktop", "production", "http://127.0.0.1/back", "failed", "with a port"),
         ("desktop", "production", "http://localhost:99999/back", "failed", "with a port"),
         ("desktop", "production", "https://a.example:8000/back", "failed", "localhost or 127.0.0.1"),
@@ -200,6 +202,11 @@ async def test_a_redirect_uri_keeps_tiktoks_rules(
 ) -> None:
     chosen = changed(good, tiktok_login_platform=platform, environment=environment, tiktok_redirect_uri=uri)
     told(await found(chosen, "Redirect URI"), state, part)
+
+
+@on_sqlite
+async def test_a_redirect_to_this_server_by_another_name_fails(good: Settings) -> None:
+    told(await found(changed(good, allowed_hosts=("accounts.example.com",)), "Redirect URI"), "failed", "Use one name")
 
 
 @pytest.mark.parametrize(

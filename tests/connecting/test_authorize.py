@@ -23,8 +23,10 @@ from tiktok_accounts_gql.wiring import Running, open_services
 
 
 async def test_the_link_leads_to_tiktok_with_everything_that_it_asks_for(api: Api, settings: Settings) -> None:
-    link = await flows.started(api)
+    begun = await flows.started(api)
+    link = await flows.go_on(api.http, begun)
     sent = flows.parameters(link)
+    assert begun == f"http://localhost:8000/oauth/tiktok/start?state={sent['state']}"
     assert link.startswith(f"{settings.tiktok_authorize_url}?")
     assert len(sent.pop("state")) >= 43
     assert sent == {
@@ -58,7 +60,8 @@ async def test_it_expires_in_ten_minutes(api: Api, running: Running) -> None:
 
 
 async def test_a_web_app_sends_no_code_challenge(api: Api, running: Running) -> None:
-    assert not any(name.startswith("code_challenge") for name in flows.parameters(await flows.started(api)))
+    link = await flows.go_on(api.http, await flows.started(api))
+    assert not any(name.startswith("code_challenge") for name in flows.parameters(link))
     [attempt] = await stored.attempts(running, api.viewer)
     assert attempt.code_verifier is None
 
@@ -69,7 +72,7 @@ async def test_a_desktop_app_proves_itself_by_a_challenge_in_hex(
     desktop = settings.model_copy(update={"tiktok_login_platform": "desktop"})
     async with serving(desktop) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as http:
         mine = Api(http=http, settings=desktop, viewer=api.viewer)
-        link = await flows.started(mine)
+        link = await flows.go_on(http, await flows.started(mine))
         sent = flows.parameters(link)
         [attempt] = await stored.attempts(running, api.viewer)
         assert attempt.code_verifier is not None
@@ -89,7 +92,8 @@ async def test_without_its_verifier_a_desktop_apps_code_is_worthless(
 ) -> None:
     async with open_services(settings.model_copy(update={"tiktok_login_platform": "desktop"})) as desktop:
         started = await desktop.services.authorizations.start(Viewer(id=api.viewer), return_to=None, account_id=None)
-    stolen = await flows.consent(started.authorization_url, f"user-{uuid4().hex}")
+        link = await flows.go_on_at(desktop, started.authorization_url)
+    stolen = await flows.consent(link, f"user-{uuid4().hex}")
     mine = flows.parameters(await flows.started(api))["state"]
     payload = await flows.connect(api, {"state": mine, "code": stolen["code"]})
     assert flows.codes(payload) == ["AUTHORIZATION_CODE_INVALID"]

@@ -125,7 +125,10 @@ async def test_callbacks_at_once_at_two_servers_exchange_once(
 ) -> None:
     answer, before = await flows.consented(api, open_id, returnTo=f"{OURS}/"), exchanges(tiktok)
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, delay_seconds=0.3, passthrough=True))
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as other:
+    async with (
+        serving(settings) as url,
+        httpx.AsyncClient(base_url=url, verify=trusted(), cookies=http.cookies) as other,
+    ):
         responses = await asyncio.gather(*[flows.come_back(one, answer) for one in (http, other) * 4])
     assert len({one.headers["location"] for one in responses}) == 1
     assert "accountId" in told(responses[0])
@@ -170,7 +173,7 @@ async def test_once_it_was_disconnected_a_repeated_callback_brings_nothing_back(
 async def test_an_error_of_tiktoks_is_told_by_our_code(
     http: httpx.AsyncClient, api: Api, running: Running, error: str, code: str
 ) -> None:
-    state = flows.parameters(await flows.started(api, returnTo=f"{OURS}/"))["state"]
+    state = await flows.under_way(api, returnTo=f"{OURS}/")
     brought = {"state": state, "error": error, "error_description": "Somebody said no."}
     assert told(await flows.come_back(http, brought)) == {"error": [code]}
     assert await stored.counts(running, api.viewer) == NOTHING
@@ -178,7 +181,7 @@ async def test_an_error_of_tiktoks_is_told_by_our_code(
 
 
 async def test_a_denied_consent_without_return_to_shows_a_page(http: httpx.AsyncClient, api: Api) -> None:
-    state = flows.parameters(await flows.started(api))["state"]
+    state = await flows.under_way(api)
     page = await flows.come_back(http, {"state": state, "error": "access_denied"})
     assert page.status_code == 400
     assert "<h1>Not connected</h1>" in page.text
@@ -211,13 +214,14 @@ async def test_a_state_works_for_ten_minutes(
     before = exchanges(tiktok)
     async with open_services(settings, clock=lambda: utc_now() - timedelta(minutes=minutes)) as earlier:
         begun = await earlier.services.authorizations.start(Viewer(id=viewer), return_to=f"{OURS}/", account_id=None)
-    answer = await flows.consent(begun.authorization_url, f"user-{uuid4().hex}")
-    query = told(await flows.come_back(http, answer))
+        link = await flows.go_on_at(earlier, begun.authorization_url)
+    answer = await flows.consent(link, f"user-{uuid4().hex}")
+    query = told(await flows.come_back(http, answer, flows.BROWSER))
     if works:
         assert query.keys() == {"accountId"}
         return
     assert query == {"error": ["AUTHORIZATION_STATE_EXPIRED"]}
-    assert told(await flows.come_back(http, answer)) == query
+    assert told(await flows.come_back(http, answer, flows.BROWSER)) == query
     assert exchanges(tiktok) == before
     assert await stored.counts(running, viewer) == NOTHING
     assert (await stored.reasons(running, viewer))[0] == "AUTHORIZATION_STATE_EXPIRED"

@@ -179,7 +179,8 @@ async def test_a_denial_uses_the_state_up(api: Api, running: Running, open_id: s
 async def test_an_old_state_has_expired(api: Api, running: Running, settings: Settings, open_id: str) -> None:
     async with open_services(settings, clock=lambda: utc_now() - timedelta(minutes=11)) as earlier:
         begun = await earlier.services.authorizations.start(Viewer(id=api.viewer), return_to=None, account_id=None)
-    answer = await flows.consent(begun.authorization_url, open_id)
+        link = await flows.go_on_at(earlier, begun.authorization_url)
+    answer = await flows.consent(link, open_id)
     assert flows.codes(await flows.connect(api, answer)) == ["AUTHORIZATION_STATE_EXPIRED"]
     assert await nothing_is_stored(running, api.viewer)
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_STATE_EXPIRED"]

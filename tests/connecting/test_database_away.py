@@ -201,13 +201,14 @@ async def test_a_fresh_grant_is_stored_when_the_database_is_back_and_the_repeate
     owner, open_id = Viewer(id=viewer), f"user-{uuid4().hex}"
     service = scene.holder.services.authorizations
     begun = await service.start(owner, return_to=None, account_id=None)
+    await flows.go_on_at(scene.holder, begun.authorization_url)
     state = flows.parameters(begun.authorization_url)["state"]
     callback = Callback(state=state, code=await scene.tiktok.code(open_id))
     scene.away_after_the_next_grant(0.6)
-    finished = await service.finish(callback)
+    finished = await service.finish(callback, browser=flows.BROWSER)
     assert finished.connected is not None
     account = finished.connected.account
-    again = await scene.other.services.authorizations.finish(callback)
+    again = await scene.other.services.authorizations.finish(callback, browser=flows.BROWSER)
     assert again.connected is not None
     assert (again.connected.account.id, again.connected.reconnected) == (account.id, False)
     await scene.stored_at_last(account)
@@ -284,12 +285,13 @@ async def test_a_mistake_of_the_user_is_told_when_the_database_is_back(scene: Sc
     account = await scene.tiktok.connect(viewer)
     service = scene.holder.services.authorizations
     begun = await service.start(owner, return_to=None, account_id=account.id)
+    await flows.go_on_at(scene.holder, begun.authorization_url)
     callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code=await scene.tiktok.code(other))
     scene.away_after_the_next_grant(0.6)
-    finished = await service.finish(callback)
+    finished = await service.finish(callback, browser=flows.BROWSER)
     assert finished.mistake is not None
     assert finished.mistake.code == "WRONG_TIKTOK_ACCOUNT"
-    again = await scene.other.services.authorizations.finish(callback)
+    again = await scene.other.services.authorizations.finish(callback, browser=flows.BROWSER)
     assert again.mistake is not None
     assert again.mistake.code == "WRONG_TIKTOK_ACCOUNT"
     assert scene.tiktok.revoked(other)

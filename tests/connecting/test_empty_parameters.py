@@ -55,7 +55,7 @@ async def come_back(http: httpx.AsyncClient, query: str, answer: flows.Answer) -
 
 
 async def begun(api: Api, **input: Any) -> flows.Answer:
-    return {"state": flows.parameters(await flows.started(api, **input))["state"], "code": "c"}
+    return {"state": await flows.under_way(api, **input), "code": "c"}
 
 
 @pytest.mark.parametrize("query", DENIED.values(), ids=DENIED)

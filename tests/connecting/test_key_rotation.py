@@ -113,8 +113,9 @@ async def test_afterwards_the_old_key_can_go(house: House, viewer: str) -> None:
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
         house.tiktok.sandbox.state.expire_access_token(account.open_id)
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
-        answer = await flows.consent(link, f"user-{uuid4().hex}")
-        finished = await running.services.authorizations.finish(Callback(state=answer["state"], code=answer["code"]))
+        answer = await flows.consent(await flows.go_on_at(running, link), f"user-{uuid4().hex}")
+        callback = Callback(state=answer["state"], code=answer["code"])
+        finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
         assert finished.outcome().account.status == "ACTIVE"
     with pytest.raises(SealBroken):
         await stored.pair(house.running, house.settings, account)
@@ -353,8 +354,9 @@ async def test_the_steps_fail_no_read_no_refresh_and_no_cursor(house: House, vie
                 begun = await sealing.running.services.authorizations.start(
                     Viewer(id=viewer), return_to=None, account_id=None
                 )
+                link = await flows.go_on_at(opening.running, begun.authorization_url)
                 ended = await opening.running.services.authorizations.finish(
-                    await consented(begun.authorization_url, viewer)
+                    await consented(link, viewer), browser=flows.BROWSER
                 )
                 assert ended.connected is not None, step
                 await opening.running.services.accounts.disconnect(Viewer(id=viewer), ended.connected.account.id, None)

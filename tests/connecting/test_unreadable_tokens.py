@@ -19,6 +19,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, TokenPair
 from tiktok_accounts_gql.doctor.run import examine
+from tiktok_accounts_gql.errors import AuthorizationStateInvalid
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -227,8 +228,11 @@ async def test_an_authorization_whose_verifier_does_not_open_begins_anew(
     async with open_services(desktop) as began, open_services(lost) as ended:
         begun = await began.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
         callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code="any")
+        with pytest.raises(AuthorizationStateInvalid):
+            await flows.go_on_at(ended, begun.authorization_url)
+        await flows.go_on_at(began, begun.authorization_url)
         for running in (ended, began):  # the same call again finds the outcome
-            finished = await running.services.authorizations.finish(callback)
+            finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
             assert finished.mistake is not None
             assert finished.mistake.code == "AUTHORIZATION_STATE_INVALID"
 

@@ -118,10 +118,14 @@ async def authorize(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     authorizations = tiktok.running.services.authorizations
     started = await authorizations.start(viewer, return_to=None, account_id=account.id)
     state = parse_qs(urlsplit(started.authorization_url).query)["state"][0]
+    browser = "of this test"
+    await tiktok.running.services.start_pages.find(state, browser)
+    await tiktok.running.services.start_pages.go_on(state, browser)
     callback = Callback(state=state, code=await tiktok.code(account.open_id))
-    assert (await authorizations.finish(callback)).connected is not None
-    assert (await authorizations.finish(callback)).connected is not None
-    assert (await authorizations.finish(Callback(state=state, error="access_denied"))).mistake is not None
+    assert (await authorizations.finish(callback, browser=browser)).connected is not None
+    assert (await authorizations.finish(callback, browser=browser)).connected is not None
+    denied = Callback(state=state, error="access_denied")
+    assert (await authorizations.finish(denied, browser=browser)).mistake is not None
 
 
 async def renew_what_ends(tiktok: TikTok, viewer: Viewer, account: Account) -> None:

@@ -16,12 +16,13 @@ from tiktok_accounts_gql.app import create_routes
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.http.metrics import Metrics
-from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings
+from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "FOO")
 AVATAR = "/avatars/VHdlbnR5/0123456789abcdef"
 PATHS = {
     "/graphql": "/graphql?query={viewer{userId}}",
+    START_PATH: f"{START_PATH}?state=a",
     CALLBACK_PATH: f"{CALLBACK_PATH}?state=a&code=b",
     "/webhooks/tiktok": "/webhooks/tiktok",
     "/avatars/{account}/{content_hash}": AVATAR,
@@ -95,6 +96,8 @@ async def test_an_odd_path_is_answered_as_the_edge_does(api: Api, method: str, p
 
 AWAY = [
     ("GET", AVATAR, 503),
+    ("GET", f"{START_PATH}?state=a", 503),
+    ("HEAD", f"{START_PATH}?state=a", 200),
     ("GET", f"{CALLBACK_PATH}?state=a&code=b", 503),
     ("HEAD", f"{CALLBACK_PATH}?state=a&code=b", 200),
     ("POST", "/webhooks/tiktok", 401),

@@ -34,6 +34,7 @@ from tiktok_accounts_gql.db.models import (
     Worker,
 )
 from tiktok_accounts_gql.db.quota import Endpoint
+from tiktok_accounts_gql.errors import AuthorizationStateExpired
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.health import LONGEST_RETRY
 from tiktok_accounts_gql.services.revocations import GIVE_UP_AFTER
@@ -244,15 +245,20 @@ async def test_an_authorization_that_began_in_the_future_is_begun_again(
     """Or its state would work for longer than ten minutes."""
     async with ahead(by) as wrong:
         started = await wrong.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-    assert await ended(scene, viewer, started.authorization_url) == "AUTHORIZATION_STATE_EXPIRED"
+        link = await flows.go_on_at(wrong, started.authorization_url)
+    assert await ended(scene, viewer, link) == "AUTHORIZATION_STATE_EXPIRED"
+    with pytest.raises(AuthorizationStateExpired):
+        await flows.go_on_at(scene.running, started.authorization_url)
     started = await scene.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-    assert await ended(scene, viewer, started.authorization_url) is None
+    link = await flows.go_on_at(scene.running, started.authorization_url)
+    assert await ended(scene, viewer, link) is None
 
 
 async def ended(scene: Scene, viewer: str, url: str) -> str | None:
     """The code of what went wrong when the user came back."""
     answer = await flows.consent(url, f"user-of-{viewer}")
-    finished = await scene.running.services.authorizations.finish(Callback(state=answer["state"], code=answer["code"]))
+    callback = Callback(state=answer["state"], code=answer["code"])
+    finished = await scene.running.services.authorizations.finish(callback, browser=flows.BROWSER)
     return finished.mistake.code.value if finished.mistake else None
 
 

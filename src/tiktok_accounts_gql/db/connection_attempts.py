@@ -1,10 +1,11 @@
-"""Statements about connection attempts. Whoever has the `state` of one is taken for its viewer's browser."""
+"""Statements about connection attempts."""
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -15,6 +16,11 @@ from tiktok_accounts_gql.db.viewer_locks import About, lock_viewer
 
 def verifier_place(attempt_id: UUID) -> Place:
     return Place(table=ConnectionAttempt.__tablename__, column="code_verifier", row=attempt_id)
+
+
+def hash_browser(attempt_id: UUID, browser: str) -> bytes:
+    """Of a browser's secret, another one for each attempt: what is stored does not tell which attempts are one browser's."""
+    return sha256(attempt_id.bytes + browser.encode()).digest()
 
 
 async def add(session: AsyncSession, attempt: ConnectionAttempt) -> None:
@@ -50,6 +56,21 @@ async def find_by_state(session: AsyncSession, state_hash: bytes) -> ConnectionA
     return (await session.scalars(statement, execution_options={"populate_existing": True})).one_or_none()
 
 
+async def bind(
+    session: AsyncSession, viewer_id: str, attempt_id: UUID, *, browser_hash: bytes, now: datetime, lifetime: timedelta
+) -> bool:
+    """Whether the attempt is this browser's: the first one has it. Neither if it is used, or too old as in `use`."""
+    whose = col(ConnectionAttempt.browser_hash)
+    free = or_(whose.is_(None), whose == browser_hash)
+    bound = (
+        update(ConnectionAttempt)
+        .where(*_owned(viewer_id, attempt_id), *_usable(now, lifetime), free)
+        .values(browser_hash=browser_hash)
+    )
+    done = await session.execute(bound, execution_options={"synchronize_session": False})
+    return int(done.rowcount) == 1  # type: ignore[attr-defined]
+
+
 async def use(
     session: AsyncSession, viewer_id: str, attempt_id: UUID, *, fingerprint: bytes, now: datetime, lifetime: timedelta
 ) -> ConnectionAttempt | None:
@@ -57,11 +78,9 @@ async def use(
 
     One that expires later than after a `lifetime` is too old as well: the clock was ahead when it began.
     """
-    expires_at = col(ConnectionAttempt.expires_at)
-    unused = (col(ConnectionAttempt.used_at).is_(None), expires_at > now, expires_at <= now + lifetime)
     used = (
         update(ConnectionAttempt)
-        .where(*_owned(viewer_id, attempt_id), *unused)
+        .where(*_owned(viewer_id, attempt_id), *_usable(now, lifetime))
         .values(used_at=now, fingerprint=fingerprint)
         .returning(ConnectionAttempt)
     )
@@ -73,6 +92,11 @@ async def end(session: AsyncSession, viewer_id: str, attempt_id: UUID, **outcome
     """What came of it; its verifier has served."""
     statement = update(ConnectionAttempt).where(*_owned(viewer_id, attempt_id))
     await session.execute(statement.values(code_verifier=None, **outcome))
+
+
+def _usable(now: datetime, lifetime: timedelta) -> tuple[Any, Any, Any]:
+    expires_at = col(ConnectionAttempt.expires_at)
+    return col(ConnectionAttempt.used_at).is_(None), expires_at > now, expires_at <= now + lifetime
 
 
 def _owned(viewer_id: str, attempt_id: UUID) -> tuple[Any, Any]:

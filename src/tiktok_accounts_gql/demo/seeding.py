@@ -57,11 +57,14 @@ class Seeder:
                     await self._break(account, planned)
 
     async def _connect(self, browser: httpx.AsyncClient, planned: Planned) -> Account:
-        """As a browser would: to the consent page, and back with a code."""
-        authorizations = self._running.services.authorizations
+        """As a browser would: over our page to the consent page, and back with a code."""
+        services = self._running.services
+        authorizations = services.authorizations
         started = await authorizations.start(planned.viewer, return_to=None, account_id=None)
         consent = {"sandbox_user": planned.open_id, **({"sandbox_scopes": planned.scopes} if planned.scopes else {})}
-        answer = await browser.get(httpx.URL(started.authorization_url).copy_merge_params(consent))
+        state = httpx.URL(started.authorization_url).params["state"]
+        consent_url = await services.start_pages.go_on(state, "the demo's")
+        answer = await browser.get(httpx.URL(consent_url).copy_merge_params(consent))
         brought = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
         callback = Callback(state=brought["state"], code=brought["code"])
         account = (await authorizations.finish(callback, planned.viewer)).outcome().account

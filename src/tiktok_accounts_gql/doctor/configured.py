@@ -6,7 +6,7 @@ Sources: TikTok for Developers, "Login Kit for Web", "Login Kit for Desktop", "T
 from urllib.parse import urlsplit
 
 from tiktok_accounts_gql.doctor.findings import Finding, failed, ok, warning
-from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES
 
 LONGEST_REDIRECT_URI = 511
@@ -43,7 +43,24 @@ async def redirect_uri(settings: Settings) -> Finding:
         return failed(f"{uri} has a query or a fragment; TikTok takes static ones only.", _SET_REDIRECT)
     if len(uri) > LONGEST_REDIRECT_URI:
         return failed(f"It has {len(uri)} characters; TikTok takes {LONGEST_REDIRECT_URI}.", _SET_REDIRECT)
+    if _is_own_by_another_name(uri, settings):
+        says = (
+            f"{uri} is this server by another name than ACCOUNTS_PUBLIC_URL: browsers come back without their cookie."
+        )
+        return failed(says, "Use one name for both, and register that at TikTok.")
     return _desktop(uri) if settings.tiktok_login_platform == "desktop" else _web(uri, settings)
+
+
+def _is_own_by_another_name(uri: str, settings: Settings) -> bool:
+    """Whether a browser begins under one name, and is sent back to another one."""
+    try:
+        back, begun = urlsplit(uri), urlsplit(settings.public_url)
+        names = {back.hostname, begun.hostname}
+        same_machine = names <= {"localhost", "127.0.0.1", "::1"} and back.port == begun.port
+    except ValueError:
+        return False
+    is_own = back.hostname in settings.allowed_hosts or same_machine
+    return is_own and len(names) > 1 and back.path.endswith(CALLBACK_PATH)
 
 
 def _desktop(uri: str) -> Finding:

@@ -72,9 +72,11 @@ class Identity:
 
     `expires_at` is the token's own word; `good_until` is when this server stops to accept it, the leeway later: a request,
     a socket and a stream all end then, or clients would come again and again with a token that one of them accepts.
+    `name`: what people know this user by, or None if the token does not say.
     """
 
     viewer_id: str
+    name: str | None
     expires_at: datetime
     good_until: datetime
 
@@ -241,9 +243,21 @@ def _identity(claims: dict[str, Any], leeway_seconds: float) -> Identity:
     good_until = min(expires_at // 1 + leeway_seconds, _LAST_SECOND)  # PyJWT compares whole seconds
     return Identity(
         viewer_id=claims["sub"],
+        name=_name(claims),
         expires_at=datetime.fromtimestamp(expires_at, tz=UTC),
         good_until=datetime.fromtimestamp(good_until, tz=UTC),
     )
+
+
+def _name(claims: dict[str, Any]) -> str | None:
+    """The claims of OpenID Connect that a user cannot choose freely: not `name`, which may be that of anybody."""
+    known = ("preferred_username",) if claims.get("email_verified") is False else ("email", "preferred_username")
+    return next((text for text in map(claims.get, known) if isinstance(text, str) and _is_line(text)), None)
+
+
+def _is_line(text: str) -> bool:
+    """Whether a text reads as it is written: `isprintable` excludes what turns or hides the text around it."""
+    return 0 < len(text) <= LONGEST_SUBJECT and text.isprintable()
 
 
 def _is_viewer_id(subject: str) -> bool:

@@ -39,5 +39,7 @@ async def identify(connection: HTTPConnection, authorization: str | None) -> Cal
     identity = await authenticator.identify(authorization)
     annotate(connection, viewer=identity.viewer_id)
     own, address = request_id(connection), client_address(connection)
-    viewer = Viewer(id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address)
+    viewer = Viewer(
+        id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address, name=identity.name
+    )
     return Caller(viewer=viewer, good_until=identity.good_until, request_id=own, services=connection.state.services)

@@ -39,7 +39,7 @@ class Mutation:
     start_account_authorization = _mutation(
         authorization_resolvers.start,
         StartAccountAuthorizationPayload,
-        "Step 1 of connecting or reconnecting an account: where to send the user's browser. 30 a minute "
+        "Step 1 of connecting or reconnecting an account: a page to send the user's browser to. 30 a minute "
         "for each user. Codes: INVALID_INPUT, NOT_FOUND, LIMIT_REACHED.",
         points=20,
     )

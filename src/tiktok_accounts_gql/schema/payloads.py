@@ -72,7 +72,8 @@ class DisconnectAccountPayload:
 @strawberry.type(description="Where to send the user's browser.")
 class StartAccountAuthorizationPayload:
     authorization_url: str | None = strawberry.field(
-        description="TikTok's consent page. It works once and only for this user; null if there are errors."
+        description="A page of this server, for a browser's window: it names the user and leads on to TikTok's consent page, "
+        "with the same `state`. It works once, only for this user, and in one browser; null if there are errors."
     )
     expires_at: datetime | None = strawberry.field(description="When `authorizationUrl` stops working.")
     user_errors = _user_errors()

@@ -15,7 +15,8 @@ describe(
         "LIMIT_REACHED": "As much is under way already as one user may have: unfinished jobs, their accounts, or "
         "authorizations that were started within a minute.",
         "INVALID_INPUT": "An input breaks a rule in its description; `field` says which.",
-        "AUTHORIZATION_STATE_INVALID": "`state` is unknown, was used, or belongs to another user: start again.",
+        "AUTHORIZATION_STATE_INVALID": "`state` is unknown, was used, or belongs to another user or "
+        "another browser: start again.",
         "AUTHORIZATION_STATE_EXPIRED": "Too long ago: start again.",
         "AUTHORIZATION_DENIED": "The user said no at TikTok.",
         "WRONG_TIKTOK_ACCOUNT": "The user signed in at TikTok with another account than the one to reconnect.",

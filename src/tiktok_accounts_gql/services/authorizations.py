@@ -1,5 +1,8 @@
 """Authorizations: the user is sent to TikTok and comes back, once, within ten minutes, and as the same viewer.
 
+The way begins at a page of ours (`start_pages.py`). Who comes back shows the viewer's token or, at the server's own callback,
+the cookie of the browser that went on from that page.
+
 `state` is 256 random bits, stored as a hash. The attempt is used up before the code is exchanged; its outcome commits
 together with the account. So a repeated callback finds the outcome and answers as the first did, and a crash in between
 leaves an attempt without one: start again.
@@ -11,15 +14,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from hmac import compare_digest
 from math import ceil
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import structlog
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.crypto import SealBroken, Sealer
+from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import accounts, connection_attempts
 from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
@@ -34,9 +37,9 @@ from tiktok_accounts_gql.errors import (
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.callbacks import Callback, Finished
 from tiktok_accounts_gql.services.connections import Connected, ConnectionService, Consent
+from tiktok_accounts_gql.services.login_kit import LoginKit, open_verifier
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
-from tiktok_accounts_gql.tiktok.client import authorization_url
 
 CONNECT = "connectAccount"  # the callback does the same
 LIFETIME = timedelta(minutes=10)
@@ -48,18 +51,10 @@ LONGEST_URL = 2000
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.1
 
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginKit:
-    """How this app is known to TikTok. `desktop`: as a desktop app, which has to send a code challenge."""
-
-    authorize_url: str
-    client_key: str
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    desktop: bool = False
+OTHER_BROWSER = (
+    "The authorization was begun in another browser, or this one did not keep this server's cookie. Nothing was connected. "
+    "Start again, and stay in one browser that accepts cookies."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +99,7 @@ class AuthorizationService:
             await connection_attempts.forget_before(session, viewer.id, self._clock() - KEPT)
             await connection_attempts.add(session, attempt)
             self._audit.record(session, viewer, AuditAction.AUTHORIZATION_STARTED, account_id=account_id)
-        return Started(authorization_url=self._url(state, verifier), expires_at=attempt.expires_at)
+        return Started(authorization_url=self._login_kit.start_url_of(state), expires_at=attempt.expires_at)
 
     async def _check_pace(self, session: Session, viewer: Viewer) -> None:
         """Raises LimitReached."""
@@ -121,22 +116,26 @@ class AuthorizationService:
         callback: Callback,
         viewer: Viewer | None = None,
         *,
+        browser: str | None = None,
         request_id: str | None = None,
         ip_address: str | None = None,
     ) -> Finished:
-        """Without a viewer the state alone tells whose it is; what the audit keeps of the request comes beside it.
+        """Without a viewer the state tells whose it is, if `browser` is the secret of the browser that went to TikTok for it;
+        what the audit keeps of the request comes beside it.
 
         A callback that is none uses up no attempt. Raises InvalidInput if it names none either; every other failure is
         part of the answer.
         """
         mistake = callback.mistake()
         async with self._db.read() as session:
-            attempt = await connection_attempts.find_by_state(session, _hashed(callback.state))
+            attempt = await connection_attempts.find_by_state(session, hash_state(callback.state))
         if attempt is None or (viewer is not None and viewer.id != attempt.viewer_id):
             if mistake is not None:
                 raise mistake
             return await self._unknown(viewer)
         owner = viewer or Viewer(id=attempt.viewer_id, request_id=request_id, ip_address=ip_address)
+        if viewer is None and not _is_browser_of(attempt, browser):
+            return await self._refuse(owner, attempt, AuthorizationStateInvalid(OTHER_BROWSER))
         if mistake is not None:
             return await self._refuse(owner, attempt, mistake)
         key = (attempt.id, callback.fingerprint)
@@ -160,23 +159,13 @@ class AuthorizationService:
         return ConnectionAttempt(
             id=attempt_id,
             viewer_id=viewer.id,
-            state_hash=_hashed(state),
+            viewer_name=viewer.name,
+            state_hash=hash_state(state),
             account_id=account_id,
             return_to=return_to,
             code_verifier=self._sealer.seal(verifier, place) if self._login_kit.desktop else None,
             created_at=now,
             expires_at=now + LIFETIME,
-        )
-
-    def _url(self, state: str, verifier: str) -> str:
-        challenge = sha256(verifier.encode()).hexdigest() if self._login_kit.desktop else None
-        return authorization_url(
-            authorize_url=self._login_kit.authorize_url,
-            client_key=self._login_kit.client_key,
-            redirect_uri=self._login_kit.redirect_uri,
-            scopes=self._login_kit.scopes,
-            state=state,
-            code_challenge=challenge,
         )
 
     async def _unknown(self, viewer: Viewer | None) -> Finished:
@@ -222,20 +211,10 @@ class AuthorizationService:
         return Consent(
             code=callback.code,
             redirect_uri=self._login_kit.redirect_uri,
-            code_verifier=self._verifier(attempt),
+            code_verifier=open_verifier(self._sealer, attempt),
             account_id=attempt.account_id,
             attempt_id=attempt.id,
         )
-
-    def _verifier(self, attempt: ConnectionAttempt) -> str | None:
-        """Raises AuthorizationStateInvalid if it does not open: without it the code is of no use."""
-        if attempt.code_verifier is None:
-            return None
-        try:
-            return self._sealer.open(attempt.code_verifier, connection_attempts.verifier_place(attempt.id))
-        except SealBroken as error:
-            log.warning("code verifier unreadable", attempt_id=str(attempt.id), reason=str(error))
-            raise AuthorizationStateInvalid from error
 
     async def _as_the_first(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
         """The same call again gets the first one's answer, once there is one; another call gets none."""
@@ -290,5 +269,11 @@ def _origin(url: str) -> str | None:
     return origin if url.startswith(origin) else None
 
 
-def _hashed(state: str) -> bytes:
+def _is_browser_of(attempt: ConnectionAttempt, browser: str | None) -> bool:
+    if attempt.browser_hash is None or browser is None:
+        return False
+    return compare_digest(attempt.browser_hash, connection_attempts.hash_browser(attempt.id, browser))
+
+
+def hash_state(state: str) -> bytes:
     return sha256(state.encode("utf-8", "replace")).digest()

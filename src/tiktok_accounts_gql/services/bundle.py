@@ -13,6 +13,7 @@ from tiktok_accounts_gql.services.job_lists import JobListService
 from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.removals import RemovalService
+from tiktok_accounts_gql.services.start_pages import StartPages
 from tiktok_accounts_gql.services.streams import Streams
 from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -33,6 +34,7 @@ class Services:
     job_lists: JobListService
     live: LiveService
     removals: RemovalService
+    start_pages: StartPages
     streams: Streams
     syncing: SyncService
     webhooks: WebhookService

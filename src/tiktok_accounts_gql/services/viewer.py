@@ -20,11 +20,13 @@ class Noted:
 class Viewer:
     """The authenticated caller, with what the audit keeps of the request.
 
-    `noted`: where the audit notes what it has recorded, for somebody who may have to record it again.
+    `name`: what people know this user by, as the issuer of the token says. `noted`: where the audit notes what it has recorded,
+    for somebody who may have to record it again.
     """
 
     id: str
     actor: AuditActor = AuditActor.USER
     request_id: str | None = None
     ip_address: str | None = None
+    name: str | None = field(default=None, compare=False)
     noted: list[Noted] | None = field(default=None, compare=False, repr=False)

@@ -63,7 +63,8 @@ class OwedRevocation(SQLModel, table=True):
 class ConnectionAttempt(SQLModel, table=True):
     """From the start of an authorization to its callback; `state` is stored hashed and works once.
 
-    `fingerprint` is the hash of what the callback brought, so that the same call again is known as such.
+    `fingerprint` is the hash of what the callback brought, so that the same call again is known as such. `browser_hash` is
+    of the secret of the browser that went on to TikTok; `viewer_name` is what people know the viewer by.
     """
 
     __tablename__ = "connection_attempts"
@@ -77,6 +78,8 @@ class ConnectionAttempt(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
     state_hash: bytes = Field(sa_type=LargeBinary)
+    viewer_name: str | None = Field(default=None, sa_type=Text)
+    browser_hash: bytes | None = Field(default=None, sa_type=LargeBinary, repr=False)
     account_id: UUID | None = None
     return_to: str | None = Field(default=None, sa_type=Text)
     code_verifier: bytes | None = Field(default=None, sa_type=LargeBinary, repr=False)
