@@ -29,7 +29,6 @@ from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Range
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor
-from tiktok_accounts_gql.http.metrics import Metrics
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers.context import Context
@@ -38,6 +37,7 @@ from tiktok_accounts_gql.services.accounts import AccountOrder
 from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.web.metrics import Metrics
 
 VIEWERS, ROUNDS = 100, 8
 LIST = CASES[0]

@@ -18,8 +18,8 @@ from bench.load import Ask
 from bench.processes import SERVER, Process, free_port, started
 from bench.rows import viewer_id
 from tests.cli.serving import variables
-from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.settings import PREFIX, Settings
+from tiktok_accounts_gql.web.authentication import issue_token
 
 COMMAND = Path(sys.executable).parent / "tiktok-accounts"
 PATH = "/graphql"

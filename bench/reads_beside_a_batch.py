@@ -27,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.cli.serving import served
 from tests.support.batches import Scene
+from tiktok_accounts_gql.sandbox.app import create_sandbox
+from tiktok_accounts_gql.sandbox.faults import Fault
+from tiktok_accounts_gql.sandbox.server import SandboxServer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import create_sandbox
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
-from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 SECONDS, LINES = 15, 8

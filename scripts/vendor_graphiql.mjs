@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Recreates src/tiktok_accounts_gql/http/graphiql/static/{vendor/,LICENSES.txt} from npm packages, by name and version.
+// Recreates src/tiktok_accounts_gql/web/graphiql/static/{vendor/,LICENSES.txt} from npm packages, by name and version.
 // The files are taken as published; a file whose hash is not the one below stops the script.
 // Usage: node scripts/vendor_graphiql.mjs
 import { execFileSync } from "node:child_process";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 const STATIC = path.join(
   path.dirname(fileURLToPath(import.meta.url)),
-  "../src/tiktok_accounts_gql/http/graphiql/static",
+  "../src/tiktok_accounts_gql/web/graphiql/static",
 );
 
 const PACKAGES = {

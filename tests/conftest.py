@@ -24,9 +24,9 @@ from tests.support import postgres
 from tests.support.databases import own_database
 from tests.support.server import Api, serving
 from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
+from tiktok_accounts_gql.sandbox.app import Sandbox, create_sandbox
+from tiktok_accounts_gql.sandbox.server import SandboxServer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
-from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
 

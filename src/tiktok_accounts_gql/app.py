@@ -16,25 +16,25 @@ from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.migrate import check_migrated
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
-from tiktok_accounts_gql.http import avatars, start_page, webhooks
-from tiktok_accounts_gql.http.admission import Admission
-from tiktok_accounts_gql.http.authentication import Authenticator
-from tiktok_accounts_gql.http.connections import Connections, most_connections
-from tiktok_accounts_gql.http.cors import share
-from tiktok_accounts_gql.http.edge import Edge
-from tiktok_accounts_gql.http.graphiql.examples import load_examples
-from tiktok_accounts_gql.http.graphiql.page import Explorer
-from tiktok_accounts_gql.http.graphql import PATH, GraphQLEndpoint
-from tiktok_accounts_gql.http.health import livez, readyz
-from tiktok_accounts_gql.http.list_cache import ListCache
-from tiktok_accounts_gql.http.metrics import Metrics
-from tiktok_accounts_gql.http.oauth import callback
-from tiktok_accounts_gql.http.persisted_queries import PersistedQueries
-from tiktok_accounts_gql.http.sockets import SocketEndpoint
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings, load_settings
 from tiktok_accounts_gql.tasks import cancel_and_wait
+from tiktok_accounts_gql.web import avatars, start_page, webhooks
+from tiktok_accounts_gql.web.admission import Admission
+from tiktok_accounts_gql.web.authentication import Authenticator
+from tiktok_accounts_gql.web.connections import Connections, most_connections
+from tiktok_accounts_gql.web.cors import share
+from tiktok_accounts_gql.web.edge import Edge
+from tiktok_accounts_gql.web.graphiql.examples import load_examples
+from tiktok_accounts_gql.web.graphiql.page import Explorer
+from tiktok_accounts_gql.web.graphql import PATH, GraphQLEndpoint
+from tiktok_accounts_gql.web.health import livez, readyz
+from tiktok_accounts_gql.web.list_cache import ListCache
+from tiktok_accounts_gql.web.metrics import Metrics
+from tiktok_accounts_gql.web.oauth import callback
+from tiktok_accounts_gql.web.persisted_queries import PersistedQueries
+from tiktok_accounts_gql.web.sockets import SocketEndpoint
 from tiktok_accounts_gql.wiring import open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

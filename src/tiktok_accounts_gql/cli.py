@@ -23,14 +23,14 @@ from tiktok_accounts_gql.demo.run import run_demo
 from tiktok_accounts_gql.doctor.run import run_doctor
 from tiktok_accounts_gql.errors import AppError, ServiceUnavailable
 from tiktok_accounts_gql.following import run_sync
-from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.printing import docs_app, schema_app
+from tiktok_accounts_gql.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
+from tiktok_accounts_gql.sandbox.server import run_sandbox
 from tiktok_accounts_gql.server.run import run
 from tiktok_accounts_gql.services.key_rotation import KeyRotation, Rotated
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
-from tiktok_accounts_gql.tiktok.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
-from tiktok_accounts_gql.tiktok.sandbox.server import run_sandbox
+from tiktok_accounts_gql.web.authentication import issue_token
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 P = ParamSpec("P")

@@ -8,8 +8,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tiktok_accounts_gql.errors import ErrorCode, UserErrorCode
-from tiktok_accounts_gql.http.answers import STATUS
 from tiktok_accounts_gql.settings import PREFIX, Settings
+from tiktok_accounts_gql.web.answers import STATUS
 
 Code = TypeVar("Code", bound=Enum)
 

@@ -31,17 +31,12 @@ from tiktok_accounts_gql.services.grant_returns import GrantReturns
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
-from tiktok_accounts_gql.services.job_lists import JobListService
-from tiktok_accounts_gql.services.job_progress import JobProgress
-from tiktok_accounts_gql.services.job_work import JobWork
 from tiktok_accounts_gql.services.jobs import JobService
-from tiktok_accounts_gql.services.leases import Leases
 from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.login_kit import LoginKit
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.pruning import PruningService
-from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.renewals import Renewals
 from tiktok_accounts_gql.services.revocations import RevocationService
@@ -50,9 +45,14 @@ from tiktok_accounts_gql.services.slots import PROBE_EVERY, Slots, pace_of
 from tiktok_accounts_gql.services.start_pages import StartPages
 from tiktok_accounts_gql.services.storing import PATIENCE_SECONDS, Storing
 from tiktok_accounts_gql.services.streams import Streams
-from tiktok_accounts_gql.services.sync_endings import SyncEndings
+from tiktok_accounts_gql.services.sync.endings import SyncEndings
+from tiktok_accounts_gql.services.sync.job_lists import JobListService
+from tiktok_accounts_gql.services.sync.job_progress import JobProgress
+from tiktok_accounts_gql.services.sync.job_work import JobWork
+from tiktok_accounts_gql.services.sync.leases import Leases
+from tiktok_accounts_gql.services.sync.syncing import SyncService
+from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
 from tiktok_accounts_gql.services.sync_times import SyncTimes
-from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.webhooks import WebhookService
 from tiktok_accounts_gql.settings import Settings

@@ -20,10 +20,10 @@ from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import Raw, raw, request
 from tests.support.server import Api, started
 from tests.support.sockets import PROTOCOL, address, connected
-from tiktok_accounts_gql.http import connections
 from tiktok_accounts_gql.server import http as protocol
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.web import connections
 
 pytestmark = [on_sqlite, pytest.mark.unnoted]
 

@@ -19,7 +19,7 @@ from tiktok_accounts_gql.errors import TikTokRateLimited
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.health import AFTER, SCOPES_MISSING, Health, Outcome
-from tiktok_accounts_gql.services.sync_endings import Synced
+from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH

@@ -7,11 +7,11 @@ import pytest
 from tests.connecting import stored
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.sandbox.altered import Alteration
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.lenient import LONGEST_TEXT
-from tiktok_accounts_gql.tiktok.sandbox.altered import Alteration
 from tiktok_accounts_gql.wiring import Running
 
 MEGABYTE = 1024 * 1024

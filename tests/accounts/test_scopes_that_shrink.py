@@ -11,11 +11,11 @@ from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.sync_endings import Synced
+from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.altered import Alteration
 from tiktok_accounts_gql.wiring import Running
 
 SHOW = """

@@ -17,18 +17,18 @@ from sqlmodel import col
 from starlette.responses import Response
 from typer.testing import CliRunner, Result
 
-from tests.http.provider import Provider, jwk, serving
 from tests.support.backends import on_sqlite
 from tests.support.tiktok import CLIENT_SECRET, TikTok
+from tests.web.provider import Provider, jwk, serving
 from tiktok_accounts_gql.cli import app
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import TokenPair
 from tiktok_accounts_gql.doctor.findings import Finding, State
 from tiktok_accounts_gql.doctor.run import CHECKS, examine
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import open_services
 
 OTHER_KEY = os.urandom(32)

@@ -11,9 +11,9 @@ import pytest
 
 from tests.cli.processes import started
 from tests.tiktok.sandboxed import ASKED, BACK, CREDENTIALS
+from tiktok_accounts_gql.sandbox.consent import AUTHORIZE_PATH
+from tiktok_accounts_gql.sandbox.server import listen
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
-from tiktok_accounts_gql.tiktok.sandbox.consent import AUTHORIZE_PATH
-from tiktok_accounts_gql.tiktok.sandbox.server import listen
 
 KNOWN = ("--client-key", CREDENTIALS["client_key"], "--client-secret", CREDENTIALS["client_secret"])
 

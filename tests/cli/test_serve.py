@@ -20,10 +20,10 @@ from tests.support.databases import create_database, drop_database, postgres_url
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.app import create_app
 from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import open_services
 
 pytestmark = pytest.mark.unnoted

@@ -22,12 +22,12 @@ from tiktok_accounts_gql.errors import (
     TikTokUnavailable,
 )
 from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.sandbox.faults import Fault
+from tiktok_accounts_gql.sandbox.users import SandboxUser
 from tiktok_accounts_gql.services.connections import Connected, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
-from tiktok_accounts_gql.tiktok.sandbox.users import SandboxUser
 from tiktok_accounts_gql.wiring import Running
 
 ACCOUNT = """

@@ -33,14 +33,14 @@ from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
 from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.connections import Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH
 from tiktok_accounts_gql.tiktok.errors import TikTokError
-from tiktok_accounts_gql.tiktok.sandbox.altered import Alteration
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running, migrate_everything, open_services
 
 AWAY_ROUNDS = int(os.environ.get("TEST_AWAY_ROUNDS", "3"))

@@ -14,12 +14,12 @@ from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.replies import USUAL_LIFETIME
-from tiktok_accounts_gql.tiktok.sandbox.altered import Alteration
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running
 
 ALL_SCOPES = ["user.info.basic", "user.info.profile", "user.info.stats"]

@@ -15,12 +15,12 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.sync_endings import Synced
+from tiktok_accounts_gql.sandbox.app import TWO_HOURS
+from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.tokens import RENEW_BEFORE
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import TWO_HOURS
 from tiktok_accounts_gql.wiring import Running, open_services
 
 SYNC = """

@@ -7,8 +7,8 @@ from graphql import build_schema, parse, validate
 from graphql.utilities import find_schema_changes
 from graphql.utilities.find_schema_changes import BreakingChange
 
-from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.schema.build import create_schema, print_contract
+from tiktok_accounts_gql.web.graphiql.examples import load_examples
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "schema.graphql"

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.http.graphiql.examples import ACCOUNT_ID, Example, load_examples
 from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.web.graphiql.examples import ACCOUNT_ID, Example, load_examples
 
 
 @pytest.mark.parametrize("example", load_examples(), ids=lambda example: example.name)

@@ -7,9 +7,9 @@ import pytest
 import strawberry
 
 from tests.execution.both import answer as answer_of
+from tiktok_accounts_gql.compiler.needs import SAME_ROW, UNKNOWN, Needs, needs, needs_of
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Documents, Limits
-from tiktok_accounts_gql.execution.needs import SAME_ROW, UNKNOWN, Needs, needs, needs_of
 
 
 @dataclass

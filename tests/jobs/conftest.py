@@ -11,8 +11,8 @@ from sqlalchemy import delete
 from tests.support.batches import Scene
 from tests.support.worked import http, server_url
 from tiktok_accounts_gql.db.models import RequestQuota
+from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import open_services
 
 __all__ = ["http", "own", "own_scene", "scene", "server_url", "shared_scene"]

@@ -33,14 +33,14 @@ from tiktok_accounts_gql.db.models import (
     TokenPair,
     WebhookEvent,
 )
+from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services import scheduling, tokens
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.services.history import DETAIL_KEPT
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import open_services
 
 Damage = Callable[[bytes], bytes]

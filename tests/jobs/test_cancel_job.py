@@ -15,9 +15,9 @@ from tests.support.waiting import until
 from tests.support.working import FAST, workers
 from tiktok_accounts_gql.db.models import AuditEvent, JobState, SyncOutcome
 from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running
 
 pytestmark = pytest.mark.unnoted

@@ -39,7 +39,7 @@ from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.health import LONGEST_RETRY
 from tiktok_accounts_gql.services.revocations import GIVE_UP_AFTER
 from tiktok_accounts_gql.services.slots import LATEST
-from tiktok_accounts_gql.services.sync_endings import Synced
+from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services

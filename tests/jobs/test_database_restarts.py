@@ -21,8 +21,8 @@ from tests.support.postgres import start_server
 from tests.support.working import workers
 from tiktok_accounts_gql.db.models import JobState, SyncJob
 from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 pytestmark = [pytest.mark.proof, on_postgresql]

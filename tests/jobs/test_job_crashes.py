@@ -21,8 +21,8 @@ from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
 from tiktok_accounts_gql.background import PULSE
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
 pytestmark = pytest.mark.proof
 

@@ -5,10 +5,10 @@ import pytest
 from tests.support.batches import Scene
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, JobState, SyncJob
-from tiktok_accounts_gql.services.job_lists import progress
+from tiktok_accounts_gql.sandbox.faults import Fault
+from tiktok_accounts_gql.services.sync.job_lists import progress
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
 WORKS, FAILS, GONE = "works", "fails", "is disconnected"
 S, P, F, C = JobState.SUCCEEDED, JobState.PARTIALLY_FAILED, JobState.FAILED, JobState.CANCELED

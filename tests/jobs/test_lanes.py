@@ -28,11 +28,11 @@ from tiktok_accounts_gql.db.models import (
     TokenPair,
 )
 from tiktok_accounts_gql.db.quota import Endpoint
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services import slots
-from tiktok_accounts_gql.services.sync_endings import Synced
+from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import open_services
 
 BOOKED_SECONDS = 1.2

@@ -11,9 +11,9 @@ from tests.support.batches import Scene
 from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Account, JobState, RequestQuota
+from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
 from tiktok_accounts_gql.wiring import READING_MARGIN, Running, open_services
 
 TIMEOUT = 0.5

@@ -13,10 +13,10 @@ from tests.support.statements import told
 from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, JobState
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.services.sync_endings import Synced
+from tiktok_accounts_gql.sandbox.faults import Fault
+from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
 SOON_SECONDS = 3  # a lease lasts for 7
 

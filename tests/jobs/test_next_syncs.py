@@ -16,14 +16,14 @@ from tests.support.breaking import literal, refuse
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, AccountStatus
+from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.services.scheduling import BATCH
 from tiktok_accounts_gql.services.sync_times import SPREAD, SyncTimes
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import open_services
 
 DAY = timedelta(days=1)

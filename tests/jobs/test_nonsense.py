@@ -14,10 +14,10 @@ from tests.support.batches import Scene
 from tests.support.waiting import until
 from tests.support.working import workers
 from tiktok_accounts_gql.db.models import Account, JobState, RequestQuota, SyncJob, SyncOutcome, SyncResult
-from tiktok_accounts_gql.services.retries import MAX_ATTEMPTS
+from tiktok_accounts_gql.sandbox.faults import Fault
+from tiktok_accounts_gql.services.sync.retries import MAX_ATTEMPTS
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
 GOOD = 5
 NONSENSE: dict[str, bytes] = {

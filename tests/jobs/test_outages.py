@@ -17,11 +17,11 @@ from tests.support.working import Worker, workers
 from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.errors import UserErrorCode
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.slots import PROBE_EVERY
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
 pytestmark = pytest.mark.proof
 

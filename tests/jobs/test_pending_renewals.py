@@ -14,7 +14,7 @@ from tests.support.batches import Scene
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Account, JobState, TokenPair
-from tiktok_accounts_gql.services.sync_endings import Background, Synced
+from tiktok_accounts_gql.services.sync.endings import Background, Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import NotAsked, RefreshPending
 

@@ -14,10 +14,10 @@ import pytest
 from tests.support.batches import Scene
 from tests.support.working import workers
 from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.slots import pace_of
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running, open_services
 
 pytestmark = pytest.mark.proof

@@ -9,9 +9,9 @@ from sqlmodel import col
 from tests.support.batches import Scene
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncResult
 from tiktok_accounts_gql.errors import TikTokRateLimited, TikTokUnavailable
-from tiktok_accounts_gql.services.retries import FIRST_RETRY, LONGEST_RETRY, MAX_ATTEMPTS, retry_in
+from tiktok_accounts_gql.sandbox.faults import Fault
+from tiktok_accounts_gql.services.sync.retries import FIRST_RETRY, LONGEST_RETRY, MAX_ATTEMPTS, retry_in
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 
 
 async def result_of(scene: Scene, job: SyncJob) -> SyncResult:

@@ -21,12 +21,12 @@ from tiktok_accounts_gql.db.models import (
     SyncJob,
     SyncResult,
 )
+from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.scheduling import JOBS_KEPT
 from tiktok_accounts_gql.services.slots import PROBE_EVERY, Lane
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.wiring import Running, open_services
 
 DAY = timedelta(hours=24)

@@ -15,13 +15,13 @@ from sqlalchemy import text
 
 from tests.cli.serving import served
 from tests.connecting import flows
-from tests.http.test_webhooks import post, processed, removal
 from tests.live.acting import disconnect, global_id, sync
 from tests.live.observing import KEPT, Observed, current
 from tests.live.test_processes import KILL
 from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
+from tests.web.test_webhooks import post, processed, removal
 from tiktok_accounts_gql.db import notifications
 from tiktok_accounts_gql.db.accounts import connected
 from tiktok_accounts_gql.services.viewer import Viewer

@@ -11,8 +11,8 @@ from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import ENDING, PARTS, parts, streamed
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.http.multipart import HEARTBEAT_SECONDS
 from tiktok_accounts_gql.resolvers import ids
+from tiktok_accounts_gql.web.multipart import HEARTBEAT_SECONDS
 
 pytestmark = on_sqlite
 

@@ -13,7 +13,7 @@ from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import ENDING, PROTOCOL, connected, opened, token
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.http.sockets import MOST_OPERATIONS
+from tiktok_accounts_gql.web.sockets import MOST_OPERATIONS
 
 pytestmark = on_sqlite
 

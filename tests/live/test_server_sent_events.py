@@ -19,9 +19,9 @@ from tests.support.server import Api
 from tests.support.sockets import PARTS, token
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind, address_of
-from tiktok_accounts_gql.http.multipart import HEARTBEAT_SECONDS
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.web.multipart import HEARTBEAT_SECONDS
 
 pytestmark = on_sqlite
 

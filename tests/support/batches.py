@@ -16,12 +16,12 @@ from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditEvent, Snapshot, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.sandbox.state import Call
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
-from tiktok_accounts_gql.tiktok.sandbox.state import Call
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 from tiktok_accounts_gql.wiring import Running
 

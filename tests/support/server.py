@@ -11,9 +11,9 @@ import httpx
 import uvicorn
 
 from tiktok_accounts_gql.app import create_app
-from tiktok_accounts_gql.http.authentication import issue_token
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.web.authentication import issue_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

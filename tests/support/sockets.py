@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
 from tests.support.server import Api
-from tiktok_accounts_gql.http.authentication import issue_token
+from tiktok_accounts_gql.web.authentication import issue_token
 
 PROTOCOL = "graphql-transport-ws"
 PATIENCE = 15

@@ -8,12 +8,12 @@ from uuid import uuid4
 import httpx
 
 from tiktok_accounts_gql.db.models import Account
+from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.connections import Connected, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, authorization_url
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
-from tiktok_accounts_gql.tiktok.sandbox.faults import Fault
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running
 

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from tiktok_accounts_gql.sandbox.app import Sandbox, create_sandbox
+from tiktok_accounts_gql.sandbox.consent import AUTHORIZE_PATH
+from tiktok_accounts_gql.sandbox.server import SandboxServer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
-from tiktok_accounts_gql.tiktok.sandbox.consent import AUTHORIZE_PATH
-from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
 
 BACK = "http://localhost:8000/back"
 SECRET = "secret-1"

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.tiktok.sandboxed import ASKED, BACK, App, sandboxed
-from tiktok_accounts_gql.tiktok.sandbox.consent import AUTHORIZE_PATH
-from tiktok_accounts_gql.tiktok.sandbox.users import PEOPLE, SandboxUser
+from tiktok_accounts_gql.sandbox.consent import AUTHORIZE_PATH
+from tiktok_accounts_gql.sandbox.users import PEOPLE, SandboxUser
 
 HOSTILE = '"><script>alert(1)</script>&amp;'
 

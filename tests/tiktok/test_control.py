@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.tiktok.sandboxed import App, sandboxed
+from tiktok_accounts_gql.sandbox.faults import LARGE_BYTES, Kind
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.sandbox.faults import LARGE_BYTES, Kind
 
 
 @pytest.fixture(scope="module")

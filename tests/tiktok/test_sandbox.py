@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tiktok_accounts_gql.tiktok.sandbox.app import HALF_A_YEAR, TWO_HOURS, Sandbox, create_sandbox
-from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer
-from tiktok_accounts_gql.tiktok.sandbox.state import CODE_SECONDS
-from tiktok_accounts_gql.tiktok.sandbox.users import SECONDS_PER_DAY, SandboxUser
+from tiktok_accounts_gql.sandbox.app import HALF_A_YEAR, TWO_HOURS, Sandbox, create_sandbox
+from tiktok_accounts_gql.sandbox.server import SandboxServer
+from tiktok_accounts_gql.sandbox.state import CODE_SECONDS
+from tiktok_accounts_gql.sandbox.users import SECONDS_PER_DAY, SandboxUser
 
 AUTHORIZE, TOKEN, REVOKE, USER_INFO = "/v2/auth/authorize/", "/v2/oauth/token/", "/v2/oauth/revoke/", "/v2/user/info/"
 BACK = "http://localhost:8000/back"

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from tests.tiktok.sandboxed import App, sandboxed
+from tiktok_accounts_gql.sandbox.portraits import portrait
+from tiktok_accounts_gql.sandbox.users import SECONDS_PER_DAY
 from tiktok_accounts_gql.tiktok.pictures import PictureClient, source_of
-from tiktok_accounts_gql.tiktok.sandbox.portraits import portrait
-from tiktok_accounts_gql.tiktok.sandbox.users import SECONDS_PER_DAY
 
 NOON = 1_795_521_600.0
 FIELDS = {"avatar_url": 168, "avatar_url_100": 100, "avatar_large_url": 1080}

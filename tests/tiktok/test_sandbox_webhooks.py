@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.tiktok.sandboxed import SECRET, App, Inbox, inbox, sandboxed
-from tiktok_accounts_gql.tiktok.sandbox import webhooks
-from tiktok_accounts_gql.tiktok.sandbox.webhooks import Reason
+from tiktok_accounts_gql.sandbox import webhooks
+from tiktok_accounts_gql.sandbox.webhooks import Reason
 
 
 @pytest.fixture

@@ -18,16 +18,16 @@ from rich.table import Table
 from tiktok_accounts_gql.app import create_app
 from tiktok_accounts_gql.demo.environment import AUDIENCE, CLIENT_KEY, ISSUER, Folder
 from tiktok_accounts_gql.demo.seeding import ALREADY_CONNECTED, VIEWERS, Seeder
-from tiktok_accounts_gql.http import webhooks
-from tiktok_accounts_gql.http.authentication import issue_token
-from tiktok_accounts_gql.http.graphiql.examples import load_examples
 from tiktok_accounts_gql.logs import configure_logs
+from tiktok_accounts_gql.sandbox.app import Sandbox, create_sandbox
+from tiktok_accounts_gql.sandbox.control import PAGE_PATH
+from tiktok_accounts_gql.sandbox.server import SandboxServer, listen
+from tiktok_accounts_gql.sandbox.users import PEOPLE
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox, create_sandbox
-from tiktok_accounts_gql.tiktok.sandbox.control import PAGE_PATH
-from tiktok_accounts_gql.tiktok.sandbox.server import SandboxServer, listen
-from tiktok_accounts_gql.tiktok.sandbox.users import PEOPLE
+from tiktok_accounts_gql.web import webhooks
+from tiktok_accounts_gql.web.authentication import issue_token
+from tiktok_accounts_gql.web.graphiql.examples import load_examples
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
 TOKEN_LIFETIME = timedelta(days=30)

@@ -10,10 +10,10 @@ import httpx
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
 from tiktok_accounts_gql.db.models import Account, Snapshot
+from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.sandbox.users import SandboxUser
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.sandbox.app import Sandbox
-from tiktok_accounts_gql.tiktok.sandbox.users import SandboxUser
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running
 

@@ -23,11 +23,11 @@ from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.db.sealed import SealedTable
 from tiktok_accounts_gql.doctor.findings import Finding, failed, ok, skipped, warning
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.http.jwks import JwksKeys
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import AppMisconfigured, InvalidGrant, TikTokError, Unavailable, UnreadableReply
 from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.web.jwks import JwksKeys
 
 GREATEST_SKEW = timedelta(seconds=30)
 MADE_UP_TOKEN = "rft.made-up-by-tiktok-accounts-doctor"  # noqa: S105 - TikTok is to refuse it

@@ -28,8 +28,8 @@ from graphql import (
 from graphql.execution.collect_fields import GroupedFieldSet
 from graphql.execution.values import VariableValues, get_argument_values
 
+from tiktok_accounts_gql.compiler.needs import Selected, Subfields
 from tiktok_accounts_gql.errors import LimitExceeded
-from tiktok_accounts_gql.execution.needs import Selected, Subfields
 
 VALUES_PER_POINT = 50
 MAX_POINTS = 1000

@@ -25,10 +25,10 @@ from graphql.execution import (
     map_source_to_response_event,
 )
 
-from tiktok_accounts_gql.execution.calls import NotPlannable
+from tiktok_accounts_gql.compiler.calls import NotPlannable
+from tiktok_accounts_gql.compiler.plans import Failed, Outcomes
 from tiktok_accounts_gql.execution.limits import Documents
 from tiktok_accounts_gql.execution.operations import InputRefused, Operation, Request
-from tiktok_accounts_gql.execution.plans import Failed, Outcomes
 from tiktok_accounts_gql.execution.turns import Turns
 
 log = structlog.get_logger()

@@ -26,11 +26,11 @@ from graphql.execution.collect_fields import FragmentDetails, GroupedFieldSet, c
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import UndefinedType
 
-from tiktok_accounts_gql.execution.calls import Given, NotPlannable
+from tiktok_accounts_gql.compiler.calls import Given, NotPlannable
+from tiktok_accounts_gql.compiler.needs import Selected, Subfields
+from tiktok_accounts_gql.compiler.plans import Arguments, Plan
 from tiktok_accounts_gql.execution.cost import CostAnalysis, SelectionCost, check_cost, to_points
 from tiktok_accounts_gql.execution.input_bounds import bounds_of
-from tiktok_accounts_gql.execution.needs import Selected, Subfields
-from tiktok_accounts_gql.execution.plans import Arguments, Plan
 
 log = structlog.get_logger()
 

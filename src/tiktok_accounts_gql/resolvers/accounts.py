@@ -6,11 +6,11 @@ from typing import Annotated
 
 import strawberry
 
+from tiktok_accounts_gql.compiler.needs import needs_of
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
 from tiktok_accounts_gql.db.histories import Point
 from tiktok_accounts_gql.db.models import Account, AccountStatus
-from tiktok_accounts_gql.execution.needs import needs_of
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
@@ -20,7 +20,7 @@ from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import Refused
 from tiktok_accounts_gql.services.accounts import AccountPage, Disconnected
 from tiktok_accounts_gql.services.history import AccountGrowth, StatsGranularity
-from tiktok_accounts_gql.services.sync_endings import Synced
+from tiktok_accounts_gql.services.sync.endings import Synced
 
 ALL = AccountFilterInput().understood()
 NEWEST_FIRST = AccountOrderInput().understood()

@@ -54,5 +54,5 @@ def _unknown_key(text: str) -> UUID:
 
 
 def avatar_link(public_url: str, account: UUID, content_hash: str | None) -> str | None:
-    """Where `http/avatars.py` serves it."""
+    """Where `web/avatars.py` serves it."""
     return None if content_hash is None else f"{public_url}/avatars/{encode(Kind.ACCOUNT, account)}/{content_hash}"

@@ -14,9 +14,9 @@ from tiktok_accounts_gql.resolvers.filters import SyncJobFilterInput, SyncResult
 from tiktok_accounts_gql.resolvers.inputs import CancelSyncJobInput, SyncAccountsInput
 from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import UserError
-from tiktok_accounts_gql.services.job_lists import JobPage, ResultPage
-from tiktok_accounts_gql.services.job_lists import progress as progress_of
 from tiktok_accounts_gql.services.jobs import JobAnswer
+from tiktok_accounts_gql.services.sync.job_lists import JobPage, ResultPage
+from tiktok_accounts_gql.services.sync.job_lists import progress as progress_of
 
 
 async def sync_jobs(

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db.sync_jobs import ResultFilter
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.history import AccountGrowth
-from tiktok_accounts_gql.services.job_lists import ResultPage
+from tiktok_accounts_gql.services.sync.job_lists import ResultPage
 from tiktok_accounts_gql.services.viewer import Viewer
 
 Value = TypeVar("Value")

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import strawberry
 
+from tiktok_accounts_gql.compiler.needs import SAME_ROW, needs
 from tiktok_accounts_gql.db.account_rows import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
 from tiktok_accounts_gql.execution.cost import costs
-from tiktok_accounts_gql.execution.needs import SAME_ROW, needs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers.sizes import history_length
 from tiktok_accounts_gql.schema.nodes import COUNTED, NODE_ID, TOTAL_COUNT, Connection, Edge, Node

@@ -10,7 +10,7 @@ from graphql.utilities import print_type
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directives import OneOf
 
-from tiktok_accounts_gql.execution.leaves import AS_IT_IS
+from tiktok_accounts_gql.compiler.leaves import AS_IT_IS
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.audit import AuditEvent
 from tiktok_accounts_gql.schema.jobs import SyncJob, SyncResult

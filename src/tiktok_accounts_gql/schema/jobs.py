@@ -4,10 +4,10 @@ from datetime import datetime
 
 import strawberry
 
+from tiktok_accounts_gql.compiler.needs import needs
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
 from tiktok_accounts_gql.execution.cost import costs
-from tiktok_accounts_gql.execution.needs import needs
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.nodes import COUNTED, NODE_ID, PAGE, STATEMENT, TOTAL_COUNT, Connection, Edge, Node

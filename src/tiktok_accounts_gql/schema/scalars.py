@@ -8,7 +8,7 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from tiktok_accounts_gql.execution.leaves import AsItIs
+from tiktok_accounts_gql.compiler.leaves import AsItIs
 
 BigInt = NewType("BigInt", int)
 

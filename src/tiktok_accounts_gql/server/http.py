@@ -12,11 +12,11 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tiktok_accounts_gql.errors import BadUserInput, RequestError
-from tiktok_accounts_gql.http.admission import CLIENT_GONE, PROBES_ONLY, Overloaded
-from tiktok_accounts_gql.http.connections import NEVER, Admitted, Connections
-from tiktok_accounts_gql.http.requests import MAX_BODY_BYTES, TOO_LATE, BodyTooLarge, HeadTooLarge, RequestTimeout
 from tiktok_accounts_gql.server.patience import Patience
 from tiktok_accounts_gql.server.refusals import written
+from tiktok_accounts_gql.web.admission import CLIENT_GONE, PROBES_ONLY, Overloaded
+from tiktok_accounts_gql.web.connections import NEVER, Admitted, Connections
+from tiktok_accounts_gql.web.requests import MAX_BODY_BYTES, TOO_LATE, BodyTooLarge, HeadTooLarge, RequestTimeout
 
 LARGEST_HEAD = 32 * 1024
 MOST_HEADERS = 128

@@ -5,8 +5,8 @@ from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from tiktok_accounts_gql.errors import RequestError
-from tiktok_accounts_gql.http import answers
-from tiktok_accounts_gql.http.edge import HEADERS, REQUEST_ID_BYTES
+from tiktok_accounts_gql.web import answers
+from tiktok_accounts_gql.web.edge import HEADERS, REQUEST_ID_BYTES
 
 log = structlog.get_logger()
 

@@ -17,9 +17,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
-from tiktok_accounts_gql.http.connections import raise_files
 from tiktok_accounts_gql.server import server_options
 from tiktok_accounts_gql.settings import Settings
+from tiktok_accounts_gql.web.connections import raise_files
 
 
 class Server(uvicorn.Server):

@@ -7,10 +7,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from tiktok_accounts_gql.http.connections import NEVER, Connections
-from tiktok_accounts_gql.http.sockets import KEEP
 from tiktok_accounts_gql.logs import SOCKETS
 from tiktok_accounts_gql.server.patience import Patience
+from tiktok_accounts_gql.web.connections import NEVER, Connections
+from tiktok_accounts_gql.web.sockets import KEEP
 
 BURST = 50
 FRAMES_A_SECOND = 10.0

@@ -24,7 +24,7 @@ from tiktok_accounts_gql.errors import (
     WrongTikTokAccount,
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
-from tiktok_accounts_gql.services import health, readings
+from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grant_readings import GrantReader, GrantReading
@@ -33,6 +33,7 @@ from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.storing import Storing
+from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.services.sync_times import SyncTimes
 from tiktok_accounts_gql.services.tiktok_failures import code_mistake, user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -214,16 +215,16 @@ class ConnectionService:
         await self._grants.store(session, account, reading.grant, grant_id=reading.grant_id, replaces=reading.replaces)
         if pictured := self._avatars.store(session, self._avatars.copy_of(account, reading.picture)):
             account = await accounts.change(session, viewer.id, account.id, **pictured)
-        if reading.user is not None and readings.has_counters(account):
+        if reading.user is not None and profile_mapping.has_counters(account):
             snapshots.add(session, account, values["last_synced_at"])
         return account
 
     def _columns(self, reading: GrantReading, earlier: Account | None) -> dict[str, Any]:
         now, grant, granted = self._clock(), reading.grant, reading.granted
-        name = earlier.display_name if earlier else readings.placeholder(grant.open_id)
+        name = earlier.display_name if earlier else profile_mapping.placeholder(grant.open_id)
         unread = {} if earlier else accounts.names(None, name)
-        hidden = readings.withheld(name, granted)
-        read = readings.columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
+        hidden = profile_mapping.withheld(name, granted)
+        read = profile_mapping.columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
         begins = {"granted_scopes": sorted(granted), "connected_at": now, "reauthorize_by": _still_ahead(earlier, now)}
         soon = None if reading.user else now + health.retry_in(1)  # the first sync reads it
         planned = {"next_sync_at": self._times.after_failure(grant.open_id, now, soon)}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from tiktok_accounts_gql.db.models import Account, AuditActor
 from tiktok_accounts_gql.errors import ReauthorizationRequired, TokensUnreadable
-from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.slots import BY_ITSELF
+from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, ScopeNotGranted

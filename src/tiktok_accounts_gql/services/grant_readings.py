@@ -6,11 +6,11 @@ from uuid import UUID
 
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.services import readings
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants
-from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.scopes import read_granted
+from tiktok_accounts_gql.services.sync import profile_mapping
+from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, ScopeNotGranted, TikTokError, UnreadableReply
 from tiktok_accounts_gql.tiktok.pictures import Picture
@@ -64,7 +64,7 @@ class GrantReader:
         granted = self._grants.granted(grant, earlier)
         try:
             union_id = None if earlier is None else earlier.union_id
-            user = readings.of_account(await self._ask(grant, granted), open_id=grant.open_id, union_id=union_id)
+            user = profile_mapping.of_account(await self._ask(grant, granted), open_id=grant.open_id, union_id=union_id)
         except TikTokError as error:
             if isinstance(error, ScopeNotGranted):
                 granted = granted.difference(FIELDS_OF_SCOPES)

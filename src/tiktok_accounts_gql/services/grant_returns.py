@@ -13,13 +13,14 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, A
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import NotFound
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
-from tiktok_accounts_gql.services import health, readings
+from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
-from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.slots import FOR_A_USER
+from tiktok_accounts_gql.services.sync import profile_mapping
+from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, TikTokError, WrongAccount
 from tiktok_accounts_gql.tiktok.values import TokenGrant
@@ -96,7 +97,7 @@ class GrantReturns:
         """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
         try:
             user = await self._reader.read(grant.access_token, self._grants.granted(grant))
-            readings.of_account(user, open_id=grant.open_id, union_id=None)
+            profile_mapping.of_account(user, open_id=grant.open_id, union_id=None)
         except (AccessTokenInvalid, WrongAccount):
             return False
         except TikTokError:

@@ -19,7 +19,7 @@ from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob
 from tiktok_accounts_gql.errors import InvalidInput, JobFinished, LimitReached, NotFound, TooManyIds
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
-from tiktok_accounts_gql.services.job_progress import JobProgress
+from tiktok_accounts_gql.services.sync.job_progress import JobProgress
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_IDS = 500

@@ -20,10 +20,10 @@ from tiktok_accounts_gql.db.schedule import Scheduled
 from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
-from tiktok_accounts_gql.services.retries import wait_for_tiktok
-from tiktok_accounts_gql.services.sync_endings import Background, Synced
+from tiktok_accounts_gql.services.sync.endings import Background, Synced
+from tiktok_accounts_gql.services.sync.retries import wait_for_tiktok
+from tiktok_accounts_gql.services.sync.syncing import SyncService
 from tiktok_accounts_gql.services.sync_times import SPREAD, SyncTimes
-from tiktok_accounts_gql.services.syncing import SyncService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import NotAsked
 

@@ -10,7 +10,8 @@ from itertools import combinations
 from typing import Any
 
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.services import health, readings
+from tiktok_accounts_gql.services import health
+from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.tiktok.errors import ScopeNotGranted
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES, TikTokUser
 
@@ -58,6 +59,6 @@ def changes(account: Account, granted: Collection[str], wanted: Collection[str],
         return {}
     return {
         "granted_scopes": sorted(granted),
-        **readings.withheld(account.display_name, granted),
+        **profile_mapping.withheld(account.display_name, granted),
         **health.rescoped(account, now, scopes_missing=bool(set(wanted).difference(granted))),
     }

@@ -1,0 +1,121 @@
+"""GraphiQL's page and its files. Everything comes from this package: the page works without a network.
+
+The page knows no token. It sends what stands in its headers tab, and `boot.js` keeps that in memory only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from string import Template
+from urllib.parse import parse_qs, quote, urlencode
+
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from tiktok_accounts_gql.web.graphiql.examples import Example
+
+STATIC = Path(__file__).parent / "static"
+
+_STYLES = ("vendor/graphiql.min.css", "vendor/plugin-explorer.css", "page.css")
+_SCRIPTS = (
+    "vendor/react.production.min.js",
+    "vendor/react-dom.production.min.js",
+    "vendor/graphiql.min.js",
+    "vendor/plugin-explorer.umd.js",
+    "boot.js",
+)
+_PAGE = Template(
+    """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>TikTok accounts — GraphiQL</title>
+<link rel="icon" href="$icon">
+$styles
+$scripts
+</head>
+<body>
+<header id="bar">
+<h1><img src="$icon" alt=""> TikTok accounts</h1>
+<nav id="examples" aria-label="Saved examples">
+$examples
+</nav>
+<p id="signed-in" role="status"></p>
+</header>
+<main id="graphiql"><p class="waiting">Loading GraphiQL …</p></main>
+<noscript>GraphiQL needs JavaScript. The API itself does not: POST JSON to $endpoint.</noscript>
+</body>
+</html>
+"""
+)
+_POLICY = (
+    "default-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; "  # GraphiQL writes style elements
+    "img-src 'self' data:; font-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # the address may carry a token in `headers`
+    "Cache-Control": "no-cache",
+    "Vary": "Accept",  # the same address answers queries
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """The page of one endpoint, with its saved examples."""
+
+    examples: Sequence[Example]
+    endpoint: str = "/graphql"
+
+    def routes(self) -> list[BaseRoute]:
+        """The files that the page asks for."""
+        return [Mount(f"{self.endpoint}/static", app=_Versioned(directory=STATIC), name="graphiql-static")]
+
+    def page(self) -> Response:
+        """For a GET of the endpoint that accepts HTML."""
+        html = _PAGE.substitute(
+            endpoint=escape(self.endpoint),
+            icon=self._asset("icon.svg"),
+            styles="\n".join(f'<link rel="stylesheet" href="{self._asset(name)}">' for name in _STYLES),
+            scripts="\n".join(f'<script defer src="{self._asset(name)}"></script>' for name in _SCRIPTS),
+            examples="\n".join(_link(example) for example in self.examples),
+        )
+        return HTMLResponse(html, headers=_HEADERS)
+
+    def _asset(self, name: str) -> str:
+        return escape(f"{self.endpoint}/static/{name}?v={_version(name)}")
+
+
+def _link(example: Example) -> str:
+    """It prefills the editor; relative, and without a token."""
+    parameters = {"query": example.query, "variables": example.variables}
+    given = urlencode({name: value for name, value in parameters.items() if value}, quote_via=quote)
+    return f'<a href="?{escape(given)}">{escape(example.title)}</a>'
+
+
+@cache
+def _version(name: str) -> str:
+    return sha256((STATIC / name).read_bytes()).hexdigest()[:16]
+
+
+class _Versioned(StaticFiles):
+    """Files that never change under the version in their address; without the right version they are asked for anew."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-cache"
+        asked = parse_qs(scope["query_string"].decode("latin-1")).get("v")
+        if asked == [_version(path)]:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
