@@ -3,7 +3,6 @@
 A loader answers in the order asked and calls a service, so that permission holds in batches too.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from functools import cached_property
 from typing import Any, TypeVar
@@ -24,29 +23,6 @@ from tiktok_accounts_gql.services.viewer import Viewer
 Value = TypeVar("Value")
 
 
-class Turns:
-    """Of long lists: they come from their loader all at once, and what writes them out would keep the loop for all of them."""
-
-    def __init__(self) -> None:
-        self._last: asyncio.Future[None] | None = None
-
-    async def wait(self) -> None:
-        """Until the list before has been written out, and everybody else had a turn."""
-        loop = asyncio.get_running_loop()
-        before, own = self._last, loop.create_future()
-        self._last = own
-        try:
-            if before is not None:
-                await before
-        finally:
-            loop.call_soon(_pass_on, own)
-
-
-def _pass_on(turn: "asyncio.Future[None]") -> None:
-    if not turn.done():  # whoever waited for it is gone
-        turn.set_result(None)
-
-
 class Loaders:
     """`accounts` for accounts within something else, `account_reads` for accounts that are asked for themselves.
 
@@ -56,7 +32,6 @@ class Loaders:
     def __init__(self, viewer: Viewer, services: Services) -> None:
         self._viewer = viewer
         self._services = services
-        self.turns = Turns()
         self._by_arguments: dict[Hashable, DataLoader[UUID, Any]] = {}
 
     @cached_property
