@@ -3,6 +3,7 @@
 A loader answers in the order asked and calls a service, so that permission holds in batches too.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from functools import cached_property
 from typing import Any, TypeVar
@@ -21,6 +22,16 @@ from tiktok_accounts_gql.services.job_lists import ResultPage
 from tiktok_accounts_gql.services.viewer import Viewer
 
 Value = TypeVar("Value")
+
+
+class _Loader(DataLoader[Any, Any]):
+    """One that nobody can cancel for others.
+
+    Who asks for the same key waits for the same future, and graphql-core cancels who waits beside a field that failed.
+    """
+
+    def load(self, key: Any) -> "asyncio.Future[Any]":
+        return asyncio.shield(super().load(key))
 
 
 class Loaders:
@@ -85,4 +96,4 @@ def _loader(load: Callable[[list[UUID]], Awaitable[dict[UUID, Value]]]) -> "Data
         found = await load(ids)
         return [found.get(one) for one in ids]
 
-    return DataLoader(load_in_order)
+    return _Loader(load_in_order)
