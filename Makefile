@@ -26,7 +26,7 @@ test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the qu
 	  tests/connecting/test_renewal_races.py tests/connecting/test_crashes.py
 	TEST_AWAY_ROUNDS=50 $(BIN)/pytest -n 2 -m proof -rA tests/connecting/test_database_away.py
 	TEST_OPERATIONS=20000 $(BIN)/pytest tests/execution/test_same_answers.py
-	TEST_HELD_SECONDS=3 TEST_SOON_SECONDS=0.1 TEST_MIX_SECONDS=60 $(BIN)/pytest -n 2 -m "proof or not proof" -rA tests/abuse
+	TEST_HELD_SECONDS=3 TEST_SOON_SECONDS=0.1 TEST_MIX_SECONDS=60 TEST_SEARCH_SECONDS=600 $(BIN)/pytest -n 2 -m "proof or not proof" -rA tests/abuse
 	TEST_CLOSING_ROUNDS=20 $(BIN)/pytest tests/jobs/test_cancellation.py
 	$(SLOW_JOBS) $(BIN)/pytest -n 2 --dist load -m proof -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
 	  tests/jobs/test_quota.py tests/jobs/test_fairness.py tests/jobs/test_outages.py
@@ -35,7 +35,8 @@ test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the qu
 SLOW_JOBS := TEST_JOB_KILLS=50 TEST_JOB_BATCH=300 TEST_RESTARTS=10 TEST_QUOTA_SECONDS=180 TEST_FAIR_BATCH=5000 \
   TEST_DOWN_SECONDS=120 TEST_FAULT_BATCH=300
 
-SLOW_ABUSE := TEST_HEAD_MEGABYTES=64 TEST_SILENT=1500 TEST_CROWD=1000 TEST_CROWD_SECONDS=8 TEST_STOPS=10 TEST_STILL_MS=100
+SLOW_ABUSE := TEST_HEAD_MEGABYTES=64 TEST_SILENT=1500 TEST_CROWD=1000 TEST_CROWD_SECONDS=8 TEST_STOPS=10 TEST_STILL_MS=100 \
+  TEST_COSTLY_SECONDS=30 TEST_CONNECTIONS=1500
 
 check: .venv/installed-dev ## Types, style, layers
 	$(BIN)/ruff format --check -q .

@@ -24,6 +24,13 @@ class InProcess:
 
     async def answer(self, one: Ask) -> bytes:
         """As it is sent: reading it is the client's work. Raises RuntimeError for an answer with errors."""
+        answer = await self.answered(one)
+        if not answer.startswith(b'{"data":'):
+            raise RuntimeError(f"{one.body} was answered by {answer.decode()}")
+        return answer
+
+    async def answered(self, one: Ask) -> bytes:
+        """As `answer`, with errors."""
         sent: list[dict[str, Any]] = []
         body = one.body.encode()
 
@@ -34,10 +41,7 @@ class InProcess:
             sent.append(message)
 
         await self._app(self._scope(one, body), receive, send)
-        answer = b"".join(message.get("body", b"") for message in sent)
-        if not answer.startswith(b'{"data":'):
-            raise RuntimeError(f"{one.body} was answered by {answer.decode()}")
-        return answer
+        return b"".join(message.get("body", b"") for message in sent)
 
     def _scope(self, one: Ask, body: bytes) -> dict[str, Any]:
         headers = {"host": "localhost:8000", "content-type": "application/json", "content-length": str(len(body))}

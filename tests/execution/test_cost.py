@@ -51,7 +51,7 @@ EQUAL = {
     "a fragment": ("{ accounts(first: 50) { ...P } } fragment P on AccountConnection { edges { node { id } } }", {}, 5),
     "merged fields": ("{ accounts(first: 50) { edges { node { id } } } accounts(first: 50) { edges { node { id } } } }", {}, 5),
     "aliases": ("{ a: accounts(first: 50) { edges { node { id } } } b: accounts(first: 50) { edges { node { id } } } }", {}, 9),
-    "several ids": ("query ($i: [ID!]!) { nodes(ids: $i) { id } }", {"i": ["x"] * 50}, 3),
+    "several ids": ("query ($i: [ID!]!) { nodes(ids: $i) { id } }", {"i": ["x"] * 50}, 6),
     "a mutation": ('mutation { syncAccount(input: { id: "x" }) { success } }', {}, 11),
     "an event": ("subscription { accountChanged { accountId } }", {}, 2),
 }  # fmt: skip

@@ -32,7 +32,7 @@ from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.pagination import Edge, Page, PageInfo
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Context
-from tiktok_accounts_gql.resolvers.loaders import Loaders, Turns
+from tiktok_accounts_gql.resolvers.loaders import Loaders
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.history import AccountGrowth
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -84,8 +84,6 @@ class _AtOnce:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._loaders, name)
-        if isinstance(found, Turns):
-            return found
         return _Loader(found) if isinstance(found, DataLoader) else lambda *arguments: _Loader(found(*arguments))
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 from tiktok_accounts_gql.app import tame_collector
@@ -17,9 +17,21 @@ class StandStill:
     seconds: float = 0.0
 
 
+@contextmanager
+def collecting_as_a_server() -> Iterator[None]:
+    """Within the block the collector does not go through what the tests have loaded."""
+    thresholds = gc.get_threshold()
+    tame_collector()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+
+
 @asynccontextmanager
 async def longest_stand_still() -> AsyncGenerator[StandStill]:
-    """Within the block; with the collector as in a server, which does not go through what the tests have loaded."""
+    """Within the block."""
     still = StandStill()
 
     async def look() -> None:
@@ -30,16 +42,13 @@ async def longest_stand_still() -> AsyncGenerator[StandStill]:
             still.seconds = max(still.seconds, now - last)
             last = now
 
-    thresholds = gc.get_threshold()
-    tame_collector()
-    looking = asyncio.create_task(look())
-    await asyncio.sleep(0)
-    try:
-        yield still
+    with collecting_as_a_server():
+        looking = asyncio.create_task(look())
         await asyncio.sleep(0)
-    finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
+        try:
+            yield still
+            await asyncio.sleep(0)
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking

@@ -5,7 +5,7 @@ the driver does. Here a statement is built for its shape only, and its rows are 
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ class Prepared:
             for place, column in enumerate(columns)
             if (process := _processor(column.type, dialect, "result"))
         ]
-        self._new = _row_maker(row, [column.key for column in columns])
+        self._new = row_maker(row, [column.key for column in columns])
 
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """As the driver takes them. `values` may have more than this statement names. Raises KeyError for a missing one."""
@@ -79,7 +79,8 @@ def _processor(of: Any, dialect: Dialect, way: str) -> Process | None:
     return process
 
 
-def _row_maker(row: type[Row], names: list[str]) -> Callable[[Iterable[Any]], Any]:
+def row_maker(row: type[Row], names: Sequence[str]) -> Callable[[Iterable[Any]], Any]:
+    """Makes rows of a class below `row` of the values of these columns."""
     columns = namedtuple("columns", names)  # type: ignore[misc] # noqa: PYI024 - the names are known only now
     made = type(row.__name__, (row, columns), {"__slots__": ()})
     return partial(tuple.__new__, made)  # `_make` without its Python

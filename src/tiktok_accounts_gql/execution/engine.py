@@ -29,6 +29,7 @@ from tiktok_accounts_gql.compiler.calls import NotPlannable
 from tiktok_accounts_gql.compiler.plans import Failed, Outcomes
 from tiktok_accounts_gql.execution.limits import Documents
 from tiktok_accounts_gql.execution.operations import InputRefused, Operation, Request
+from tiktok_accounts_gql.execution.portions import PortionedExecutor
 from tiktok_accounts_gql.execution.turns import Turns
 
 log = structlog.get_logger()
@@ -141,6 +142,7 @@ class Engine:
             variable_values=costed.inputs,
             operation_name=prepared.operation_name,
             middleware=middleware,
+            executor_class=PortionedExecutor,
             hide_suggestions=self._hide_suggestions,
         )
         result = await result if isawaitable(result) else result
@@ -204,7 +206,7 @@ class Engine:
         prepared = costed.prepared
         if prepared.document is None:
             return ExecutionResult(data=None, errors=prepared.errors)
-        executor = Executor.build(
+        executor = PortionedExecutor.build(
             self._schema,
             prepared.document,
             context_value=await new_context(),

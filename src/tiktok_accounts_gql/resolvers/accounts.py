@@ -100,9 +100,7 @@ async def stats_history(
     ] = StatsGranularity.DAY,
 ) -> Sequence[Point]:
     period = info.context.services.history.period(from_, to, granularity)
-    points = await info.context.loaders.stats(period).load(root.id) or []
-    await info.context.loaders.turns.wait()
-    return points
+    return await info.context.loaders.stats(period).load(root.id) or []
 
 
 async def growth(

@@ -24,27 +24,14 @@ from tiktok_accounts_gql.services.viewer import Viewer
 Value = TypeVar("Value")
 
 
-class Turns:
-    """Of long lists: they come from their loader all at once, and what writes them out would keep the loop for all of them."""
+class _Loader(DataLoader[Any, Any]):
+    """One that nobody can cancel for others.
 
-    def __init__(self) -> None:
-        self._last: asyncio.Future[None] | None = None
+    Who asks for the same key waits for the same future, and graphql-core cancels who waits beside a field that failed.
+    """
 
-    async def wait(self) -> None:
-        """Until the list before has been written out, and everybody else had a turn."""
-        loop = asyncio.get_running_loop()
-        before, own = self._last, loop.create_future()
-        self._last = own
-        try:
-            if before is not None:
-                await before
-        finally:
-            loop.call_soon(_pass_on, own)
-
-
-def _pass_on(turn: "asyncio.Future[None]") -> None:
-    if not turn.done():  # whoever waited for it is gone
-        turn.set_result(None)
+    def load(self, key: Any) -> "asyncio.Future[Any]":
+        return asyncio.shield(super().load(key))
 
 
 class Loaders:
@@ -56,7 +43,6 @@ class Loaders:
     def __init__(self, viewer: Viewer, services: Services) -> None:
         self._viewer = viewer
         self._services = services
-        self.turns = Turns()
         self._by_arguments: dict[Hashable, DataLoader[UUID, Any]] = {}
 
     @cached_property
@@ -110,4 +96,4 @@ def _loader(load: Callable[[list[UUID]], Awaitable[dict[UUID, Value]]]) -> "Data
         found = await load(ids)
         return [found.get(one) for one in ids]
 
-    return DataLoader(load_in_order)
+    return _Loader(load_in_order)

@@ -7,6 +7,7 @@ import strawberry
 from tiktok_accounts_gql.compiler.needs import needs
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
+from tiktok_accounts_gql.db.result_pages import ResultRow
 from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
@@ -16,7 +17,7 @@ from tiktok_accounts_gql.schema.user_errors import UserError
 
 @strawberry.type(description="What became of one account in a sync job.")
 class SyncResult(Node):
-    view_of = models.SyncResult
+    view_of = (ResultRow, models.SyncResult)  # most are the first
 
     id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, metadata=needs("id"), description=NODE_ID)
     account_id: strawberry.ID = strawberry.field(

@@ -24,7 +24,7 @@ class Query:
     )
     nodes = strawberry.field(
         resolver=node_resolvers.nodes,
-        metadata=costs(values=VALUES_PER_POINT, size=id_count),
+        metadata=costs(values=4 * VALUES_PER_POINT, size=id_count),  # a statement for each kind of object
         graphql_type=list[Node | None],
         description="Several objects at once, in the order of `ids`, null where there is none.",
     )

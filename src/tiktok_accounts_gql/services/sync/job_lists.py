@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
@@ -110,7 +111,7 @@ class JobListService:
         await self._audit.record_read(viewer, AuditAction.SYNC_JOBS_READ, Detail(name="count", value=count))
 
 
-async def _given(end: Slice[SyncResult], within: Range) -> Slice[SyncResult]:
+async def _given(end: Slice[Any], within: Range) -> Slice[Any]:
     del within  # a page without cursors is everywhere
     return end
 
