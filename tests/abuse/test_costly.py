@@ -19,11 +19,11 @@ from bench.costliest import Cost, WatchedLoop, client, cost, dated, search
 from bench.in_process import InProcess
 from bench.much import VIEWER, fill, much_store
 from bench.rows import viewer_id
+from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import raw, request
 from tests.support.server import Api
 from tests.support.standstill import collecting_as_a_server
-from tests.web.test_edge import on_sqlite
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.web.answers import MAX_BYTES

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 import uvloop
 
+from tests.support.backends import on_sqlite
 from tests.support.raw import request
 from tests.support.server import Api, started
 from tests.support.standstill import collecting_as_a_server
-from tests.web.test_edge import on_sqlite
 from tiktok_accounts_gql.settings import Settings
 
 pytestmark = [on_sqlite, pytest.mark.unnoted]
