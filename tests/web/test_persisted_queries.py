@@ -25,7 +25,7 @@ from tiktok_accounts_gql.web.metrics import Metrics
 from tiktok_accounts_gql.web.persisted_queries import SHARE, PersistedQueries, PersistedQueryNotFound
 from tiktok_accounts_gql.web.requests import GraphQLRequest
 
-pytestmark = on_sqlite
+pytestmark = [pytest.mark.usefixtures("backend"), on_sqlite]
 
 GRAPHQL = "application/graphql-response+json"
 NOT_FOUND = ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
