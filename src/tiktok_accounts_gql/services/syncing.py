@@ -17,7 +17,7 @@ from tiktok_accounts_gql.services.leases import Lease, LeaseLost, Leases
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.retries import wait_for_tiktok
 from tiktok_accounts_gql.services.scopes import read_granted
-from tiktok_accounts_gql.services.slots import CallPolicy, Lane, Turn
+from tiktok_accounts_gql.services.slots import BY_ITSELF, CallPolicy, Turn
 from tiktok_accounts_gql.services.sync_endings import Background, Reading, Synced, SyncEndings, outcome_since
 from tiktok_accounts_gql.services.tiktok_failures import user_mistake
 from tiktok_accounts_gql.services.tokens import TokenService
@@ -126,7 +126,7 @@ class SyncService:
             raise
         except (TikTokError, ReauthorizationRequired) as failure:
             return Preparation(failure=failure)
-        return Preparation(turn=await self._reader.slots.take(Lane.BACKGROUND), refused=refused)
+        return Preparation(turn=await self._reader.slots.take(BY_ITSELF), refused=refused)
 
     async def _persistently(
         self, viewer: Viewer, account_id: UUID, background: Background | None, preparation: Preparation | None
@@ -250,5 +250,5 @@ def _may_be_read(account: Account) -> bool:
 
 def _policy(account: Account, background: Background | None) -> CallPolicy:
     """Silence about an account that fails already is no news of TikTok."""
-    lane = Lane.USERS if background is None else Lane.BACKGROUND
-    return CallPolicy(lane=lane, counts_silence=account.consecutive_failures == 0)
+    viewer_id = account.viewer_id if background is None else None
+    return CallPolicy(viewer_id=viewer_id, counts_silence=account.consecutive_failures == 0)
