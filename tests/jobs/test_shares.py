@@ -66,7 +66,7 @@ async def test_a_viewer_with_two_hundred_syncs_delays_another_viewer_by_a_few_sl
     async with second(limited) as other:
         await no_burst(limited)
         flooding = flood(limited, accounts)
-        await until(lambda: len(limited.calls(accounts)) >= 5)
+        await until(lambda: limited.running.reader.slots.users.lock.count_ahead(viewer) >= FLOOD / 2)
         before = len(limited.calls(accounts))
         async with asyncio.timeout(10):
             synced = await sync(limited if where == "the same process" else other, mine)

@@ -4,6 +4,7 @@ Only one of a line asks the database, and not before there may be a slot. What o
 """
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,7 +14,8 @@ from tiktok_accounts_gql.fair_queue import FairLock
 FOR_USERS = timedelta(seconds=10)
 IN_BACKGROUND = timedelta(seconds=0.3)
 USERS_FIRST = timedelta(seconds=0.5)
-FRESH_AFTER = 10
+LATELY = 10  # intervals between slots
+FIRST_SLOTS = 3
 
 
 def now() -> float:
@@ -45,22 +47,24 @@ class Line:
 
 @dataclass(slots=True, kw_only=True)
 class UsersLine(Line):
-    """Viewers take turns. Who had a slot a moment ago comes no more before the work in the background.
+    """Viewers take turns. Who had three of the last ten slots comes no more before the work in the background.
 
-    `served`: when each of those viewers had the last one, the longest ago first.
+    `served`: who had a slot lately, and when.
     """
 
     pace: Pace
-    served: dict[str, float] = field(default_factory=dict)
+    served: deque[tuple[float, str]] = field(default_factory=deque)
 
     def within(self, viewer_id: str) -> timedelta:
         """How far ahead a slot may lie that the viewer takes now."""
-        self._forget_served()
-        return IN_BACKGROUND if viewer_id in self.served else USERS_FIRST
+        lately = now() - (self.pace.interval * LATELY).total_seconds()
+        while self.served and self.served[0][0] < lately:
+            self.served.popleft()
+        had = sum(one == viewer_id for _, one in self.served)
+        return USERS_FIRST if had < FIRST_SLOTS else IN_BACKGROUND
 
     def note_served(self, viewer_id: str) -> None:
-        self.served.pop(viewer_id, None)
-        self.served[viewer_id] = now()
+        self.served.append((now(), viewer_id))
 
     def excess(self, viewer_id: str) -> timedelta:
         """By how much the viewer's next slot is too far away, as far as is known. Nobody in the line: not at all."""
@@ -69,8 +73,3 @@ class UsersLine(Line):
         first = max(self.next_at, now() - (self.pace.interval * self.pace.burst).total_seconds())
         away = timedelta(seconds=first - now()) + self.pace.interval * self.lock.count_ahead(viewer_id)
         return max(away - FOR_USERS - USERS_FIRST, timedelta(0))
-
-    def _forget_served(self) -> None:
-        before = now() - (self.pace.interval * FRESH_AFTER).total_seconds()
-        while self.served and self.served[viewer_id := next(iter(self.served))] < before:
-            del self.served[viewer_id]
