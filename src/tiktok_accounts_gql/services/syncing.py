@@ -14,6 +14,7 @@ from tiktok_accounts_gql.errors import ReauthorizationRequired, UserMistake
 from tiktok_accounts_gql.services import readings
 from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.leases import Lease, LeaseLost, Leases
+from tiktok_accounts_gql.services.lines import FOR_USERS
 from tiktok_accounts_gql.services.reading import AccountReader
 from tiktok_accounts_gql.services.retries import wait_for_tiktok
 from tiktok_accounts_gql.services.scopes import read_granted
@@ -229,10 +230,17 @@ class SyncService:
         turns = [] if turn is None else [turn]  # for the first request; each one more takes its own
 
         async def read(scopes: frozenset[str]) -> TikTokUser:
-            now = turns.pop() if turns else None
-            return await self._reader.read(token, scopes, policy=policy, turn=now, before_waiting=keep_lease)
+            own = turns.pop() if turns else await self._take_turn(reading, policy)
+            return await self._reader.read(token, scopes, policy=policy, turn=own, before_waiting=keep_lease)
 
         return await read_granted(read, reading.account.granted_scopes)
+
+    async def _take_turn(self, reading: Reading, policy: CallPolicy) -> Turn | None:
+        """A user's, which may take longer than the lease of the account lasts; None in the background."""
+        if not policy.is_for_user:
+            return None
+        async with self._leases.kept(reading.lease, longest=FOR_USERS.total_seconds()):
+            return await self._reader.slots.take(policy)
 
     def _was_read_since(self, account: Account, time: datetime) -> bool:
         """By a reading that cannot be of the future: the clock was ahead then, and it may be an old one."""
