@@ -24,7 +24,7 @@ from tiktok_accounts_gql.db.models import (
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.scheduling import JOBS_KEPT
-from tiktok_accounts_gql.services.slots import PROBE_EVERY, Lane
+from tiktok_accounts_gql.services.slots import BY_ITSELF, PROBE_EVERY
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -136,7 +136,7 @@ async def test_an_outage_takes_no_account_off_the_schedule(scheduled: Scene, vie
 async def test_what_waits_for_tiktok_when_the_process_ends_is_enqueued_again(scheduled: Scene, viewer: str) -> None:
     [account] = await scheduled.accounts(viewer, 1)
     await aged(scheduled.running, account, by=2 * DAY)
-    await scheduled.running.reader.slots.take(Lane.BACKGROUND)  # there is a row from now on
+    await scheduled.running.reader.slots.take(BY_ITSELF)  # there is a row from now on
     async with scheduled.running.db.transaction() as session:
         down = update(RequestQuota).values(closed_until=utc_now() + PROBE_EVERY, failures=5)
         await session.execute(down)

@@ -32,6 +32,7 @@ from tiktok_accounts_gql.services.grant_returns import GrantReturns
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.revocations import RevocationService
+from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.services.sync_times import SyncTimes
@@ -116,7 +117,7 @@ class ConnectionService:
         """
         await self._revocations.postpone(viewer)
         try:
-            grant = await self._exchange(consent)
+            grant = await self._exchange(viewer, consent)
         except UserMistake as mistake:
             await refused(mistake)
             raise
@@ -134,15 +135,15 @@ class ConnectionService:
     async def _keep(self, viewer: Viewer, consent: Consent, grant: TokenGrant, grant_id: UUID) -> Connected:
         """May be called again after it was done. Raises as `connect` does."""
         try:
-            grant = await self._readings.identify(grant)
+            grant = await self._readings.identify(viewer, grant)
         except TikTokError as error:  # without the account that it is of, it can be stored nowhere
-            await self._returns.revoke(grant)
+            await self._returns.revoke(viewer, grant)
             raise user_mistake(error) from error
         if BASIC_SCOPE not in self._grants.granted(grant):
-            await self._returns.give_back(grant, grant_id)
+            await self._returns.give_back(viewer, grant, grant_id)
             raise ScopeMissing
         if not await self._is_wanted(viewer, consent, grant):
-            await self._returns.give_back(grant, grant_id)
+            await self._returns.give_back(viewer, grant, grant_id)
             raise WrongTikTokAccount
         while True:  # until nobody came between; each turn more needs one more who did
             if (connected := await self._find_stored(viewer, grant, grant_id)) is not None:
@@ -155,7 +156,7 @@ class ConnectionService:
                 continue
             except Taken:
                 if not await self._is_mine(viewer, grant.open_id):
-                    await self._returns.give_back(grant, grant_id)
+                    await self._returns.give_back(viewer, grant, grant_id)
                     raise ConnectedElsewhere from None
 
     async def _find_stored(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> Connected | None:
@@ -166,10 +167,13 @@ class ConnectionService:
             return None
         return Connected(account=account, reconnected=account.created_at != account.connected_at)
 
-    async def _exchange(self, consent: Consent) -> TokenGrant:
+    async def _exchange(self, viewer: Viewer, consent: Consent) -> TokenGrant:
         try:
             return await self._oauth.exchange_code(
-                code=consent.code, redirect_uri=consent.redirect_uri, code_verifier=consent.code_verifier
+                code=consent.code,
+                redirect_uri=consent.redirect_uri,
+                code_verifier=consent.code_verifier,
+                policy=CallPolicy(viewer_id=viewer.id),
             )
         except TikTokError as error:
             mistake = code_mistake(error)

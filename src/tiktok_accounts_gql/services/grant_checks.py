@@ -27,7 +27,7 @@ class GrantChecks:
         try:
             token = await self.tokens.access_token(system, account.id, BY_ITSELF)
             try:
-                turn = await self.reader.slots.take(BY_ITSELF.lane)
+                turn = await self.reader.slots.take(BY_ITSELF)
                 await self.reader.read(token, account.granted_scopes, policy=BY_ITSELF, turn=turn)
             except AccessTokenInvalid:
                 await self.tokens.access_token(system, account.id, BY_ITSELF, refused=token)

@@ -9,6 +9,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.scopes import read_granted
+from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -47,11 +48,11 @@ class GrantReader:
         self._grants = grants
         self._avatars = avatars
 
-    async def identify(self, grant: TokenGrant) -> TokenGrant:
+    async def identify(self, viewer: Viewer, grant: TokenGrant) -> TokenGrant:
         """Asks for the account whose grant it is, if the token reply did not say. Raises TikTokError."""
         if grant.open_id:
             return grant
-        user = await self._ask(grant, self._grants.granted(grant))
+        user = await self._ask(viewer, grant, self._grants.granted(grant))
         if not user.open_id:
             raise UnreadableReply
         return replace(grant, open_id=user.open_id)
@@ -64,7 +65,9 @@ class GrantReader:
         granted = self._grants.granted(grant, earlier)
         try:
             union_id = None if earlier is None else earlier.union_id
-            user = profile_mapping.of_account(await self._ask(grant, granted), open_id=grant.open_id, union_id=union_id)
+            user = profile_mapping.of_account(
+                await self._ask(viewer, grant, granted), open_id=grant.open_id, union_id=union_id
+            )
         except TikTokError as error:
             if isinstance(error, ScopeNotGranted):
                 granted = granted.difference(FIELDS_OF_SCOPES)
@@ -75,5 +78,8 @@ class GrantReader:
             grant=grant, granted=accepted, grant_id=grant_id, replaces=replaces, user=user, picture=picture
         )
 
-    async def _ask(self, grant: TokenGrant, scopes: Collection[str]) -> TikTokUser:
-        return await read_granted(lambda accepted: self._reader.read(grant.access_token, accepted), scopes)
+    async def _ask(self, viewer: Viewer, grant: TokenGrant, scopes: Collection[str]) -> TikTokUser:
+        policy = CallPolicy(viewer_id=viewer.id)
+        return await read_granted(
+            lambda accepted: self._reader.read(grant.access_token, accepted, policy=policy), scopes
+        )

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.revocations import RevocationService
-from tiktok_accounts_gql.services.slots import FOR_A_USER
+from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -52,7 +52,7 @@ class GrantReturns:
         self._revocations = revocations
         self._clock = clock
 
-    async def give_back(self, grant: TokenGrant, grant_id: UUID) -> None:
+    async def give_back(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> None:
         """A grant that is of no use here. TikTok may have ended the account's earlier one for it: whoever has the
         account connected gets it, unless theirs is the later one. If nobody has, it is revoked.
         """
@@ -60,20 +60,20 @@ class GrantReturns:
             connected = await accounts.list_connected_by_open_id(session, grant.open_id)
         for account in connected:
             with suppress(NotFound):  # disconnected meanwhile
-                await self._hand_over(account, grant, grant_id)
+                await self._hand_over(viewer, account, grant, grant_id)
         if not connected:
-            await self.revoke(grant)
+            await self.revoke(viewer, grant)
 
-    async def revoke(self, grant: TokenGrant) -> None:
+    async def revoke(self, viewer: Viewer, grant: TokenGrant) -> None:
         try:
-            await self._oauth.revoke(grant.access_token, policy=FOR_A_USER)
+            await self._oauth.revoke(grant.access_token, policy=CallPolicy(viewer_id=viewer.id))
         except TikTokError as error:
             log.warning("grant not given back", reason=error.message, log_id=error.log_id)
 
-    async def _hand_over(self, account: Account, grant: TokenGrant, grant_id: UUID) -> None:
+    async def _hand_over(self, viewer: Viewer, account: Account, grant: TokenGrant, grant_id: UUID) -> None:
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
         replaces = await self._grants.grant_id(account)
-        while replaces != grant_id and await self._works(grant):
+        while replaces != grant_id and await self._works(viewer, grant):
             await self._revocations.cancel(grant.open_id)
             with suppress(Overtaken):
                 async with self._db.transaction() as session:
@@ -93,10 +93,11 @@ class GrantReturns:
             return {}
         return {**health.worked(account, self._clock(), scopes_missing=False), "last_error": None}
 
-    async def _works(self, grant: TokenGrant) -> bool:
+    async def _works(self, viewer: Viewer, grant: TokenGrant) -> bool:
         """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
         try:
-            user = await self._reader.read(grant.access_token, self._grants.granted(grant))
+            policy = CallPolicy(viewer_id=viewer.id)
+            user = await self._reader.read(grant.access_token, self._grants.granted(grant), policy=policy)
             profile_mapping.of_account(user, open_id=grant.open_id, union_id=None)
         except (AccessTokenInvalid, WrongAccount):
             return False

@@ -1,8 +1,9 @@
 """Slots for requests to one endpoint of TikTok: within the quota of all processes, and not while TikTok is down.
 
-Every call takes one slot, in one of two lanes. What a user waits for takes the next slot, however far it lies ahead, up to ten
-seconds. Work in the background takes a slot only if it is near, and asks again otherwise: so it never builds up a queue that a
-user would stand in. It waits before it takes the account, which is then free for a user.
+Every call takes one slot, in one of two lanes, and nobody takes one before it is near: nothing that is booked ahead stands
+in anybody's way. What a user waits for, up to ten seconds, may take a slot a little earlier than work in the background: so a
+user never stands in the queue of a batch. Viewers who wait take turns, and whoever goes on after a slot shares with the work in
+the background (`lines.py`). That work waits before it takes the account, which is then free for a user.
 """
 
 import asyncio
@@ -10,16 +11,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import Enum, auto
 
 from tiktok_accounts_gql.db import quota
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.quota import Endpoint, Pace, Slot
 from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.fair_queue import TooLate
+from tiktok_accounts_gql.services.lines import FOR_USERS, IN_BACKGROUND, Line, UsersLine, now
 from tiktok_accounts_gql.tiktok.errors import NotAsked, QuotaExhausted, TikTokError, Unavailable
 
-FOR_USERS = timedelta(seconds=10)
-IN_BACKGROUND = timedelta(seconds=0.3)
+NEAR_FOR_USERS = timedelta(seconds=1)
 LATEST = timedelta(seconds=0.5)
 LARGEST_BURST = 30
 PROBE_EVERY = timedelta(seconds=10)
@@ -27,24 +28,23 @@ STOPPED_FOR = 1.0
 NOTING_SECONDS = 1.0  # a database that is away keeps nobody from the tokens that a reply brought
 
 
-class Lane(Enum):
-    """Who waits for a call."""
-
-    USERS = auto()
-    BACKGROUND = auto()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPolicy:
-    """How a call is made. `counts_silence`: False for an account that fails already, for its silence is no news of TikTok."""
+    """How a call is made.
 
-    lane: Lane = Lane.USERS
+    `viewer_id`: who waits for it, in the users' lane; None in the background. `counts_silence`: False for an account that
+    fails already, for its silence is no news of TikTok.
+    """
+
+    viewer_id: str | None = None
     counts_silence: bool = True
 
+    @property
+    def is_for_user(self) -> bool:
+        return self.viewer_id is not None
 
-NEAR = {Lane.USERS: timedelta(seconds=1), Lane.BACKGROUND: IN_BACKGROUND}
-FOR_A_USER = CallPolicy()
-BY_ITSELF = CallPolicy(lane=Lane.BACKGROUND)
+
+BY_ITSELF = CallPolicy()
 
 
 def pace_of(requests_per_minute: int, *, failures: int, probe_every: timedelta = PROBE_EVERY) -> Pace:
@@ -65,30 +65,15 @@ class Turn:
     @property
     def left(self) -> float:
         """Seconds until then."""
-        return max(self.at - asyncio.get_running_loop().time(), 0.0)
+        return max(self.at - now(), 0.0)
 
     @property
     def is_over(self) -> bool:
         """A request that is sent even later could be one too many within a minute."""
-        return asyncio.get_running_loop().time() > self.at + LATEST.total_seconds()
+        return now() > self.at + LATEST.total_seconds()
 
 
 @dataclass(slots=True, kw_only=True)
-class Line:
-    """What waits for its turn in the background: only one asks the database, and not before there may be a slot."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    opens_at: float = 0.0
-
-    @property
-    def left(self) -> timedelta:
-        return timedelta(seconds=max(self.opens_at - asyncio.get_running_loop().time(), 0.0))
-
-    def opens_in(self, time: timedelta) -> None:
-        self.opens_at = asyncio.get_running_loop().time() + time.total_seconds()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
     """Hands them out. `stopping`: set when the process ends, for what waits in the background gives up then."""
 
@@ -96,26 +81,27 @@ class Slots:
     endpoint: Endpoint
     pace: Pace
     stopping: asyncio.Event
-    line: Line = field(default_factory=Line)
+    users: UsersLine = field(init=False)
+    background: Line = field(default_factory=Line)
 
-    async def take(self, lane: Lane, *, probes: bool = False) -> Turn:
+    def __post_init__(self) -> None:
+        self.users = UsersLine(pace=self.pace)
+
+    async def take(self, policy: CallPolicy, *, probes: bool = False) -> Turn:
         """The next one. In the background it is waited for as long as it takes: hold nothing meanwhile.
 
         `probes`: also while TikTok is taken to be down. Raises NotAsked, and QuotaExhausted in the users' lane.
         """
-        if lane is Lane.BACKGROUND:
+        if policy.viewer_id is None:
             return await self._take_in_background()
-        slot = await self._take(FOR_USERS, probes=probes)
-        if slot.granted:
-            return _turn(slot)
-        raise (NotAsked if slot.is_down else QuotaExhausted)(ambiguous=False, retry_after=slot.wait.total_seconds())
+        return await self._take_for_user(policy.viewer_id, probes=probes)
 
-    async def take_near(self, lane: Lane) -> Turn:
+    async def take_near(self, policy: CallPolicy) -> Turn:
         """One that is near enough to hold something meanwhile. Raises NotAsked."""
-        slot = await self._take(NEAR[lane])
+        slot = await self._take(NEAR_FOR_USERS if policy.is_for_user else IN_BACKGROUND)
         if slot.granted:
             return _turn(slot)
-        waits_for_quota = lane is Lane.USERS and not slot.is_down
+        waits_for_quota = policy.is_for_user and not slot.is_down
         failure = QuotaExhausted if waits_for_quota else NotAsked
         raise failure(ambiguous=False, retry_after=slot.wait.total_seconds())
 
@@ -155,15 +141,44 @@ class Slots:
             raise
         await self._note_answer()
 
+    async def _take_for_user(self, viewer_id: str, *, probes: bool) -> Turn:
+        """In turn with other viewers."""
+        line, deadline = self.users, now() + FOR_USERS.total_seconds()
+        if excess := line.excess(viewer_id):
+            raise _exhausted(excess)
+        try:
+            async with line.lock.held(viewer_id, until=deadline):
+                return await self._take_before(deadline, viewer_id, probes=probes)
+        except TooLate:
+            raise _exhausted(max(line.excess(viewer_id), self.pace.interval)) from None
+
+    async def _take_before(self, deadline: float, viewer_id: str, *, probes: bool) -> Turn:
+        line = self.users
+        while True:
+            within = line.within(viewer_id)
+            wait = line.opens_in(within)
+            if excess := max(wait - timedelta(seconds=deadline - now()), timedelta(0)):
+                line.forget()  # somebody else asks whether it is still so far away
+                raise _exhausted(excess)
+            await asyncio.sleep(wait.total_seconds())
+            slot = await self._take(within, probes=probes)
+            line.learn(slot, within)
+            if slot.granted:
+                line.note_served(viewer_id)
+                return _turn(slot)
+            if slot.is_down:
+                raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
+
     async def _take_in_background(self) -> Turn:
-        async with self.line.lock:
+        line = self.background
+        async with line.lock.held(""):
             while True:
-                if not await self.wait(self.line.left):
+                if not await self.wait(line.opens_in(IN_BACKGROUND)):
                     raise NotAsked(ambiguous=False, retry_after=STOPPED_FOR)  # another process will ask
                 slot = await self._take(IN_BACKGROUND)
                 if slot.is_down and not slot.granted:
                     raise NotAsked(ambiguous=False, retry_after=slot.wait.total_seconds())
-                self.line.opens_in(slot.next_wait if slot.granted else slot.wait)
+                line.learn(slot, IN_BACKGROUND)
                 if slot.granted:
                     return _turn(slot)
 
@@ -191,4 +206,8 @@ class Slots:
 
 
 def _turn(slot: Slot) -> Turn:
-    return Turn(slot=slot, at=asyncio.get_running_loop().time() + slot.wait.total_seconds())
+    return Turn(slot=slot, at=now() + slot.wait.total_seconds())
+
+
+def _exhausted(excess: timedelta) -> QuotaExhausted:
+    return QuotaExhausted(ambiguous=False, retry_after=excess.total_seconds())

@@ -29,7 +29,7 @@ from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.health import Outcome
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.renewals import FailedAttempt, Renewals
-from tiktok_accounts_gql.services.slots import BY_ITSELF, FOR_A_USER, CallPolicy, Turn
+from tiktok_accounts_gql.services.slots import BY_ITSELF, CallPolicy, Turn
 from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
@@ -75,12 +75,14 @@ class TokenService:
         self._refreshes: SingleFlight[str] = SingleFlight()
 
     async def access_token(
-        self, viewer: Viewer, account_id: UUID, policy: CallPolicy = FOR_A_USER, *, refused: str | None = None
+        self, viewer: Viewer, account_id: UUID, policy: CallPolicy | None = None, *, refused: str | None = None
     ) -> str:
-        """Another one than TikTok `refused`. Raises ReauthorizationRequired, and TikTokError if a renewal fails for now.
+        """Another one than TikTok `refused`. Without a policy it is the viewer who waits.
 
-        Raises ServiceUnavailable while a new pair waits for the database.
+        Raises ReauthorizationRequired, TikTokError if a renewal fails for now, and ServiceUnavailable while a new pair waits
+        for the database.
         """
+        policy = policy or CallPolicy(viewer_id=viewer.id)
         pair = await self._grants.get(viewer, account_id)
         current = self._grants.open(pair, "access_token")
         return await self._renewed(viewer, pair, policy) if self._is_worn(pair) or current == refused else current
@@ -127,7 +129,7 @@ class TokenService:
         return pair.expires_at - now < min(RENEW_BEFORE, lifetime / 10)
 
     async def _renewed(self, viewer: Viewer, worn: TokenPair, policy: CallPolicy) -> str:
-        key = (worn.account_id, worn.grant_id, policy.lane)  # a user stands in no queue of the background's
+        key = (worn.account_id, worn.grant_id, policy.is_for_user)  # a user stands in no queue of the background's
         return await self._refreshes.run(key, lambda: self._renew_or_wait(viewer, worn, policy))
 
     async def _renew_or_wait(self, viewer: Viewer, worn: TokenPair, policy: CallPolicy) -> str:

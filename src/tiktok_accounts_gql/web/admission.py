@@ -7,12 +7,12 @@ keep those from running who do not: `MOST_SLOW` times as many of them may be und
 
 import asyncio
 import time
-from collections import deque
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.fair_queue import FairQueue
 from tiktok_accounts_gql.web import answers
 from tiktok_accounts_gql.web.edge import PROBES
 from tiktok_accounts_gql.web.framing import framed
@@ -43,7 +43,7 @@ class Admission:
         self._running: dict[int, float] = {}  # when each turn began; the longest comes first
         self._slow: set[int] = set()
         self._turns = 0
-        self._waiting = _Queue()
+        self._waiting: FairQueue[int | None] = FairQueue()
         self._look_again: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +86,8 @@ class Admission:
         """The turn, or None if it did not come in time."""
         if self._waiting.length >= MOST_WAITING:
             return None
-        awaited = self._waiting.join(_caller(scope))
+        caller = _caller(scope)
+        awaited = self._waiting.join(caller)
         if self._look_again is None:
             self._look()
         timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, _give_up, awaited)
@@ -98,6 +99,7 @@ class Admission:
             raise
         finally:
             timer.cancel()
+            self._waiting.leave(caller, awaited)
 
     def _look(self) -> None:
         """Lets others run beside those that take long, and looks again for as long as anybody waits."""
@@ -111,34 +113,6 @@ class Admission:
         self._go_on()
         waits = self._waiting.length > 0
         self._look_again = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look) if waits else None
-
-
-class _Queue:
-    """Who waits: one line for each caller, and the callers in turn."""
-
-    def __init__(self) -> None:
-        self.length = 0
-        self._lines: dict[str, deque[asyncio.Future[int | None]]] = {}
-
-    def join(self, caller: str) -> asyncio.Future[int | None]:
-        """A place at the end of the caller's line."""
-        place: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(caller, deque()).append(place)
-        self.length += 1
-        return place
-
-    def next(self) -> asyncio.Future[int | None] | None:
-        """Takes out whose turn it is; those that gave up are left out."""
-        while self._lines:
-            caller = next(iter(self._lines))
-            line = self._lines.pop(caller)
-            place = line.popleft()
-            self.length -= 1
-            if line:
-                self._lines[caller] = line  # behind all others
-            if not place.done():
-                return place
-        return None
 
 
 def _give_up(place: asyncio.Future[int | None]) -> None:

@@ -45,7 +45,7 @@ _STATUS_OF: Mapping[type[RequestError], int] = {
 }
 _PASSED_BY_JSON = {ErrorCode.GRAPHQL_PARSE_FAILED, ErrorCode.GRAPHQL_VALIDATION_FAILED, ErrorCode.BAD_USER_INPUT}
 MASKED = "Unexpected error."
-MAX_BYTES = 8 * 1024 * 1024  # of an answer
+MAX_BYTES = 8 * 1024 * 1024  # of an answer, and of an event of a subscription
 
 log = structlog.get_logger()
 
@@ -132,6 +132,13 @@ def payload(result: ExecutionResult, request_id: str, points: int) -> dict[str, 
     return {"errors": errors, "data": result.data, "extensions": extensions} if executed else {"errors": errors}
 
 
+def event(result: ExecutionResult, request_id: str, points: int) -> bytes:
+    """The payload of one event of a subscription, as JSON. Raises LimitExceeded for one too large."""
+    content = orjson.dumps(payload(result, request_id, points))
+    _check_size(content, "event")
+    return content
+
+
 def broken_off(error: Exception, request_id: str) -> dict[str, Any]:
     """The last payload of a subscription that failed between two events."""
     return {"errors": [_formatted(GraphQLError("", original_error=error), request_id)]}
@@ -144,10 +151,10 @@ def respond(body: Any, status: int, media_type: str, headers: Mapping[str, str] 
     return Response(content, status, headers, media_type=content_type)
 
 
-def _check_size(content: bytes) -> None:
+def _check_size(content: bytes, name: str = "answer") -> None:
     """Raises LimitExceeded."""
     if len(content) > MAX_BYTES:
-        raise LimitExceeded(f"The answer has {len(content)} bytes; {MAX_BYTES} are allowed. Ask for less at once.")
+        raise LimitExceeded(f"The {name} has {len(content)} bytes; {MAX_BYTES} are allowed. Ask for less at once.")
 
 
 def _refused_status(errors: Sequence[Mapping[str, Any]], media_type: str) -> int:

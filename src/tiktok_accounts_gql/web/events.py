@@ -34,5 +34,5 @@ async def _body(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asy
             if "errors" in piece:
                 yield next_event(orjson.dumps({"errors": piece["errors"]}))
                 return
-            yield _KEEP_ALIVE if piece is HEARTBEAT else next_event(orjson.dumps(piece["payload"]))
+            yield _KEEP_ALIVE if piece is HEARTBEAT else next_event(piece["payload"])
     yield COMPLETE

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+import orjson
 from graphql import ExecutionResult
 
 from tiktok_accounts_gql.execution.engine import Engine, Prepared
@@ -15,7 +16,7 @@ from tiktok_accounts_gql.web.caller import Caller
 from tiktok_accounts_gql.web.refusals import record_refusals
 from tiktok_accounts_gql.web.requests import GraphQLRequest
 
-Payload = dict[str, Any]
+Payload = bytes  # JSON
 Results = AsyncGenerator[ExecutionResult]
 
 EXPIRED = "The bearer token has expired."
@@ -41,12 +42,13 @@ async def subscribe(
 
 
 async def _payloads(results: Results, request_id: str, points: int) -> AsyncGenerator[Payload]:
+    """An event that cannot be told, because it is too large for one, is the last: the next one would be no smaller."""
     async with aclosing(results):
         try:
             async for result in results:
-                yield answers.payload(result, request_id, points)
+                yield answers.event(result, request_id, points)
         except Exception as error:  # noqa: BLE001 - the last place where it can become an answer
-            yield answers.broken_off(error, request_id)
+            yield orjson.dumps(answers.broken_off(error, request_id))
 
 
 async def happens(event: asyncio.Event, task: "asyncio.Task[Any]", *, within: float) -> None:

@@ -71,7 +71,8 @@ async def _body(payloads: AsyncGenerator[Payload], caller: Caller, stopping: asy
     yield DELIMITER
     async with aclosing(payloads), aclosing(parts(payloads, caller, stopping)) as pieces:
         async for piece in pieces:
-            yield next_part(orjson.dumps(piece))
+            payload = piece.get("payload")
+            yield next_part(orjson.dumps(piece) if payload is None else b'{"payload":%b}' % payload)
     yield b"--\r\n"
 
 

@@ -178,7 +178,7 @@ class _Socket:
                 return
             async with aclosing(payloads):
                 async for payload in payloads:
-                    await self._send({"id": message.id, "type": "next", "payload": payload})
+                    await self._send({"id": message.id, "type": "next", "payload": orjson.Fragment(payload)})
             self._operations.pop(message.id, None)  # before the client may use the id again
             await self._send({"id": message.id, "type": "complete"})
         except _GONE:

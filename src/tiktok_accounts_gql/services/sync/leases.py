@@ -1,7 +1,8 @@
 """The right to read one account at TikTok, in all processes: a lease on the row of its tokens."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.viewer import Viewer
+from tiktok_accounts_gql.tasks import cancel_and_wait
 
 RELEASE_EVERY = 0.5
 CLOSING_SECONDS = 2.0
@@ -68,6 +70,21 @@ class Leases:
             )
         if not kept:
             raise LeaseLost
+
+    @asynccontextmanager
+    async def kept(self, lease: Lease, *, longest: float) -> AsyncGenerator[None]:
+        """While something is waited for, `longest` seconds at most. What is short costs nothing."""
+        keeping = asyncio.create_task(self._keep_later(lease, longest))
+        try:
+            yield
+        finally:
+            await cancel_and_wait(keeping)
+
+    async def _keep_later(self, lease: Lease, longest: float) -> None:
+        """One that is lost is found to be so when it is kept the next time."""
+        await asyncio.sleep(FRESH_SECONDS)
+        with suppress(LeaseLost, ServiceUnavailable):
+            await self.keep(lease, wait=longest)
 
     def end(self, session: Session, lease: Lease) -> None:
         """In the transaction of what was read, for whoever waits."""

@@ -12,8 +12,9 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthReason
 from tiktok_accounts_gql.errors import ReauthorizationRequired, UserMistake
 from tiktok_accounts_gql.services.audit import Detail
+from tiktok_accounts_gql.services.lines import FOR_USERS
 from tiktok_accounts_gql.services.scopes import read_granted
-from tiktok_accounts_gql.services.slots import CallPolicy, Lane, Turn
+from tiktok_accounts_gql.services.slots import BY_ITSELF, CallPolicy, Turn
 from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.services.sync.endings import Background, Reading, Synced, SyncEndings, outcome_since
 from tiktok_accounts_gql.services.sync.leases import Lease, LeaseLost, Leases
@@ -126,7 +127,7 @@ class SyncService:
             raise
         except (TikTokError, ReauthorizationRequired) as failure:
             return Preparation(failure=failure)
-        return Preparation(turn=await self._reader.slots.take(Lane.BACKGROUND), refused=refused)
+        return Preparation(turn=await self._reader.slots.take(BY_ITSELF), refused=refused)
 
     async def _persistently(
         self, viewer: Viewer, account_id: UUID, background: Background | None, preparation: Preparation | None
@@ -229,10 +230,17 @@ class SyncService:
         turns = [] if turn is None else [turn]  # for the first request; each one more takes its own
 
         async def read(scopes: frozenset[str]) -> TikTokUser:
-            now = turns.pop() if turns else None
-            return await self._reader.read(token, scopes, policy=policy, turn=now, before_waiting=keep_lease)
+            own = turns.pop() if turns else await self._take_turn(reading, policy)
+            return await self._reader.read(token, scopes, policy=policy, turn=own, before_waiting=keep_lease)
 
         return await read_granted(read, reading.account.granted_scopes)
+
+    async def _take_turn(self, reading: Reading, policy: CallPolicy) -> Turn | None:
+        """A user's, which may take longer than the lease of the account lasts; None in the background."""
+        if not policy.is_for_user:
+            return None
+        async with self._leases.kept(reading.lease, longest=FOR_USERS.total_seconds()):
+            return await self._reader.slots.take(policy)
 
     def _was_read_since(self, account: Account, time: datetime) -> bool:
         """By a reading that cannot be of the future: the clock was ahead then, and it may be an old one."""
@@ -250,5 +258,5 @@ def _may_be_read(account: Account) -> bool:
 
 def _policy(account: Account, background: Background | None) -> CallPolicy:
     """Silence about an account that fails already is no news of TikTok."""
-    lane = Lane.USERS if background is None else Lane.BACKGROUND
-    return CallPolicy(lane=lane, counts_silence=account.consecutive_failures == 0)
+    viewer_id = account.viewer_id if background is None else None
+    return CallPolicy(viewer_id=viewer_id, counts_silence=account.consecutive_failures == 0)

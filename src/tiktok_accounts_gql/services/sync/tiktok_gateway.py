@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from tiktok_accounts_gql.services.slots import FOR_A_USER, IN_BACKGROUND, CallPolicy, Lane, Slots, Turn
+from tiktok_accounts_gql.services.lines import IN_BACKGROUND
+from tiktok_accounts_gql.services.slots import CallPolicy, Slots, Turn
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
@@ -26,14 +27,13 @@ class AccountReader:
         access_token: str,
         scopes: Collection[str],
         *,
-        policy: CallPolicy = FOR_A_USER,
+        policy: CallPolicy,
         turn: Turn | None = None,
         before_waiting: BeforeWaiting | None = None,
     ) -> TikTokUser:
         """By its turn. Without one, or if it is over: by the next one of a user's, or by one in the background that is near."""
         if turn is None or turn.is_over:
-            users = policy.lane is Lane.USERS
-            turn = await (self.slots.take(policy.lane) if users else self.slots.take_near(policy.lane))
+            turn = await (self.slots.take(policy) if policy.is_for_user else self.slots.take_near(policy))
         if before_waiting is not None:
             await before_waiting(turn)
         async with self.slots.used(turn, policy):
