@@ -7,13 +7,13 @@ read is one hop there and back, where aiosqlite makes one for each of its steps.
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import local
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tiktok_accounts_gql.db.sqlite import begin_in_thread
+from tiktok_accounts_gql.db.threads import Threads
 from tiktok_accounts_gql.db.turn import Turn
 
 Parameters = tuple[Any, ...]
@@ -102,25 +102,25 @@ class DirectSqlite:
         self._connect = connect
         self._turn = turn
         self._patience = patience
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._readers = Threads(readers, name="sqlite-reader")
+        self._writer = Threads(1, name="sqlite-writer")
         self._own = local()
         self._reading: list[sqlite3.Connection] = []
         self._writing: list[sqlite3.Connection] = []
 
     async def fetch(self, text: str, parameters: Parameters) -> Records:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._fetch, text, parameters)
+        return await self._readers.run(self._fetch, text, parameters)
 
     async def append(self, text: str, gather: Gather) -> None:
         async with self._turn.taken(soon=True):  # a reader waits for it, and it is short
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._append, text, gather())
+            await self._writer.run(self._append, text, gather())
 
     async def close(self) -> None:
         """Nobody waits for what is still read."""
         for connection in self._reading:
             connection.interrupt()
         for threads in (self._readers, self._writer):
-            threads.shutdown()
+            threads.close()
         for opened in (self._reading, self._writing):
             while opened:
                 opened.pop().close()

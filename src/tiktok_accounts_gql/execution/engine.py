@@ -118,7 +118,8 @@ class Engine:
         request = None
         try:
             if prepared.known is not None:
-                request = await self._request(prepared.known, inputs or {})
+                given = inputs or {}
+                request = prepared.known.remembered(given) or await self._new_request(prepared.known, given)
         except InputRefused:
             pass  # graphql-core says why, and runs nothing
         except GraphQLError as error:
@@ -161,11 +162,8 @@ class Engine:
 
         return self._documents.operation(query, operation.name.value if operation.name else None, make)
 
-    async def _request(self, operation: Operation, inputs: dict[str, Any]) -> Request:
+    async def _new_request(self, operation: Operation, inputs: dict[str, Any]) -> Request:
         """Raises InputRefused, LimitExceeded, GraphQLError."""
-        request = operation.remembered(inputs)
-        if request is not None:
-            return request
         variables = operation.coerce(inputs)
         if operation.knows(variables):
             return operation.request(inputs, variables)

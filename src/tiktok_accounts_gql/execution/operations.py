@@ -54,12 +54,16 @@ class _Variant:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An operation with its variables: nothing of it has run. Without a plan graphql-core executes it."""
+    """An operation with its variables: nothing of it has run. Without a plan graphql-core executes it.
+
+    `is_constant`: none of its values is a list, a dict or an input, which resolvers may change.
+    """
 
     points: int
     plan: Plan | None
     variables: VariableValues
     arguments: Arguments | None  # None if they cannot be coerced
+    is_constant: bool
 
     async def answer(self, context: Any) -> bytes:
         """Raises NotPlannable, InputRefused, Failed."""
@@ -71,9 +75,11 @@ class Request:
 
     def copied(self) -> "Request":
         """With lists, dicts and inputs of its own: resolvers may change what they are given."""
+        if self.is_constant:
+            return self
         sources = {name: one._replace(value=_copy(one.value)) for name, one in self.variables.sources.items()}
         variables = VariableValues(sources, _copy(self.variables.coerced))
-        return Request(self.points, self.plan, variables, _copy(self.arguments))
+        return Request(self.points, self.plan, variables, _copy(self.arguments), is_constant=False)
 
 
 class Operation:
@@ -122,10 +128,12 @@ class Operation:
         arguments: Arguments | None = None
         with suppress(Exception):  # scalars raise what they like
             arguments = variant.plan.arguments(variables) if variant.plan else []
-        request = Request(points, variant.plan, variables, arguments)
         sources = [one.value for one in variables.sources.values()]
+        values = [*sources, *variables.coerced.values(), *(one for given in arguments or () for one in given.values())]
+        is_constant = all(isinstance(one, _CONSTANT) for one in values)
+        request = Request(points, variant.plan, variables, arguments, is_constant)
         key = _key(inputs)
-        if key is not None and _is_rememberable([sources, variables.coerced, arguments]):
+        if key is not None and all(map(_is_rememberable, values)):
             _remember(self._requests, key, request.copied(), MOST_REQUESTS)
         return request
 

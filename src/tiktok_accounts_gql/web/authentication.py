@@ -135,14 +135,13 @@ class Authenticator:
     async def identify(self, authorization: str | None) -> Identity:
         """As `authenticate`, for connections that outlive one request.
 
-        A token that was verified is known again, by its hash, until it expires or its key is no longer the same.
+        A header whose token was verified is known again, by its hash, until it expires or its key is no longer the same.
         """
-        token = _bearer_token(authorization)
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = hashlib.sha256((authorization or "").encode("utf-8", "surrogatepass")).digest()
         known = self._verified.get(digest)
         if known is not None and await self._is_still_good(known):
             return known.identity
-        verified = await self._verify(token)
+        verified = await self._verify(_bearer_token(authorization))
         self._remember(digest, verified)
         return verified.identity
 

@@ -35,11 +35,12 @@ class Caller:
 
 async def identify(connection: HTTPConnection, authorization: str | None) -> Caller:
     """From an Authorization header, or what stands for it. Raises Unauthenticated and ServiceUnavailable."""
-    authenticator: Authenticator = connection.state.authenticator
+    state = connection.scope["state"]
+    authenticator: Authenticator = state["authenticator"]
     identity = await authenticator.identify(authorization)
-    annotate(connection, viewer=identity.viewer_id)
+    annotate(connection, "viewer", identity.viewer_id)
     own, address = request_id(connection), client_address(connection)
     viewer = Viewer(
         id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address, name=identity.name
     )
-    return Caller(viewer=viewer, good_until=identity.good_until, request_id=own, services=connection.state.services)
+    return Caller(viewer=viewer, good_until=identity.good_until, request_id=own, services=state["services"])

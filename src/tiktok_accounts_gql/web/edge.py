@@ -61,9 +61,9 @@ def _address(host: str) -> str | None:
         return None
 
 
-def annotate(connection: HTTPConnection, **facts: str | None) -> None:
+def annotate(connection: HTTPConnection, name: str, value: str | None) -> None:
     """Adds to the request's line of log, briefly."""
-    connection.scope["state"]["log"].update({name: brief(value) for name, value in facts.items()})
+    connection.scope["state"]["log"][name] = brief(value)
 
 
 class Edge:

@@ -62,7 +62,7 @@ class GraphQLEndpoint:
         if types.answer is None and types.stream is None:
             raise NotAcceptable
         asked, prepared = await self.persisted.prepare(await read_request(request), caller.viewer.id)
-        annotate(request, operation=prepared.name)
+        annotate(request, "operation", prepared.name)
         if prepared.kind is OperationType.SUBSCRIPTION:
             return await self._subscribe(request, types, prepared, asked, caller)
         if asked.method == "GET" and prepared.kind is OperationType.MUTATION:

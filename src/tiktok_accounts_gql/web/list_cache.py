@@ -107,7 +107,7 @@ class ListCache:
 
     def _said(self, request: Request, response: Response, outcome: Lookup, status: str) -> Response:
         self._count(outcome)
-        annotate(request, cache=outcome)
+        annotate(request, "cache", outcome)
         response.headers[CACHE_STATUS] = f"{_CACHE}; {status}"
         return response
 

@@ -82,7 +82,7 @@ class SocketEndpoint:
 
 
 async def _close(websocket: WebSocket, closed: Closed) -> None:
-    annotate(websocket, closed=str(closed.code))
+    annotate(websocket, "closed", str(closed.code))
     with suppress(*_GONE):
         await websocket.close(closed.code, closed.reason)
 
