@@ -30,7 +30,8 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
 
-NOTED_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+COVERAGE_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+_TRACED: pytest.StashKey[set[str]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,15 +58,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """What a test covers is noted on SQLite alone: it is the same code, and noting nearly doubles what a test takes.
+    """Record coverage for the first case of each test, on SQLite: other cases run the same code, and tracing nearly doubles
+    what a test takes.
 
-    Nor where a test is marked `unnoted`: it takes long, and covers nothing that others do not.
+    Nor is it recorded where a test is marked `untraced`: it takes long, and covers nothing that others do not.
     """
-    callspec = getattr(item, "callspec", None)
-    on_postgresql = callspec is not None and callspec.params.get("backend") == "postgresql"
-    if not (on_postgresql or item.get_closest_marker("unnoted")):
+    if _is_traced(item):
         return (yield)
-    in_processes = os.environ.pop(NOTED_IN_PROCESSES, None)
+    in_processes = os.environ.pop(COVERAGE_IN_PROCESSES, None)
     here, in_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)  # `Coverage.stop` would only go on with the one that this process was started with
     threading.settrace(None)
@@ -75,7 +75,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         sys.settrace(here)
         threading.settrace(in_threads)
         if in_processes is not None:
-            os.environ[NOTED_IN_PROCESSES] = in_processes
+            os.environ[COVERAGE_IN_PROCESSES] = in_processes
+
+
+def _is_traced(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    is_on_postgresql = callspec is not None and callspec.params.get("backend") == "postgresql"
+    if is_on_postgresql or item.get_closest_marker("untraced"):
+        return False
+    traced = item.config.stash.setdefault(_TRACED, set())
+    function = item.nodeid.partition("[")[0]
+    is_first = function not in traced
+    traced.add(function)
+    return is_first
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

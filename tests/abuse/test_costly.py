@@ -28,7 +28,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.web.answers import MAX_BYTES
 
-pytestmark = [on_sqlite, pytest.mark.unnoted]
+pytestmark = [on_sqlite, pytest.mark.untraced]
 
 SECONDS = float(os.environ.get("TEST_COSTLY_SECONDS", "1.5"))
 SEARCH_SECONDS = float(os.environ.get("TEST_SEARCH_SECONDS", "3"))

@@ -11,7 +11,7 @@ from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import raw, request
 from tests.support.server import Api
 
-pytestmark = [on_sqlite, pytest.mark.unnoted, pytest.mark.proof]
+pytestmark = [on_sqlite, pytest.mark.untraced, pytest.mark.proof]
 
 CROWD = int(os.environ.get("TEST_CROWD", "300"))
 SECONDS = float(os.environ.get("TEST_CROWD_SECONDS", "3"))

@@ -12,7 +12,7 @@ from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import raw, request
 from tests.support.server import Api
 
-pytestmark = [on_sqlite, pytest.mark.unnoted]
+pytestmark = [on_sqlite, pytest.mark.untraced]
 
 MEGABYTES = int(os.environ.get("TEST_HEAD_MEGABYTES", "8"))
 UPGRADE = (

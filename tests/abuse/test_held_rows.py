@@ -129,7 +129,7 @@ async def test_a_lock_of_accounts_that_does_not_wait_leaves_out_what_is_held(
 
 
 @pytest.mark.proof
-@pytest.mark.unnoted
+@pytest.mark.untraced
 async def test_a_mix_of_reads_syncs_and_disconnects_tells_nobody_of_a_deadlock(
     api: Api, stranger: Api, tiktok: TikTok, running: Running, record_property: Callable[[str, object], None]
 ) -> None:

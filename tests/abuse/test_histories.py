@@ -23,7 +23,7 @@ from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 ACCOUNTS, HOURS = 50, 150  # next to what an operation may cost
 HISTORY = (

@@ -22,7 +22,7 @@ from tests.support.server import Api, started
 from tests.support.standstill import collecting_as_a_server
 from tiktok_accounts_gql.settings import Settings
 
-pytestmark = [on_sqlite, pytest.mark.unnoted]
+pytestmark = [on_sqlite, pytest.mark.untraced]
 
 CONNECTIONS = int(os.environ.get("TEST_CONNECTIONS", "800"))
 LONGEST = float(os.environ.get("TEST_TURN_MS", "100"))  # a processor that others use as well is slower for it

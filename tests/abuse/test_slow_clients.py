@@ -25,7 +25,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.web import connections
 
-pytestmark = [on_sqlite, pytest.mark.unnoted]
+pytestmark = [on_sqlite, pytest.mark.untraced]
 
 SILENT = int(os.environ.get("TEST_SILENT", "1100"))
 FILES = 1024

@@ -13,7 +13,7 @@ from tests.support.server import Api
 from tests.support.sockets import PROTOCOL, Socket, address, connected
 from tiktok_accounts_gql.server.sockets import BURST
 
-pytestmark = [on_sqlite, pytest.mark.unnoted]
+pytestmark = [on_sqlite, pytest.mark.untraced]
 
 MANY = 20_000
 PING = '{"type":"ping"}'

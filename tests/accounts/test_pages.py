@@ -22,7 +22,7 @@ from tiktok_accounts_gql.services.accounts import AccountOrder, AccountPage
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
 ROW = st.fixed_dictionaries(

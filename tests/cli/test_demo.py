@@ -221,7 +221,7 @@ def test_a_second_start_finds_what_the_first_left(past: Past, again: Demo) -> No
     assert again.data("bob", SYNC, token=past.tokens["bob"], id=account)["syncAccount"]["success"]
 
 
-@pytest.mark.unnoted
+@pytest.mark.untraced
 def test_reset_begins_anew(past: Past, folder: Path) -> None:
     (folder / "data" / "notes.txt").write_text("of somebody else")
     with demo(folder, "--reset") as anew:

@@ -19,7 +19,7 @@ from tiktok_accounts_gql.settings import Settings
 
 pytestmark = [
     pytest.mark.proof,
-    pytest.mark.unnoted,
+    pytest.mark.untraced,
     pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="Debian's package pgbouncer is not installed"),
 ]
 MENDING = "Let ACCOUNTS_DATABASE_URL name PostgreSQL itself, or set the pooler's pool_mode to session."

@@ -26,7 +26,7 @@ from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import open_services
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 READ = "query Read { accounts { totalCount edges { node { displayName } } } }"
 SYNC = "mutation Sync($id: ID!) { syncAccount(input: { id: $id }) { success } }"

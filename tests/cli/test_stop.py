@@ -16,7 +16,7 @@ from tests.cli.serving import served, variables
 from tests.support.backends import on_postgresql, on_sqlite
 from tiktok_accounts_gql.settings import Settings
 
-pytestmark = [pytest.mark.unnoted, pytest.mark.proof]
+pytestmark = [pytest.mark.untraced, pytest.mark.proof]
 
 STOPS = int(os.environ.get("TEST_STOPS", "1"))
 CLIENTS = 4

@@ -14,7 +14,7 @@ from tests.support.tiktok import TikTok
 from tests.support.worked import server_url
 from tiktok_accounts_gql.settings import Settings
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 __all__ = ["server_url"]
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.processes import environment, run, started
 
-pytestmark = [pytest.mark.unnoted, pytest.mark.proof]
+pytestmark = [pytest.mark.untraced, pytest.mark.proof]
 CHECKOUT = Path(__file__).parents[2]
 STATIC_FILE = re.compile(r'src="(/graphql/static/[^"]+)"')
 

@@ -26,7 +26,7 @@ from tiktok_accounts_gql.tiktok.errors import TikTokError
 
 __all__ = ["own"]  # a fixture
 
-pytestmark = [pytest.mark.unnoted, pytest.mark.proof]
+pytestmark = [pytest.mark.untraced, pytest.mark.proof]
 BASES = (AppError, UserMistake, RequestError, TikTokError)
 SAY_AS_THEIR_BASE = {Deadlocked, PreparedStatementsLost}
 MESSAGES = """

@@ -36,7 +36,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 SCHEMA = create_schema()
 ROOTS = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type}

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account, Snapshot
 from tiktok_accounts_gql.db.snapshots import Period
 
-pytestmark = [pytest.mark.unnoted, pytest.mark.proof]
+pytestmark = [pytest.mark.untraced, pytest.mark.proof]
 
 ACCOUNTS, DAYS = 250, 400
 PAGE = 20

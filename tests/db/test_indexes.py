@@ -33,7 +33,7 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, A
 from tiktok_accounts_gql.db.schedule import Scheduled
 from tiktok_accounts_gql.pagination import PageRequest, Position, SortKey
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 VIEWER = "viewer with many accounts"
 ID = UUID("01900000-0000-7000-8000-000000000000")

@@ -23,7 +23,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.wiring import open_services
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 Act = Callable[[TikTok, Viewer, Account], Awaitable[Any]]
 

@@ -30,7 +30,7 @@ SCALARS = {
 }
 
 
-@pytest.mark.unnoted
+@pytest.mark.untraced
 def test_generated_operations_have_the_same_answers() -> None:
     schema = create_schema()
     both = Both(schema)

@@ -20,7 +20,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 CANCEL = """
 mutation Cancel($id: ID!) {

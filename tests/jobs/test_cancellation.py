@@ -39,7 +39,7 @@ _SECOND = timedelta(seconds=1)
 ROUNDS = int(os.environ.get("TEST_CLOSING_ROUNDS", "3"))
 PAGE = PageRequest(size=20, backward=False, after=None, before=None)
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 whenever = pytest.mark.parametrize("when", When, ids=lambda when: when.value)
 
 

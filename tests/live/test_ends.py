@@ -30,7 +30,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import migrate_everything
 
-pytestmark = [on_sqlite, pytest.mark.unnoted]
+pytestmark = [on_sqlite, pytest.mark.untraced]
 
 HIGH_WATER = 64 * 1024
 OPERATIONS = 10

@@ -29,7 +29,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running
 
-pytestmark = pytest.mark.unnoted
+pytestmark = pytest.mark.untraced
 
 HERE, THERE, OUTSIDE = "here", "there", "outside"
 # 100 ms are promised, and less than 1 ms is what it took (docs/decisions/0015). Tests leave room for a loaded machine.

@@ -21,7 +21,7 @@ from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running, open_services
 
-pytestmark = [on_postgresql, pytest.mark.unnoted]
+pytestmark = [on_postgresql, pytest.mark.untraced]
 
 
 @dataclass(frozen=True, kw_only=True)
