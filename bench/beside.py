@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from bench.contenders import MERCURIUS, SEED, Contender
+from bench.contenders import MERCURIUS, MERCURIUS_SAME_WORK, SEED, Contender
 from bench.documents import CASES
 from bench.load import Load, load
 
@@ -43,6 +43,7 @@ def rows(figures: Figures) -> Iterator[Row]:
                 "p99 ms": round(median(one.p99 for one in loads), 1),
                 "requests / Mercurius": _ratio(loads, by_name[MERCURIUS], "per_second"),
                 "processor / Mercurius": _ratio(loads, by_name[MERCURIUS], "processor"),
+                "processor / Mercurius, same work": _ratio(loads, by_name[MERCURIUS_SAME_WORK], "processor"),
                 "requests / seed": _ratio(loads, by_name.get(SEED, []), "per_second"),
             }
 

@@ -59,8 +59,11 @@ def contenders(
                 )
                 name = f"ours, {database}{', cache on' if kept else ''}"
                 found.append(_checked(name, server, ours.list_ask, frozenset(CASES), viewers=viewers))
-        server = up.enter_context(mercurius(peers, folder))
+        server = up.enter_context(node_server("mercurius", peers, folder))
         found.append(_checked(MERCURIUS, server, ask_mercurius, frozenset(CASES), viewers=viewers))
+        for name, program in SAME_WORK.items():
+            server = up.enter_context(node_server(program, peers, folder))
+            found.append(_checked(name, server, ours.list_ask, frozenset(CASES), viewers=viewers))
         counted = frozenset(case for case in CASES if case.count)  # it always counts
         server = up.enter_context(_seed(peers, folder))
         found.append(_checked(SEED, server, _ask_seed, counted, viewers=viewers))
@@ -68,6 +71,12 @@ def contenders(
 
 
 MERCURIUS = "Mercurius"
+MERCURIUS_SAME_WORK = "Mercurius, same work"
+SAME_WORK = {  # a verified JWT (remembered), one durable audit row and one line of log for each request, as ours
+    MERCURIUS_SAME_WORK: "mercurius_audited",
+    "GraphQL Yoga, same work": "yoga",
+    "Apollo Server, same work": "apollo",
+}
 SEED = "the seed's endpoint"
 OURS = "ours, PostgreSQL"
 OURS_SQLITE = "ours, SQLite"
@@ -116,12 +125,18 @@ def _ask_seed(viewer: int, case: Case, after: str | None) -> Ask:
 
 
 @contextmanager
-def mercurius(database: str, folder: Path) -> Iterator[Process]:
+def node_server(program: str, database: str, folder: Path) -> Iterator[Process]:
+    """One of the peers that Node runs, by its file's name."""
     port = free_port()
-    env = {"PEERS_DATABASE_URL": database, "NODE_ENV": "production", "PORT": str(port)}
+    env = {
+        "PEERS_DATABASE_URL": database,
+        "NODE_ENV": "production",
+        "PORT": str(port),
+        "JWT_SECRET": ours.secret(),
+    }
     node = shutil.which("node") or "node"
-    log = folder / "mercurius" / "log"
-    with started([node, PEERS / "mercurius.mjs"], port, processors=SERVER, log=log, env=env) as server:
+    log = folder / program / "log"
+    with started([node, PEERS / f"{program}.mjs"], port, processors=SERVER, log=log, env=env) as server:
         yield server
 
 
@@ -140,7 +155,7 @@ def _seed(database: str, folder: Path) -> Iterator[Process]:
 
 async def peers_store(server: URL, population: Population) -> str:
     """The URL of the peers' database with as many viewers and accounts; made once."""
-    name = f"bench_peers_{population.name}"
+    name = f"bench_audited_peers_{population.name}"
     url = plain(server.set(database=name))
     admin = await asyncpg.connect(plain(server))
     if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import make_url
 
 from bench.beside import CONNECTIONS, Row
-from bench.contenders import KEPT, MEGABYTES, MERCURIUS, PEERS, ask_mercurius, mercurius
+from bench.contenders import KEPT, MEGABYTES, MERCURIUS, PEERS, ask_mercurius, node_server
 from bench.documents import CASES, Case
 from bench.load import Ask, Load, load
 from bench.ours import answered, list_ask, our_server
@@ -42,7 +42,7 @@ def _servers(ours: str, peers: str, folder: Path) -> dict[str, AbstractContextMa
         "the least": _least(ours, folder / "least"),
         "ours, kept": our_server(ours, folder / "kept", cache_seconds=KEPT, cache_megabytes=MEGABYTES),
         "the least, kept": _least(ours, folder / "least-kept", LEAST_KEEPS="1"),
-        MERCURIUS: mercurius(peers, folder),
+        MERCURIUS: node_server("mercurius", peers, folder),
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,11 +12,18 @@ def described() -> dict[str, str]:
     """For the table. No host name."""
     return {
         "machine": f"{_processor()}, {os.cpu_count()} processors, {_memory()} GB",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({_build()})",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "load": f"{os.getloadavg()[0]:.1f}",
         "command": " ".join(["make bench", *_options()]),
     }
+
+
+def _build() -> str:
+    """How CPython was built: without profile-guided optimisation it takes a quarter more of the processor."""
+    if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+        return "with profile-guided optimisation"
+    return "the distribution's" if sys.base_prefix == "/usr" else "without profile-guided optimisation"
 
 
 def _options() -> list[str]:

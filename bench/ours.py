@@ -69,6 +69,13 @@ def our_server(
         yield server
 
 
+def secret() -> str:
+    """What tokens are signed with."""
+    jwt_secret = bench_settings("sqlite:///unused.db").jwt_secret
+    assert jwt_secret is not None
+    return jwt_secret.get_secret_value()
+
+
 @cache
 def identity(viewer: int) -> tuple[str, str]:
     settings = bench_settings("sqlite:///unused.db")

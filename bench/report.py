@@ -22,8 +22,9 @@ TITLES = {
     "memory": "## Memory",
 }
 NOTES = {
-    "beside": "Medians of rounds in which everybody is asked in turn, each one process on the same processor. Ours signs in "
-    "and audits, the peers do neither. `processor µs` is user and system time per request, the database's left out.",
+    "beside": "Medians of rounds in which everybody is asked in turn, each one process on the same processor. Ours signs in, "
+    "audits and logs, and so do the peers of the same work; the others do none of it. `processor µs` is user and system time "
+    "per request, the database's left out.",
     "least": "Beginnings of lists on PostgreSQL. The least: uvicorn and asyncpg with 100 lines between them that answer nothing "
     "but this (`bench/peers/least.py`); they know tokens and insert audit events in groups as ours does, and check, limit and "
     "log nothing.",
