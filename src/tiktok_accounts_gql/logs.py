@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from structlog.typing import EventDict
 
-from tiktok_accounts_gql.settings import Environment
+from tiktok_accounts_gql.setting_types import Environment
 
 SOCKETS = "websockets"
 JOB_ENGINE = "dbos"
