@@ -7,7 +7,7 @@ import pytest
 from tests.connecting import stored
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -76,7 +76,7 @@ async def test_a_long_text_beside_tokens_costs_no_token(
     tiktok.sandbox.state.expire_access_token(account.open_id)
     alter(tiktok, account, TOKEN_PATH, {field: "x" * MEGABYTE})
     assert await sync(running, account)
-    grant = tiktok.sandbox.state.find(account.open_id)
+    grant = tiktok.sandbox.state.find_grant(account.open_id)
     assert grant is not None
     pair = await stored.pair(running, settings, account)
     assert (pair.access_token, pair.refresh_token) == (grant.access_token, grant.refresh_token)

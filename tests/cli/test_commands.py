@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from tiktok_accounts_gql.cli import app
-from tiktok_accounts_gql.reference import configuration_page, errors_page
+from tiktok_accounts_gql.cli.reference import build_configuration_page, build_errors_page
 from tiktok_accounts_gql.schema.build import print_contract
 from tiktok_accounts_gql.settings import PREFIX, Settings
 
@@ -121,7 +121,7 @@ def test_the_contract_is_checked_against_a_file(tmp_path: Path) -> None:
     assert "does not exist" in said(run("schema", "check", "missing.graphql"), 2)
 
 
-@pytest.mark.parametrize(("name", "page"), [("configuration", configuration_page), ("errors", errors_page)])
+@pytest.mark.parametrize(("name", "page"), [("configuration", build_configuration_page), ("errors", build_errors_page)])
 def test_the_reference_pages_are_printed(name: str, page: Any) -> None:
     assert run("docs", name).stdout == page()
 

@@ -259,7 +259,7 @@ def test_a_busy_port_says_which_option_mends_it(again: Demo, tmp_path: Path) -> 
     port = httpx.URL(again.links["endpoint"]).port
     refused = run(tmp_path, "demo", "--port", str(port), "--data-dir", "data")
     assert refused.returncode == 1
-    assert f"Port {port} cannot be had" in refused.stderr
+    assert f"Port {port} is not available" in refused.stderr
     assert "--port" in refused.stderr
     assert "Traceback" not in refused.stderr
 
@@ -270,7 +270,7 @@ def test_a_busy_port_beside_it_says_so_too(tmp_path: Path) -> None:
         port = busy.getsockname()[1]
         refused = run(tmp_path, "demo", "--port", str(port - 1), "--data-dir", "data")
     assert refused.returncode == 1
-    assert "cannot be had" in refused.stderr
+    assert "is not available" in refused.stderr
     assert "--port" in refused.stderr
     assert "Traceback" not in refused.stderr
 

@@ -24,8 +24,8 @@ from tiktok_accounts_gql.cli import app
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import TokenPair
-from tiktok_accounts_gql.doctor.findings import Finding, State
-from tiktok_accounts_gql.doctor.run import CHECKS, examine
+from tiktok_accounts_gql.doctor.checks import CHECKS, run_checks
+from tiktok_accounts_gql.doctor.results import CheckState, Finding
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
@@ -47,7 +47,7 @@ def good(own_settings: Settings) -> Settings:
 
 
 async def found(settings: Settings, name: str, **options: Any) -> Finding:
-    checks = await examine(settings, **options)
+    checks = await run_checks(settings, **options)
     assert [check.name for check in checks] == list(CHECKS)
     secrets = [
         CLIENT_SECRET,
@@ -61,8 +61,8 @@ async def found(settings: Settings, name: str, **options: Any) -> Finding:
 
 def told(finding: Finding, state: str, *parts: str) -> None:
     assert finding.state == state, finding
-    assert (finding.mend is None) == (state in ("ok", "skipped"))
-    missing = [part for part in parts if part not in f"{finding.found} {finding.mend}"]
+    assert (finding.fix is None) == (state in ("ok", "skipped"))
+    missing = [part for part in parts if part not in f"{finding.message} {finding.fix}"]
     assert missing == [], finding
 
 
@@ -71,19 +71,19 @@ def changed(settings: Settings, **values: Any) -> Settings:
 
 
 async def test_where_nothing_is_wrong_every_check_is_ok(good: Settings) -> None:
-    checks = await examine(good)
-    assert [(check.name, check.finding.mend) for check in checks if check.finding.state is not State.OK] == []
+    checks = await run_checks(good)
+    assert [(check.name, check.finding.fix) for check in checks if check.finding.state is not CheckState.OK] == []
 
 
 async def test_a_database_that_is_away_fails_alone_and_what_needs_it_is_skipped(
     good: Settings, backend: str, tmp_path: Path
 ) -> None:
     away = f"sqlite+aiosqlite:///{tmp_path}" if backend == "sqlite" else "postgresql+asyncpg://u:hush@127.0.0.1:1/none"
-    checks = {check.name: check.finding for check in await examine(changed(good, database_url=away))}
+    checks = {check.name: check.finding for check in await run_checks(changed(good, database_url=away))}
     told(checks["Database"], "failed", "ACCOUNTS_DATABASE_URL" if backend == "postgresql" else "There is no file")
-    skipped = {name for name, finding in checks.items() if finding.state is State.SKIPPED}
+    skipped = {name for name, finding in checks.items() if finding.state is CheckState.SKIPPED}
     assert skipped == {"Tables", "Encryption keys", "Clock, database"}
-    assert {finding.state for name, finding in checks.items() if name not in {"Database", *skipped}} == {State.OK}
+    assert {finding.state for name, finding in checks.items() if name not in {"Database", *skipped}} == {CheckState.OK}
     assert "hush" not in str(checks)
 
 
@@ -99,7 +99,7 @@ async def test_tables_of_another_version_fail(good: Settings, backend: str) -> N
     async with db.transaction() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = 'another'"))
     await db.close()
-    checks = {check.name: check.finding for check in await examine(good)}
+    checks = {check.name: check.finding for check in await run_checks(good)}
     told(checks["Tables"], "failed", "tiktok-accounts migrate")
     told(checks["Encryption keys"], "skipped", "tables")
     told(checks["Database"], "ok", "one process" if backend == "sqlite" else "answers in")
@@ -152,7 +152,7 @@ async def test_a_jwks_url_has_to_serve_a_key_for_signatures(good: Settings, prov
     provider.serve({"kty": "oct", "k": "c2VjcmV0"})
     told(await found(behind, "Sign-in"), "failed", "no key for signatures")
     provider.answer = Response("<html>")
-    told(await found(behind, "Sign-in"), "failed", "of no use", "ACCOUNTS_JWT_JWKS_URL")
+    told(await found(behind, "Sign-in"), "failed", "is invalid", "ACCOUNTS_JWT_JWKS_URL")
     provider.break_down()
     told(await found(behind, "Sign-in"), "failed", "500")
     away = changed(behind, jwt_jwks_url="http://127.0.0.1:1/jwks.json")
@@ -229,7 +229,7 @@ async def test_scopes_are_told_by_what_is_lost_without_them(
 @on_sqlite
 async def test_a_tiktok_that_is_away_fails_and_says_nothing_about_the_rest(good: Settings) -> None:
     away = changed(good, tiktok_api_url="http://127.0.0.1:1")
-    checks = {check.name: check.finding for check in await examine(away)}
+    checks = {check.name: check.finding for check in await run_checks(away)}
     told(checks["TikTok"], "failed", "http://127.0.0.1:1 does not answer", "ACCOUNTS_TIKTOK_API_URL")
     told(checks["Client key"], "skipped")
     told(checks["Clock, TikTok"], "skipped")
@@ -247,7 +247,7 @@ async def test_a_tiktok_that_fails_fails(good: Settings, tiktok: TikTok) -> None
 @pytest.mark.parametrize("wrong", [{"tiktok_client_key": "k"}, {"tiktok_client_secret": SecretStr("s")}], ids=str)
 @on_sqlite
 async def test_a_client_key_or_secret_that_tiktok_refuses_fails(good: Settings, wrong: dict[str, Any]) -> None:
-    checks = {check.name: check.finding for check in await examine(changed(good, **wrong))}
+    checks = {check.name: check.finding for check in await run_checks(changed(good, **wrong))}
     told(checks["Client key"], "failed", "developer portal")
     told(checks["TikTok"], "ok")
 
@@ -260,9 +260,9 @@ async def test_a_rate_limit_leaves_the_client_key_open(good: Settings, tiktok: T
 
 @on_sqlite
 async def test_it_asks_tiktok_once_and_revokes_nothing(good: Settings, tiktok: TikTok) -> None:
-    before = tiktok.sandbox.state.calls()
-    await examine(good)
-    [call] = tiktok.sandbox.state.calls()[len(before) :]
+    before = tiktok.sandbox.state.list_calls()
+    await run_checks(good)
+    [call] = tiktok.sandbox.state.list_calls()[len(before) :]
     assert (call.path, call.kind, call.error) == (TOKEN_PATH, "refresh_token", "invalid_grant")
 
 
@@ -327,7 +327,7 @@ async def test_json_is_one_object_and_a_failure_ends_with_one(environment: dict[
     told_wrong = json.loads(wrong.stdout)
     assert (wrong.exit_code, told_wrong["ok"]) == (1, False)
     [failed] = [check for check in told_wrong["checks"] if check["state"] == "failed"]
-    assert failed.keys() == {"name", "state", "found", "mend"}
+    assert failed.keys() == {"name", "state", "message", "fix"}
     assert failed["name"] == "Client key"
     assert "hush-hush" not in wrong.output
 
@@ -347,8 +347,8 @@ async def test_settings_that_are_missing_or_wrong_are_named_and_all_else_is_skip
     result = await run({**environment, "ACCOUNTS_JWT_SECRET": "hush"}, "--json")
     first, *others = json.loads(result.stdout)["checks"]
     assert (result.exit_code, first["name"], first["state"]) == (1, "Settings", "failed")
-    assert "ACCOUNTS_DATABASE_URL is missing." in first["found"]
-    assert "ACCOUNTS_JWT_SECRET is weak" in first["found"]
+    assert "ACCOUNTS_DATABASE_URL is missing." in first["message"]
+    assert "ACCOUNTS_JWT_SECRET is weak" in first["message"]
     assert {check["state"] for check in others} == {"skipped"}
     assert "hush" not in result.output
 

@@ -13,8 +13,8 @@ from tests.cli.serving import served, variables
 from tests.support.backends import on_postgresql
 from tests.support.pgbouncer import pooled
 from tiktok_accounts_gql.app import create_app
-from tiktok_accounts_gql.doctor.findings import State
-from tiktok_accounts_gql.doctor.run import examine
+from tiktok_accounts_gql.doctor.checks import run_checks
+from tiktok_accounts_gql.doctor.results import CheckState
 from tiktok_accounts_gql.settings import Settings
 
 pytestmark = [
@@ -35,9 +35,9 @@ async def test_doctor_and_serve_say_what_to_set(own_settings: Settings, tmp_path
     with pooled(own_settings.database_url, tmp_path, mode=mode) as url:
         settings = by_way_of(own_settings, url)
         for _ in range(2):  # the pooler is new, and then it is not
-            database = {check.name: check.finding for check in await examine(settings)}["Database"]
-            assert (database.state, database.mend) == (State.FAILED, MENDING)
-            assert "prepared statements" in database.found
+            database = {check.name: check.finding for check in await run_checks(settings)}["Database"]
+            assert (database.state, database.fix) == (CheckState.FAILED, MENDING)
+            assert "prepared statements" in database.message
         refused = run(tmp_path, "serve" if mode == "transaction" else "worker", env=variables(settings))
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
         assert MENDING in refused.stderr
@@ -47,7 +47,7 @@ async def test_doctor_and_serve_say_what_to_set(own_settings: Settings, tmp_path
 async def test_session_mode_serves(own_settings: Settings, viewer: str, tmp_path: Path) -> None:
     with pooled(own_settings.database_url, tmp_path, mode="session") as url:
         settings = by_way_of(own_settings, url)
-        assert {check.name: check.finding for check in await examine(settings)}["Database"].state is State.OK
+        assert {check.name: check.finding for check in await run_checks(settings)}["Database"].state is CheckState.OK
         async with served(tmp_path, settings, viewer) as (_, api):
             for _ in range(3):
                 assert await api.data("{ accounts { totalCount } }") == {"accounts": {"totalCount": 0}}

@@ -108,7 +108,9 @@ async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
     assert 1000 < second["duration_ms"] < 20_000
     assert (third["status"], third.get("viewer")) == (401, None)
     log = server.err.read_text()
-    grants = [tiktok.sandbox.state.find(call.open_id) for call in tiktok.sandbox.state.calls() if call.open_id]
+    grants = [
+        tiktok.sandbox.state.find_grant(call.open_id) for call in tiktok.sandbox.state.list_calls() if call.open_id
+    ]
     secrets = {value for grant in grants if grant for value in (grant.access_token, grant.refresh_token)}
     assert secrets
     secrets |= {variables(own)[PREFIX + name] for name in ("JWT_SECRET", "ENCRYPTION_KEYS", "TIKTOK_CLIENT_SECRET")}

@@ -14,7 +14,7 @@ from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -62,7 +62,7 @@ async def syncs(running: Running, account: Account) -> bool:
 
 
 def newest(tiktok: TikTok, open_id: str) -> stored.Pair:
-    grant = tiktok.sandbox.state.find(open_id)
+    grant = tiktok.sandbox.state.find_grant(open_id)
     assert grant is not None
     return stored.Pair(access_token=grant.access_token, refresh_token=grant.refresh_token)
 

@@ -100,7 +100,7 @@ async def test_a_lease_goes_by_the_databases_clock(
         first = asyncio.create_task(token(right, account))
         await refresh_begins(running, account)
         assert await token(wrong, account) == await first
-    refreshes = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    refreshes = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None]
 
 
@@ -138,7 +138,7 @@ async def test_a_refusal_counts_only_if_nobody_else_has_rotated_meanwhile(
         wire.on_request = another_rotates
         async with open_services(settings.model_copy(update={"tiktok_api_url": wire.url})) as slow:
             assert [await token(slow, account)] == others
-    refreshes = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    refreshes = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None, "invalid_grant"]
     assert "TOKEN_REFRESH_FAILED" not in await stored.actions(running, viewer)
     assert await stored.pair(running, settings, account) == newest(tiktok, account)

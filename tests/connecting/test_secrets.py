@@ -87,7 +87,7 @@ class Life:
     answers: list[bytes] = field(default_factory=list)
 
     def note(self, account: Account) -> None:
-        grant = self.tiktok.sandbox.state.find(account.open_id)
+        grant = self.tiktok.sandbox.state.find_grant(account.open_id)
         assert grant is not None
         self.secrets.update((grant.access_token, grant.refresh_token))
 

@@ -60,13 +60,13 @@ class TikTok:
         self.sandbox.faults.add(Fault(path=path, open_id=account.open_id, **fault))
 
     def refreshes(self, open_id: str) -> int:
-        return len(self.sandbox.state.calls(TOKEN_PATH, open_id=open_id, kind="refresh_token"))
+        return len(self.sandbox.state.list_calls(TOKEN_PATH, open_id=open_id, kind="refresh_token"))
 
     def user_infos(self, open_id: str) -> int:
-        return len(self.sandbox.state.calls(USER_INFO_PATH, open_id=open_id))
+        return len(self.sandbox.state.list_calls(USER_INFO_PATH, open_id=open_id))
 
     def revocations(self, open_id: str) -> int:
-        return len(self.sandbox.state.calls(REVOKE_PATH, open_id=open_id))
+        return len(self.sandbox.state.list_calls(REVOKE_PATH, open_id=open_id))
 
     def revoked(self, open_id: str) -> bool:
-        return self.sandbox.state.find(open_id) is None
+        return self.sandbox.state.find_grant(open_id) is None

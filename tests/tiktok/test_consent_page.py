@@ -9,7 +9,7 @@ import pytest
 
 from tests.tiktok.sandboxed import ASKED, BACK, App, sandboxed
 from tiktok_accounts_gql.sandbox.consent import AUTHORIZE_PATH
-from tiktok_accounts_gql.sandbox.users import PEOPLE, SandboxUser
+from tiktok_accounts_gql.sandbox.users import DEFAULT_OPEN_IDS, SandboxUser
 
 HOSTILE = '"><script>alert(1)</script>&amp;'
 
@@ -58,26 +58,26 @@ def came_back(answer: httpx.Response) -> dict[str, str]:
 
 def test_it_offers_people_with_picture_name_and_handle(app: App) -> None:
     page = shown(app)
-    assert [radio["value"] for radio in page.all("input", type="radio")] == list(PEOPLE)
-    for user in map(SandboxUser.of, PEOPLE):
+    assert [radio["value"] for radio in page.all("input", type="radio")] == list(DEFAULT_OPEN_IDS)
+    for user in map(SandboxUser.of, DEFAULT_OPEN_IDS):
         assert user.display_name in page.texts
         assert f"@{user.username}" in page.texts
-    assert len({image["src"] for image in page.all("img")}) == len(PEOPLE)
+    assert len({image["src"] for image in page.all("img")}) == len(DEFAULT_OPEN_IDS)
 
 
 def test_it_is_shown_whether_or_not_automatic_consent_is_disabled(app: App) -> None:
-    app.grant(PEOPLE[0])
+    app.grant(DEFAULT_OPEN_IDS[0])
     for value in ("", "0", "1"):
         assert shown(app, disable_auto_auth=value).all("form")
 
 
 def test_allowing_ends_in_the_redirect_with_a_code(app: App) -> None:
-    back = came_back(app.http.get(AUTHORIZE_PATH, params=shown(app).sent(PEOPLE[0])))
+    back = came_back(app.http.get(AUTHORIZE_PATH, params=shown(app).sent(DEFAULT_OPEN_IDS[0])))
     assert (back["state"], back["scopes"], "code" in back) == (ASKED["state"], ASKED["scope"], True)
 
 
 def test_a_scope_without_its_tick_is_not_granted(app: App) -> None:
-    sent = shown(app).sent(PEOPLE[0], without="user.info.stats")
+    sent = shown(app).sent(DEFAULT_OPEN_IDS[0], without="user.info.stats")
     assert came_back(app.http.get(AUTHORIZE_PATH, params=sent))["scopes"] == "user.info.basic,user.info.profile"
 
 
@@ -89,7 +89,7 @@ def test_the_basic_scope_cannot_be_unticked(app: App) -> None:
 
 
 def test_denying_ends_in_the_redirect_with_an_error(app: App) -> None:
-    back = came_back(app.http.get(AUTHORIZE_PATH, params=shown(app).sent(PEOPLE[0], deny=True)))
+    back = came_back(app.http.get(AUTHORIZE_PATH, params=shown(app).sent(DEFAULT_OPEN_IDS[0], deny=True)))
     assert (back["error"], back["state"], "code" in back) == ("access_denied", ASKED["state"], False)
 
 
@@ -101,10 +101,10 @@ def test_the_form_keeps_what_the_app_asked_for(app: App) -> None:
 
 def test_somebody_who_is_connected_is_marked_and_not_the_first_choice() -> None:
     with sandboxed() as app:
-        app.grant(PEOPLE[0])
+        app.grant(DEFAULT_OPEN_IDS[0])
         page = shown(app)
     assert page.texts.count("Connected") == 1
-    assert [radio["value"] for radio in page.all("input", type="radio") if "checked" in radio] == [PEOPLE[1]]
+    assert [radio["value"] for radio in page.all("input", type="radio") if "checked" in radio] == [DEFAULT_OPEN_IDS[1]]
 
 
 @pytest.mark.parametrize("name", ["state", "redirect_uri", "unknown"])

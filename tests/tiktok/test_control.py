@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.tiktok.sandboxed import App, sandboxed
-from tiktok_accounts_gql.sandbox.faults import LARGE_BYTES, Kind
+from tiktok_accounts_gql.sandbox.faults import LARGE_BYTES, FaultKind
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
 
 
@@ -113,9 +113,9 @@ def test_a_large_reply_has_50_megabytes(app: App) -> None:
 
 
 def test_every_kind_can_be_added_listed_and_cleared(app: App) -> None:
-    for kind in Kind:
+    for kind in FaultKind:
         add(app, kind=kind.value)
-    assert [fault["kind"] for fault in app.http.get("/sandbox/faults").json()["faults"]] == list(Kind)
+    assert [fault["kind"] for fault in app.http.get("/sandbox/faults").json()["faults"]] == list(FaultKind)
     assert app.http.delete("/sandbox/faults").status_code == 200
     assert app.http.get("/sandbox/faults").json() == {"faults": []}
 
@@ -262,7 +262,7 @@ def test_the_page_shows_everything_and_its_forms_work(app: App) -> None:
     assert "2 left" in page
     taken_back = {"scopes": "user.info.profile,user.info.stats"}
     assert app.http.post("/sandbox/grants/eve/remove-scopes", data=taken_back).status_code == 303
-    assert app.sandbox.state.grants()[0].scopes == "user.info.basic"
+    assert app.sandbox.state.list_grants()[0].scopes == "user.info.basic"
 
 
 def test_what_is_hostile_stays_text_on_the_page(app: App) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tiktok_accounts_gql.sandbox.app import HALF_A_YEAR, TWO_HOURS, Sandbox, create_sandbox
+from tiktok_accounts_gql.sandbox.app import Sandbox, create_sandbox
+from tiktok_accounts_gql.sandbox.defaults import ACCESS_TOKEN_SECONDS, REFRESH_TOKEN_SECONDS
 from tiktok_accounts_gql.sandbox.server import SandboxServer
 from tiktok_accounts_gql.sandbox.state import CODE_SECONDS
 from tiktok_accounts_gql.sandbox.users import SECONDS_PER_DAY, SandboxUser
@@ -120,8 +121,8 @@ def test_a_consent_comes_back_with_a_code_for_tokens(app: App) -> None:
         "open_id": "ann",
         "scope": SCOPES,
         "token_type": "Bearer",
-        "expires_in": TWO_HOURS,
-        "refresh_expires_in": HALF_A_YEAR,
+        "expires_in": ACCESS_TOKEN_SECONDS,
+        "refresh_expires_in": REFRESH_TOKEN_SECONDS,
     }
 
 
@@ -227,7 +228,7 @@ def test_a_refresh_rotates_both_tokens(app: App) -> None:
 
 def test_an_access_token_runs_out(app: App) -> None:
     granted = app.grant()
-    app.clock.now += TWO_HOURS - 1
+    app.clock.now += ACCESS_TOKEN_SECONDS - 1
     assert app.user_info(granted["access_token"]).status_code == 200
     app.clock.now += 1
     assert open_api_error(app.user_info(granted["access_token"])) == (401, "access_token_invalid")
@@ -236,7 +237,7 @@ def test_an_access_token_runs_out(app: App) -> None:
 
 def test_a_refresh_token_runs_out(app: App) -> None:
     granted = app.grant()
-    app.clock.now += HALF_A_YEAR
+    app.clock.now += REFRESH_TOKEN_SECONDS
     assert oauth_error(app.refresh(granted["refresh_token"])) == (400, "invalid_grant")
 
 
@@ -295,14 +296,14 @@ def test_a_quota_of_the_token_endpoint_is_told_in_its_own_envelope(app: App) -> 
 
 def test_users_are_always_the_same() -> None:
     assert SandboxUser.of("ann") == SandboxUser.of("ann")
-    assert SandboxUser.of("ann").at(NOON) == SandboxUser.of("ann").at(NOON)
+    assert SandboxUser.of("ann").counters_at(NOON) == SandboxUser.of("ann").counters_at(NOON)
     people = [SandboxUser.of(f"user-{number}") for number in range(50)]
     assert len({person.username for person in people}) == len({person.union_id for person in people}) == 50
 
 
 def test_counters_grow_from_day_to_day() -> None:
     for person in (SandboxUser.of(f"user-{number}") for number in range(20)):
-        days = [person.at(NOON + day * SECONDS_PER_DAY) for day in range(365)]
+        days = [person.counters_at(NOON + day * SECONDS_PER_DAY) for day in range(365)]
         for counter in ("follower_count", "likes_count", "video_count"):
             counts = [getattr(day, counter) for day in days]
             assert counts == sorted(counts)
@@ -327,4 +328,4 @@ def test_what_was_granted_survives_a_restart(tmp_path: Path) -> None:
     for app in run(start()):
         assert oauth_error(app.refresh(granted["refresh_token"])) == (400, "invalid_grant")
         assert app.refresh(rotated["refresh_token"]).status_code == 200
-        assert [call.path for call in app.sandbox.state.calls(USER_INFO)] == [USER_INFO]
+        assert [call.path for call in app.sandbox.state.list_calls(USER_INFO)] == [USER_INFO]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.tiktok.sandboxed import App, sandboxed
-from tiktok_accounts_gql.sandbox.portraits import portrait
+from tiktok_accounts_gql.sandbox.portraits import render_portrait
 from tiktok_accounts_gql.sandbox.users import SECONDS_PER_DAY
 from tiktok_accounts_gql.tiktok.pictures import PictureClient, source_of
 
@@ -65,9 +65,9 @@ def test_each_link_leads_to_a_png_of_its_size(app: App, name: str) -> None:
 
 def test_everybody_looks_the_same_every_day_and_different_from_others() -> None:
     names = [f"union-{number}" for number in range(30)]
-    assert len({portrait(name, 168) for name in names}) > 28
-    portrait.cache_clear()
-    assert [portrait(name, 168) for name in names] == [portrait.__wrapped__(name, 168) for name in names]
+    assert len({render_portrait(name, 168) for name in names}) > 28
+    render_portrait.cache_clear()
+    assert [render_portrait(name, 168) for name in names] == [render_portrait.__wrapped__(name, 168) for name in names]
 
 
 def test_a_link_is_on_the_sandbox_as_it_was_asked_and_signed(app: App) -> None:
@@ -106,7 +106,7 @@ def test_pictures_are_recorded_and_cost_no_quota(app: App) -> None:
     for _ in range(601):
         assert app.http.get(link).status_code == 200
     assert app.user_info(app.grant("ben")["access_token"]).status_code == 200
-    assert len(app.sandbox.state.calls(urlsplit(link).path)) == 601
+    assert len(app.sandbox.state.list_calls(urlsplit(link).path)) == 601
 
 
 async def test_the_picture_client_takes_it_from_the_sandboxs_origin(app: App) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tiktok.sandboxed import SECRET, App, Inbox, inbox, sandboxed
 from tiktok_accounts_gql.sandbox import webhooks
-from tiktok_accounts_gql.sandbox.webhooks import Reason
+from tiktok_accounts_gql.sandbox.webhooks import RemovalReason
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_it_is_signed_with_the_client_secret_over_time_and_body(app: App, hook: 
 def test_a_revocation_by_the_app_is_told_with_reason_5(app: App, hook: Inbox) -> None:
     assert app.revoke(app.grant("ann")["access_token"]).status_code == 200
     hook.wait(1)
-    assert [told(body) for _, body in hook.posts] == [("ann", Reason.REVOKED_BY_DEVELOPER)]
+    assert [told(body) for _, body in hook.posts] == [("ann", RemovalReason.REVOKED_BY_DEVELOPER)]
 
 
 def test_what_is_not_answered_200_comes_again_byte_by_byte(
@@ -91,4 +91,4 @@ def test_without_a_url_nothing_is_sent() -> None:
     with sandboxed() as app:
         app.grant("ann")
         assert app.http.post("/sandbox/grants/ann/ban").json() == {"deliveries": []}
-        assert app.sandbox.state.find("ann") is None
+        assert app.sandbox.state.find_grant("ann") is None
