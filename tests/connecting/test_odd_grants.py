@@ -19,7 +19,7 @@ from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.replies import USUAL_LIFETIME
+from tiktok_accounts_gql.tiktok.replies import DEFAULT_LIFETIME
 from tiktok_accounts_gql.wiring import Running
 
 ALL_SCOPES = ["user.info.basic", "user.info.profile", "user.info.stats"]
@@ -95,7 +95,7 @@ async def test_a_renewal_stores_the_tokens_of_an_odd_reply_and_the_next_call_doe
     assert (kept.status, kept.granted_scopes) == ("ACTIVE", ALL_SCOPES)
     assert kept.token_expires_at is not None
     assert kept.reauthorize_by is not None
-    assert kept.token_expires_at > utc_now() + timedelta(seconds=USUAL_LIFETIME - 60)
+    assert kept.token_expires_at > utc_now() + timedelta(seconds=DEFAULT_LIFETIME - 60)
     assert kept.reauthorize_by > utc_now() + timedelta(days=100)
     assert await syncs(running, account)
     assert tiktok.refreshes(account.open_id) == 1

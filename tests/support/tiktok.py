@@ -13,7 +13,7 @@ from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.connections import Connected, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, authorization_url
+from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, build_authorization_url
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running
 
@@ -31,7 +31,7 @@ class TikTok:
 
     async def code(self, open_id: str, *, scopes: str | None = None) -> str:
         """What TikTok's redirect brings once the user has consented."""
-        url = authorization_url(
+        url = build_authorization_url(
             authorize_url=self.settings.tiktok_authorize_url,
             client_key=self.settings.tiktok_client_key,
             redirect_uri=self.redirect_uri,

@@ -25,7 +25,7 @@ from tests.tiktok.wire import (
     answering,
     client_of,
 )
-from tiktok_accounts_gql.tiktok.client import TikTokClient, authorization_url
+from tiktok_accounts_gql.tiktok.client import TikTokClient, build_authorization_url
 from tiktok_accounts_gql.tiktok.errors import TikTokError, Unavailable, UnreadableReply
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
@@ -118,7 +118,7 @@ def test_a_grant_does_not_show_its_tokens() -> None:
 
 
 def test_the_authorization_url_has_every_parameter_once() -> None:
-    url = authorization_url(
+    url = build_authorization_url(
         authorize_url="https://www.tiktok.com/v2/auth/authorize/",
         client_key="key&1",
         redirect_uri="https://app.test/oauth/tiktok/callback",
@@ -138,7 +138,7 @@ def test_the_authorization_url_has_every_parameter_once() -> None:
 
 def test_a_code_challenge_is_sent_as_lower_case_hex() -> None:
     challenge = sha256(b"v" * 43).hexdigest()
-    url = authorization_url(
+    url = build_authorization_url(
         authorize_url="https://t.test/",
         client_key="k",
         redirect_uri="r",

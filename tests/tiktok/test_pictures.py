@@ -12,7 +12,13 @@ import pytest
 
 from tiktok_accounts_gql.services.avatars import COLOURS, initials
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.pictures import MAX_PICTURE_BYTES, Picture, PictureClient, kind_of, source_of
+from tiktok_accounts_gql.tiktok.pictures import (
+    MAX_PICTURE_BYTES,
+    Picture,
+    PictureClient,
+    detect_media_type,
+    remove_signature,
+)
 
 LINK = "https://p16-sign.tiktokcdn-us.com/tos/abc~c5_168x168.jpeg?x-expires=1&x-signature=s"
 HOSTS = ("*.tiktokcdn.com", "*.tiktokcdn-us.com", "http://127.0.0.1:8001")
@@ -83,7 +89,7 @@ async def test_the_kind_is_what_the_bytes_say_and_not_the_header(media_type: str
     ],
 )
 async def test_what_is_no_picture_is_not_taken_whatever_the_header_says(content: bytes) -> None:
-    assert kind_of(content) is None
+    assert detect_media_type(content) is None
     assert await answering(content, content_type="image/jpeg").fetch(LINK) is None
 
 
@@ -213,8 +219,8 @@ async def test_a_picture_that_drips_is_given_up_after_five_seconds() -> None:
 
 
 def test_the_source_is_the_link_without_its_signature() -> None:
-    assert source_of(LINK) == source_of(LINK.replace("x-expires=1", "x-expires=2"))
-    assert source_of("https://a/b") == "https://a/b"
+    assert remove_signature(LINK) == remove_signature(LINK.replace("x-expires=1", "x-expires=2"))
+    assert remove_signature("https://a/b") == "https://a/b"
 
 
 def test_tiktoks_hosts_are_the_list_unless_another_is_set() -> None:

@@ -26,8 +26,8 @@ from tiktok_accounts_gql.tiktok.errors import (
     Unavailable,
     UnreadableReply,
 )
-from tiktok_accounts_gql.tiktok.replies import LONGEST_LIFETIME, SHORTEST_LIFETIME, USUAL_LIFETIME, Reply
-from tiktok_accounts_gql.tiktok.values import LARGEST_COUNTER, TikTokUser, TokenGrant
+from tiktok_accounts_gql.tiktok.replies import DEFAULT_LIFETIME, MAX_LIFETIME, MIN_LIFETIME, Reply
+from tiktok_accounts_gql.tiktok.values import MAX_COUNTER, TikTokUser, TokenGrant
 
 GRANT = {
     "access_token": "act.x",
@@ -49,7 +49,7 @@ USER = {
     "profile_deep_link": "https://www.tiktok.com/@ann",
     "follower_count": 0,
     "following_count": 312,
-    "likes_count": LARGEST_COUNTER,
+    "likes_count": MAX_COUNTER,
     "video_count": 87,
 }
 RFC_6749 = {
@@ -136,9 +136,9 @@ LIFETIMES: list[tuple[Any, int | None]] = [
     (" 7200 ", 7200),
     ("7200.0", 7200),
     (7200.0, 7200),
-    (1, SHORTEST_LIFETIME),
-    (2**62, LONGEST_LIFETIME),
-    (1e30, LONGEST_LIFETIME),
+    (1, MIN_LIFETIME),
+    (2**62, MAX_LIFETIME),
+    (1e30, MAX_LIFETIME),
     *none("", None, 0, -1, -(2**62), 1.5, True, "soon", "9" * 99, [7200], {"in": 7200}),
 ]
 
@@ -148,7 +148,7 @@ async def test_a_lifetime_is_read_where_it_plainly_is_one_and_never_so_short_tha
     told: Any, seconds: int | None
 ) -> None:
     granted = await answered(REFRESH, 200, grant(expires_in=told, refresh_expires_in=told))
-    assert (granted.expires_in, granted.refresh_expires_in) == (seconds or USUAL_LIFETIME, seconds)
+    assert (granted.expires_in, granted.refresh_expires_in) == (seconds or DEFAULT_LIFETIME, seconds)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 5000, "1" + "0" * 30])
@@ -156,7 +156,7 @@ async def test_a_number_that_is_none_costs_no_token(number: str) -> None:
     body = grant(expires_in="here").replace(b'"here"', number.encode())
     granted = await answered(REFRESH, 200, body)
     assert (granted.access_token, granted.refresh_token) == ("act.x", "rft.y")
-    assert granted.expires_in in (USUAL_LIFETIME, LONGEST_LIFETIME)
+    assert granted.expires_in in (DEFAULT_LIFETIME, MAX_LIFETIME)
 
 
 BESIDE: list[dict[str, Any]] = [
@@ -386,7 +386,7 @@ async def test_a_complete_user_is_an_account_and_a_zero_stays_a_zero() -> None:
         is_verified=False,
         follower_count=0,
         following_count=312,
-        likes_count=LARGEST_COUNTER,
+        likes_count=MAX_COUNTER,
         video_count=87,
     )
 
@@ -547,9 +547,9 @@ def is_storable(text: str | None) -> bool:
 @settings(max_examples=300, deadline=None)
 @given(values=of_any(set(GRANT) - {"access_token"} | {"error", "data"}, access_token="act.x"), status=STATUSES)
 def test_no_values_beside_an_access_token_lose_it(values: dict[str, Any], status: int) -> None:
-    read = replies.token_grant(Reply(status=status, body=json.dumps(values).encode()))
+    read = replies.parse_token_grant(Reply(status=status, body=json.dumps(values).encode()))
     assert read.access_token == "act.x"
-    assert SHORTEST_LIFETIME <= read.expires_in <= LONGEST_LIFETIME
+    assert MIN_LIFETIME <= read.expires_in <= MAX_LIFETIME
     assert len(read.open_id) <= 255
     assert is_storable(read.open_id)
 
@@ -558,10 +558,10 @@ def test_no_values_beside_an_access_token_lose_it(values: dict[str, Any], status
 @given(values=of_any(set(USER) - {"open_id"}, open_id="open-1"))
 def test_no_values_of_a_user_lose_the_others(values: dict[str, Any]) -> None:
     body = json.dumps({"data": {"user": values}, "error": {"code": "ok"}}).encode()
-    read = replies.user(Reply(status=200, body=body))
+    read = replies.parse_user(Reply(status=200, body=body))
     assert read.open_id == "open-1"
     counters = (read.follower_count, read.following_count, read.likes_count, read.video_count)
-    assert all(count is None or 0 <= count <= LARGEST_COUNTER for count in counters)
+    assert all(count is None or 0 <= count <= MAX_COUNTER for count in counters)
     texts = (read.union_id, read.display_name, read.username, read.avatar_url, read.bio_description, read.profile_url)
     assert all(map(is_storable, texts))
     assert read.profile_url is None or read.profile_url.lower().startswith("https://")
@@ -570,6 +570,6 @@ def test_no_values_of_a_user_lose_the_others(values: dict[str, Any]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(body=st.binary(max_size=200) | ANYTHING.map(lambda value: json.dumps(value).encode()), status=STATUSES)
 def test_no_bytes_are_more_than_an_error(body: bytes, status: int) -> None:
-    for read in (replies.token_grant, replies.revoked, replies.user):
+    for read in (replies.parse_token_grant, replies.check_revoked, replies.parse_user):
         with suppress(TikTokError):
             read(Reply(status=status, body=body))
