@@ -6,7 +6,7 @@ import traceback
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tiktok_accounts_gql.logs import Brief
+from tiktok_accounts_gql.logs import RepeatFilter
 
 REFUSED = OperationalError("SELECT 1", {}, Exception("connection refused\nIs the server running?"))
 
@@ -26,7 +26,7 @@ def clock() -> Clock:
 @pytest.fixture
 def logger(clock: Clock, caplog: pytest.LogCaptureFixture) -> logging.Logger:
     logger = logging.getLogger("an engine")
-    logger.filters = [Brief(monotonic=clock)]
+    logger.filters = [RepeatFilter(monotonic=clock)]
     return logger
 
 

@@ -13,16 +13,16 @@ from tiktok_accounts_gql.crypto import KEY_BYTES
 from tiktok_accounts_gql.durations import parse_duration
 
 
-def _split_at_commas(value: Any) -> Any:
+def split_at_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _split_scopes(value: Any) -> Any:
+def split_scopes(value: Any) -> Any:
     """Split at commas and spaces, and drop repeated scopes."""
     return list(dict.fromkeys(value.replace(",", " ").split())) if isinstance(value, str) else value
 
 
-def _decode_key(value: Any) -> Any:
+def decode_key(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
@@ -34,27 +34,27 @@ def _decode_key(value: Any) -> Any:
     return key
 
 
-def _parse_interval(value: Any) -> Any:
+def parse_interval(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return timedelta(0) if value == "0" else parse_duration(value)
 
 
-def _format_interval(value: timedelta) -> str:
+def format_interval(value: timedelta) -> str:
     return f"{int(value.total_seconds())}s"
 
 
-def _check_web_url(value: str) -> str:
+def check_web_url(value: str) -> str:
     if not value.startswith(("https://", "http://")) or any(char.isspace() for char in value):
         raise ValueError("is not an http or https URL")
     return value
 
 
-def _normalize_base_url(value: str) -> str:
-    return _check_web_url(value).rstrip("/")
+def normalize_base_url(value: str) -> str:
+    return check_web_url(value).rstrip("/")
 
 
-def _check_strength(value: SecretStr) -> SecretStr:
+def check_strength(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value().encode()) < KEY_BYTES:
         raise ValueError(f"is weak: at least {KEY_BYTES} bytes are needed (RFC 7518, section 3.2)")
     return value
@@ -62,11 +62,11 @@ def _check_strength(value: SecretStr) -> SecretStr:
 
 Environment = Literal["development", "production"]
 DatabaseUrl = Annotated[str, AfterValidator(database_urls.understood)]
-WebUrl = Annotated[str, AfterValidator(_check_web_url)]
-BaseUrl = Annotated[str, AfterValidator(_normalize_base_url)]
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
-Scopes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_scopes)]
-Interval = Annotated[timedelta, BeforeValidator(_parse_interval), PlainSerializer(_format_interval)]
-StrongSecret = Annotated[SecretStr, AfterValidator(_check_strength)]
-EncryptionKey = Annotated[SecretBytes, BeforeValidator(_decode_key), PlainSerializer(lambda _: "…")]
-EncryptionKeys = Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split_at_commas)]
+WebUrl = Annotated[str, AfterValidator(check_web_url)]
+BaseUrl = Annotated[str, AfterValidator(normalize_base_url)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)]
+Scopes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_scopes)]
+Interval = Annotated[timedelta, BeforeValidator(parse_interval), PlainSerializer(format_interval)]
+StrongSecret = Annotated[SecretStr, AfterValidator(check_strength)]
+EncryptionKey = Annotated[SecretBytes, BeforeValidator(decode_key), PlainSerializer(lambda _: "…")]
+EncryptionKeys = Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(split_at_commas)]

@@ -1,7 +1,7 @@
 """All settings: read once, from environment variables with the prefix ACCOUNTS_ and from a file `.env`.
 
-`docs/configuration.md` is generated from this model. Every description says what the value is for and how to get one:
-it is what an operator reads when the start is refused.
+`docs/configuration.md` is generated from this model. Every description says what the value is for and how to get one: it is
+part of the message with which a server refuses to start.
 """
 
 from collections.abc import Iterable
@@ -103,18 +103,18 @@ class Settings(BaseSettings):
     tiktok_requests_per_minute: int = Field(
         540,
         ge=20,
-        description="How often each of TikTok's endpoints (user info, token, revoke) is asked in any sliding minute, by all "
+        description="How often each of TikTok's endpoints (user info, token, revoke) is called in any sliding minute, by all "
         "processes together. TikTok allows 600.",
     )
     tiktok_failures_before_pause: int = Field(
         5,
         ge=1,
-        description="After how many accounts in a row about which TikTok is silent (no connection, no reply in time, 5xx) an "
-        "endpoint is asked once in 10 s only. Any reply ends that; an account that fails already does not count.",
+        description="After how many accounts in a row for which TikTok does not answer (no connection, no reply in time, 5xx) an "
+        "endpoint is called only once in 10 s. Any reply ends that; an account that fails already does not count.",
     )
     sync_interval: Interval = Field(
         timedelta(hours=24),
-        description="After how long accounts are synced by themselves, such as `24h` or `90m`; `0` for never.",
+        description="After how long accounts are synced automatically, such as `24h` or `90m`; `0` for never.",
     )
     worker_concurrency: int = Field(
         8, ge=1, le=100, description="Accounts of sync jobs that a process reads at the same time."
@@ -124,12 +124,12 @@ class Settings(BaseSettings):
         300,
         ge=0,
         le=24 * 3600,
-        description="For how long whole answers to `accounts` and `accountsSummary` are kept in the memory of a process; "
-        "0 for not at all. A change of the user's accounts ends them at once, in other processes within 100 ms. Only "
+        description="For how long whole answers to `accounts` and `accountsSummary` are cached in the memory of a process; "
+        "0 for not at all. A change of the user's accounts evicts them at once, in other processes within 100 ms. Only "
         "the present that `statsHistory` and `growth` end with may be that much older.",
     )
     list_cache_megabytes: int = Field(
-        24, ge=1, le=65_536, description="How much memory of each process such answers may take, in MiB."
+        24, ge=1, le=65_536, description="How much memory of each process the cached answers may take, in MiB."
     )
     public_url: BaseUrl = Field(description="Where browsers reach this server, such as `https://accounts.example.com`.")
     environment: Environment = Field(
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
         "tools for tracing; `x-own-*` stands for all that begin so.",
     )
     trusted_proxies: CommaSeparated = Field(
-        ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
+        ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is trusted."
     )
     cost_limit: int = Field(
         20_000,
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         32,
         ge=1,
         le=1000,
-        description="Requests that a process answers at the same time. Others wait, callers in turn, and are told 503 "
+        description="Requests that a process answers at the same time. Others wait, callers in turn, and are answered 503 "
         "after 10 s.",
     )
     compiled_operations: bool = Field(

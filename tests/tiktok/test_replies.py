@@ -17,7 +17,7 @@ from tests.tiktok.wire import CALL_NAMES, CALLS, EXCHANGE, REFRESH, REVOKE, USER
 from tiktok_accounts_gql.tiktok import replies
 from tiktok_accounts_gql.tiktok.errors import (
     AccessTokenInvalid,
-    AppMisconfigured,
+    InvalidClient,
     InvalidGrant,
     RateLimited,
     RequestRefused,
@@ -54,8 +54,8 @@ USER = {
 }
 RFC_6749 = {
     "invalid_grant": InvalidGrant,
-    "invalid_client": AppMisconfigured,
-    "unauthorized_client": AppMisconfigured,
+    "invalid_client": InvalidClient,
+    "unauthorized_client": InvalidClient,
     "invalid_request": RequestRefused,
     "unsupported_grant_type": RequestRefused,
     "invalid_scope": RequestRefused,

@@ -1,4 +1,4 @@
-"""`tiktok-accounts demo`."""
+"""`tiktok-accounts demo`: the API, a TikTok sandbox and seeded accounts on one machine."""
 
 import json
 from dataclasses import asdict

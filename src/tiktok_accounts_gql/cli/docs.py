@@ -1,4 +1,4 @@
-"""`tiktok-accounts docs`."""
+"""`tiktok-accounts docs`: reference pages of settings and errors."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`tiktok-accounts doctor`."""
+"""`tiktok-accounts doctor`: checks of a server's settings and of what they name."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`tiktok-accounts migrate`."""
+"""`tiktok-accounts migrate`: the tables, brought up to this version."""
 
 import asyncio
 

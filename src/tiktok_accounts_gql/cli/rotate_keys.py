@@ -1,4 +1,4 @@
-"""`tiktok-accounts rotate-keys`."""
+"""`tiktok-accounts rotate-keys`: everything encrypted again with a new key."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""`tiktok-accounts sandbox`."""
+"""`tiktok-accounts sandbox`: a TikTok sandbox alone."""
 
 from contextlib import suppress
 from pathlib import Path

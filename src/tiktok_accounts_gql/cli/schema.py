@@ -1,4 +1,4 @@
-"""`tiktok-accounts schema`."""
+"""`tiktok-accounts schema`: the GraphQL contract, printed or compared."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`tiktok-accounts serve`."""
+"""`tiktok-accounts serve`: the API, in one process or several."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""`tiktok-accounts sync`."""
+"""`tiktok-accounts sync`: a sync job, and its progress in the terminal."""
 
 import asyncio
 import logging

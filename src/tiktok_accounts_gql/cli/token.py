@@ -1,4 +1,4 @@
-"""`tiktok-accounts token`."""
+"""`tiktok-accounts token`: a JWT for a viewer."""
 
 from typing import Annotated
 

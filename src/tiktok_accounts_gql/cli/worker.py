@@ -1,4 +1,4 @@
-"""`tiktok-accounts worker`."""
+"""`tiktok-accounts worker`: sync jobs and the schedule, without the API."""
 
 import asyncio
 import signal

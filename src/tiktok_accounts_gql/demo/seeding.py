@@ -73,13 +73,11 @@ class DemoSeeder:
         parameters = dict(parse_qsl(urlsplit(response.headers["location"]).query))
         callback = Callback(state=parameters["state"], code=parameters["code"])
         account = (await services.authorizations.finish(callback, planned.viewer)).outcome().account
-        await self._delete_attempts(planned.viewer)
+        async with (
+            self._running.db.transaction() as session
+        ):  # a viewer may start fewer attempts a minute than this does
+            await connection_attempts.forget_before(session, planned.viewer.id, self._now + timedelta(days=1))
         return account
-
-    async def _delete_attempts(self, viewer: Viewer) -> None:
-        """Delete the viewer's connection attempts, whose number a minute is limited to fewer than the demo starts."""
-        async with self._running.db.transaction() as session:
-            await connection_attempts.forget_before(session, viewer.id, self._now + timedelta(days=1))
 
     async def _write_past(self, account: Account, planned: PlannedAccount) -> None:
         days = HISTORY_DAYS - planned.number * FEWER_DAYS_PER_ACCOUNT

@@ -79,7 +79,14 @@ async def _serve(settings: Settings, listener: socket, on_started: Callable[[Dem
 
 
 def _create_links(settings: Settings) -> DemoLinks:
-    tokens = {viewer: _issue_token(settings, viewer) for viewer in ACCOUNTS_PER_VIEWER}
+    if settings.jwt_secret is None:
+        raise ValueError("The demo signs its own tokens.")
+    tokens = {
+        viewer: issue_token(
+            settings.jwt_secret, subject=viewer, issuer=ISSUER, audience=AUDIENCE, lifetime=TOKEN_LIFETIME
+        )
+        for viewer in ACCOUNTS_PER_VIEWER
+    }
     example = load_examples()[0]
     prefilled = urlencode(
         {
@@ -92,9 +99,3 @@ def _create_links(settings: Settings) -> DemoLinks:
     return DemoLinks(
         endpoint=endpoint, graphiql=f"{endpoint}?{prefilled}", sandbox=settings.tiktok_api_url, tokens=tokens
     )
-
-
-def _issue_token(settings: Settings, viewer: str) -> str:
-    if settings.jwt_secret is None:
-        raise ValueError("The demo signs its own tokens.")
-    return issue_token(settings.jwt_secret, subject=viewer, issuer=ISSUER, audience=AUDIENCE, lifetime=TOKEN_LIFETIME)

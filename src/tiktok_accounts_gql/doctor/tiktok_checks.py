@@ -2,7 +2,7 @@
 
 from tiktok_accounts_gql.doctor.context import CheckContext
 from tiktok_accounts_gql.doctor.results import Finding, failed, ok, skipped, warning
-from tiktok_accounts_gql.tiktok.errors import AppMisconfigured, InvalidGrant, Unavailable, UnreadableReply
+from tiktok_accounts_gql.tiktok.errors import InvalidClient, InvalidGrant, Unavailable, UnreadableReply
 
 
 async def check_tiktok(context: CheckContext) -> Finding:
@@ -25,7 +25,7 @@ async def check_client_key(context: CheckContext) -> Finding:
     error = context.probe.error
     if isinstance(error, InvalidGrant):
         return ok("TikTok accepts the client key and its secret.")
-    if isinstance(error, AppMisconfigured):
+    if isinstance(error, InvalidClient):
         fix = "Copy ACCOUNTS_TIKTOK_CLIENT_KEY and …_CLIENT_SECRET from TikTok's developer portal."
         return failed("TikTok does not accept the client key or its secret.", fix)
     if error is None or isinstance(error, (Unavailable, UnreadableReply)):

@@ -19,7 +19,7 @@ from tiktok_accounts_gql.sandbox.faults import FaultKind, Faults, create_fault
 from tiktok_accounts_gql.sandbox.pictures import AVATAR_SIZES, PictureEndpoint
 from tiktok_accounts_gql.sandbox.state import RecordedCall, SandboxGrant, SandboxState
 from tiktok_accounts_gql.sandbox.users import SandboxUser
-from tiktok_accounts_gql.sandbox.webhooks import Removal, RemovalReason, WebhookSender
+from tiktok_accounts_gql.sandbox.webhooks import RemovalReason, RemovalWebhook, WebhookSender
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES
 
@@ -153,7 +153,7 @@ class Api:
             raise ApiError(400, "invalid_grant", "Access token is invalid or expired.")
         self.state.revoke_grant(grant.open_id)
         self.webhooks.send_in_background(
-            Removal(
+            RemovalWebhook(
                 open_id=grant.open_id,
                 reason=RemovalReason.REVOKED_BY_DEVELOPER,
                 create_time=int(self.state.clock()),

@@ -19,7 +19,7 @@ from tiktok_accounts_gql.sandbox.dashboard import render_dashboard
 from tiktok_accounts_gql.sandbox.faults import ActiveFault, Faults
 from tiktok_accounts_gql.sandbox.pages import create_html_response
 from tiktok_accounts_gql.sandbox.state import SandboxGrant, SandboxState
-from tiktok_accounts_gql.sandbox.webhooks import Removal, RemovalReason, WebhookSender
+from tiktok_accounts_gql.sandbox.webhooks import RemovalReason, RemovalWebhook, WebhookSender
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES
 
 PAGE_PATH = "/sandbox/"
@@ -40,71 +40,71 @@ class ControlApi:
     def routes(self) -> list[Route]:
         grant = "/sandbox/grants/{open_id}"
         return [
-            Route(PAGE_PATH, self._show_page),
-            _create_route("GET", "/sandbox/faults", self._list_faults),
-            _create_route("POST", "/sandbox/faults", self._add_fault),
-            _create_route("DELETE", "/sandbox/faults", self._clear_faults),
-            _create_route("POST", "/sandbox/faults/clear", self._clear_faults),
-            _create_route("GET", "/sandbox/calls", self._list_calls),
-            _create_route("GET", "/sandbox/truth", self._count_calls),
-            _create_route("GET", "/sandbox/grants", self._list_grants),
-            _create_route("POST", f"{grant}/expire", self._expire),
-            _create_route("POST", f"{grant}/revoke", self._revoke),
-            _create_route("POST", f"{grant}/ban", self._ban),
-            _create_route("POST", f"{grant}/remove-scopes", self._remove_scopes),
-            _create_route("GET", "/sandbox/webhooks", self._list_webhooks),
-            _create_route("POST", "/sandbox/webhooks", self._send_webhook),
+            Route(PAGE_PATH, self.show_page),
+            _create_route("GET", "/sandbox/faults", self.list_faults),
+            _create_route("POST", "/sandbox/faults", self.add_fault),
+            _create_route("DELETE", "/sandbox/faults", self.clear_faults),
+            _create_route("POST", "/sandbox/faults/clear", self.clear_faults),
+            _create_route("GET", "/sandbox/calls", self.list_calls),
+            _create_route("GET", "/sandbox/truth", self.count_calls),
+            _create_route("GET", "/sandbox/grants", self.list_grants),
+            _create_route("POST", f"{grant}/expire", self.expire),
+            _create_route("POST", f"{grant}/revoke", self.revoke),
+            _create_route("POST", f"{grant}/ban", self.ban),
+            _create_route("POST", f"{grant}/remove-scopes", self.remove_scopes),
+            _create_route("GET", "/sandbox/webhooks", self.list_webhooks),
+            _create_route("POST", "/sandbox/webhooks", self.send_webhook),
         ]
 
-    async def _show_page(self, _: Request) -> Response:
+    async def show_page(self, _: Request) -> Response:
         return create_html_response(render_dashboard(self.state, self.faults, self.webhooks))
 
-    async def _list_faults(self, _: Request) -> tuple[object, int]:
+    async def list_faults(self, _: Request) -> tuple[object, int]:
         return {"faults": [_to_json(active) for active in self.faults.list_active()]}, 200
 
-    async def _add_fault(self, request: Request) -> tuple[object, int]:
+    async def add_fault(self, request: Request) -> tuple[object, int]:
         self.faults.add((await _parse_body(request, NewFault)).to_fault())
         return _to_json(self.faults.list_active()[-1]), 201
 
-    async def _clear_faults(self, _: Request) -> tuple[object, int]:
+    async def clear_faults(self, _: Request) -> tuple[object, int]:
         self.faults.clear()
         return {"faults": []}, 200
 
-    async def _list_calls(self, request: Request) -> tuple[object, int]:
+    async def list_calls(self, request: Request) -> tuple[object, int]:
         call_filter = CallFilter.model_validate(dict(request.query_params))
         return {"calls": [asdict(call) for call in self.state.list_calls(**call_filter.model_dump())]}, 200
 
-    async def _count_calls(self, request: Request) -> tuple[object, int]:
+    async def count_calls(self, request: Request) -> tuple[object, int]:
         open_id = request.query_params.get("open_id")
         counts = [account for account in self.state.count_calls() if open_id in (None, account.open_id)]
         return {"accounts": [asdict(account) for account in counts]}, 200
 
-    async def _list_grants(self, _: Request) -> tuple[object, int]:
+    async def list_grants(self, _: Request) -> tuple[object, int]:
         return {"grants": [_without_tokens(grant) for grant in self.state.list_grants()]}, 200
 
-    async def _expire(self, request: Request) -> tuple[object, int]:
+    async def expire(self, request: Request) -> tuple[object, int]:
         grant = self._get_grant(request)
         self.state.expire_access_token(grant.open_id)
         return _without_tokens(self._get_grant(request)), 200
 
-    async def _revoke(self, request: Request) -> tuple[object, int]:
+    async def revoke(self, request: Request) -> tuple[object, int]:
         return await self._remove(NewRemoval(open_id=self._get_grant(request).open_id)), 200
 
-    async def _ban(self, request: Request) -> tuple[object, int]:
+    async def ban(self, request: Request) -> tuple[object, int]:
         open_id = self._get_grant(request).open_id
         return await self._remove(NewRemoval(open_id=open_id, reason=RemovalReason.BANNED)), 200
 
-    async def _remove_scopes(self, request: Request) -> tuple[object, int]:
+    async def remove_scopes(self, request: Request) -> tuple[object, int]:
         grant, removed = self._get_grant(request), await _parse_body(request, RemovedScopes)
         scopes = [scope for scope in FIELDS_OF_SCOPES if scope in grant.scope_set - set(removed.scopes)]
         self.state.set_scopes(grant.open_id, scopes or [BASIC_SCOPE])
         return _without_tokens(self._get_grant(request)), 200
 
-    async def _list_webhooks(self, _: Request) -> tuple[object, int]:
+    async def list_webhooks(self, _: Request) -> tuple[object, int]:
         deliveries = [asdict(delivery) for delivery in self.webhooks.deliveries]
         return {"url": self.webhooks.url, "deliveries": deliveries}, 200
 
-    async def _send_webhook(self, request: Request) -> tuple[object, int]:
+    async def send_webhook(self, request: Request) -> tuple[object, int]:
         return await self._remove(await _parse_body(request, NewRemoval)), 200
 
     async def _remove(self, body: NewRemoval) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class ControlApi:
         if not body.keep_grant:
             self.state.revoke_grant(body.open_id)
         created_at = int(self.state.clock()) - body.seconds_ago
-        removal = Removal(open_id=body.open_id, reason=body.reason, create_time=created_at)
+        removal = RemovalWebhook(open_id=body.open_id, reason=body.reason, create_time=created_at)
         deliveries = [await self.webhooks.send(removal) for _ in range(body.repeat)]
         return {"deliveries": [asdict(delivery) for delivery in deliveries if delivery]}
 

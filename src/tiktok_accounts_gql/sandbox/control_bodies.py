@@ -13,23 +13,23 @@ from tiktok_accounts_gql.sandbox.webhooks import RemovalReason
 RemovableScope = Literal["user.info.profile", "user.info.stats"]
 
 
-def _split(value: object) -> object:
+def split_at_commas(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
-def _check_base64(value: str) -> str:
+def check_base64(value: str) -> str:
     base64.b64decode(value, validate=True)  # raises a ValueError
     return value
 
 
-def _check_header(value: str) -> str:
+def check_header(value: str) -> str:
     value.encode("latin-1")  # raises a ValueError
     if any(char in value for char in "\r\n\0"):
         raise ValueError("A header is one line.")
     return value
 
 
-Header = Annotated[str, AfterValidator(_check_header)]
+Header = Annotated[str, AfterValidator(check_header)]
 
 
 class Body(BaseModel):
@@ -58,7 +58,7 @@ class NewFault(Body):
     remove: tuple[str, ...] = ()
     headers: dict[Header, Header] = {}
     body: str | None = None
-    body_base64: Annotated[str, AfterValidator(_check_base64)] | None = None
+    body_base64: Annotated[str, AfterValidator(check_base64)] | None = None
 
     def to_fault(self) -> Fault:
         fields_of_alteration = {"fields", "raw", "remove", "headers", "body", "body_base64", "status"}
@@ -84,7 +84,7 @@ class NewRemoval(Body):
 
 
 class RemovedScopes(Body):
-    scopes: Annotated[tuple[RemovableScope, ...], BeforeValidator(_split)] = Field(min_length=1)
+    scopes: Annotated[tuple[RemovableScope, ...], BeforeValidator(split_at_commas)] = Field(min_length=1)
 
 
 class CallFilter(Body):

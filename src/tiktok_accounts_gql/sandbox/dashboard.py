@@ -86,7 +86,7 @@ def render_dashboard(state: SandboxState, faults: Faults, webhooks: WebhookSende
         faults=_render_list(map(_render_fault, active_faults), "Every call is answered as it should be."),
         kinds=_render_options(kinds),
         paths=_render_options({"": "all calls", **_PATH_NAMES}),
-        webhook_url=escape(webhooks.url or "nobody: start with --webhook-url"),
+        webhook_url=escape(webhooks.url or "no URL: start with --webhook-url"),
         deliveries=_render_list(deliveries, "None was sent."),
         reasons=_render_options(reasons, selected=str(int(RemovalReason.DISCONNECTED_BY_USER))),
         call_count=len(calls),

@@ -57,16 +57,12 @@ class PictureEndpoint:
         size = request.path_params["size"]
         if size not in AVATAR_SIZES.values():
             return PlainTextResponse("There is no such size.", 404)
-        if not self._is_link_valid(request):
-            return PlainTextResponse("The link has expired, or its signature is wrong.", 403)
-        return Response(render_portrait(request.path_params["union_id"], size), media_type="image/png")
-
-    def _is_link_valid(self, request: Request) -> bool:
         expires = request.query_params.get("x-expires", "")
         signature = request.query_params.get("x-signature", "")
-        if not hmac.compare_digest(signature.encode(), self._sign(request.url.path, expires).encode()):
-            return False
-        return int(expires) > self.state.clock()
+        is_signed = hmac.compare_digest(signature.encode(), self._sign(request.url.path, expires).encode())
+        if not is_signed or int(expires) <= self.state.clock():
+            return PlainTextResponse("The link has expired, or its signature is wrong.", 403)
+        return Response(render_portrait(request.path_params["union_id"], size), media_type="image/png")
 
     def _sign(self, path: str, expires: str) -> str:
         return base64.b64encode(hmac.digest(self.key, f"{path}?{expires}".encode(), "sha1")).decode()

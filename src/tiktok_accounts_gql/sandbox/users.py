@@ -1,6 +1,6 @@
 """The users of the sandbox: every open id has one, with the same profile each time.
 
-Counters are a function of the open id and the time, so that a history can be computed for the past.
+ProfileCounters are a function of the open id and the time, so that a history can be computed for the past.
 """
 
 import random
@@ -25,7 +25,7 @@ FIRST_DAY = 1_704_067_200  # 2024-01-01: before that no user has followers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
+class ProfileCounters:
     """A user's counters at one time."""
 
     follower_count: int
@@ -66,11 +66,11 @@ class SandboxUser:
             following_count=rng.randrange(1500),
         )
 
-    def counters_at(self, time: float) -> Counters:
+    def counters_at(self, time: float) -> ProfileCounters:
         """Return the counters at a time in seconds since 1970. They grow faster and slower, and never shrink."""
         days = max(0.0, (time - FIRST_DAY) / SECONDS_PER_DAY)
         followers = int(self.followers_a_day * (days + 5 * sin(days / 5)))
-        return Counters(
+        return ProfileCounters(
             follower_count=followers,
             following_count=self.following_count,
             likes_count=followers * 7 + int(days),

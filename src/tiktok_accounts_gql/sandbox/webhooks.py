@@ -34,7 +34,7 @@ class RemovalReason(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
+class RemovalWebhook:
     """The event `authorization.removed`. It has no id; when it is sent again, its body is the same byte by byte."""
 
     open_id: str
@@ -73,7 +73,7 @@ class WebhookSender:
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=MAX_DELIVERIES))
     _tasks: set[asyncio.Task[object]] = field(default_factory=set)
 
-    async def send(self, removal: Removal) -> Delivery | None:
+    async def send(self, removal: RemovalWebhook) -> Delivery | None:
         """Send a webhook, and again in the background if the response is not 200. Return the first attempt."""
         if self.url is None:
             return None
@@ -82,7 +82,7 @@ class WebhookSender:
             self._start_task(self._retry(self.url, removal))
         return delivery
 
-    def send_in_background(self, removal: Removal) -> None:
+    def send_in_background(self, removal: RemovalWebhook) -> None:
         if self.url is not None:
             self._start_task(self.send(removal))
 
@@ -91,13 +91,13 @@ class WebhookSender:
         signature = hmac.digest(self.client_secret.encode(), f"{time}.".encode() + body, "sha256").hex()
         return f"t={time},s={signature}"
 
-    async def _retry(self, url: str, removal: Removal) -> None:
+    async def _retry(self, url: str, removal: RemovalWebhook) -> None:
         for seconds in RETRY_AFTER_SECONDS:
             await asyncio.sleep(seconds)
             if (await self._post(url, removal)).status == httpx.codes.OK:
                 return
 
-    async def _post(self, url: str, removal: Removal) -> Delivery:
+    async def _post(self, url: str, removal: RemovalWebhook) -> Delivery:
         body = removal.to_body(self.client_key)
         headers = {"Content-Type": "application/json", SIGNATURE_HEADER: self.sign(body, int(self.clock()))}
         try:

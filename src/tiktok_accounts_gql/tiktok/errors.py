@@ -9,7 +9,7 @@ TikTokError
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is invalid
 ├── ScopeNotGranted                     the user did not grant it
-└── AppMisconfigured · RequestRefused   the operator's error, or a bug
+└── InvalidClient · RequestRefused      the operator's error, or a bug
 ```
 
 Messages are for users and hold nothing of the request; `log_id` is what TikTok's support asks for.
@@ -107,7 +107,7 @@ class ScopeNotGranted(TikTokError):
     message = "The user did not grant what this needs."
 
 
-class AppMisconfigured(TikTokError):
+class InvalidClient(TikTokError):
     message = "TikTok does not accept the client key or its secret."
 
 

@@ -16,7 +16,7 @@ import httpx
 from tiktok_accounts_gql.tiktok import parsing
 from tiktok_accounts_gql.tiktok.errors import (
     AccessTokenInvalid,
-    AppMisconfigured,
+    InvalidClient,
     InvalidGrant,
     RateLimited,
     RequestRefused,
@@ -42,8 +42,8 @@ _ERRORS_BY_CODE: Mapping[str, type[TikTokError]] = {
     "server_error": Unavailable,
     "temporarily_unavailable": Unavailable,
     "invalid_grant": InvalidGrant,
-    "invalid_client": AppMisconfigured,
-    "unauthorized_client": AppMisconfigured,
+    "invalid_client": InvalidClient,
+    "unauthorized_client": InvalidClient,
 }
 
 
@@ -90,7 +90,9 @@ def parse_user(reply: Reply, scopes: Collection[str] = tuple(FIELDS_OF_SCOPES)) 
     """Parse a reply of the user info endpoint: the fields of these scopes. Raises TikTokError."""
     body = parsing.parse_json(reply.body)
     if reply.status == httpx.codes.UNAUTHORIZED:
-        raise _to_unauthorized_error(body)
+        # It is about the access token, whatever its code is, unless that is about scopes.
+        is_scope_missing = _ERRORS_BY_CODE.get(_find_error_code(body) or "") is ScopeNotGranted
+        raise (ScopeNotGranted if is_scope_missing else AccessTokenInvalid)(log_id=_find_log_id(body))
     values = parsing.get_object(parsing.get_object(body, "data"), "user")
     user = _to_user({name: values[name] for name in list_fields(scopes) if name in values}, scopes)
     is_empty = user == TikTokUser(scopes=user.scopes)
@@ -127,12 +129,6 @@ def _to_user(values: Mapping[str, Any], scopes: Collection[str]) -> TikTokUser:
         likes_count=_parse_counter(values.get("likes_count")),
         video_count=_parse_counter(values.get("video_count")),
     )
-
-
-def _to_unauthorized_error(body: Any) -> TikTokError:
-    """Return the error of a 401, which is about the access token whatever its code is, unless that is about scopes."""
-    is_scope_missing = _ERRORS_BY_CODE.get(_find_error_code(body) or "") is ScopeNotGranted
-    return (ScopeNotGranted if is_scope_missing else AccessTokenInvalid)(log_id=_find_log_id(body))
 
 
 def _to_error(reply: Reply, body: Any) -> TikTokError:
