@@ -20,7 +20,7 @@ from tests.support.server import Api, serving
 from tests.support.statements import told
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
-from tiktok_accounts_gql.cli import app
+from tiktok_accounts_gql.cli.main import app
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import sealed, token_pairs
 from tiktok_accounts_gql.db.database import Session

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlmodel import col
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.connecting import stored
 from tests.connecting.test_tokens import SYNC, newest, sync
 from tests.support.tapping import tapped
@@ -111,7 +111,7 @@ async def test_sigterm_loses_no_new_pair(
     before = newest(tiktok, account)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(TOKEN_PATH, account, delay_seconds=1.5, passthrough=True)
-    async with served(tmp_path, settings, viewer, "--no-worker") as (server, api):
+    async with run_server(tmp_path, settings, viewer, "--no-worker") as (server, api):
         asked = asyncio.create_task(api.post(SYNC, {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}))
         await refresh_begins(running, account)
         assert tiktok.refreshes(account.open_id) == 0

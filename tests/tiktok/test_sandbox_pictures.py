@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.tiktok.sandboxed import App, sandboxed
+from tests.tiktok.sandbox_app import App, run_sandbox
 from tiktok_accounts_gql.sandbox.portraits import render_portrait
 from tiktok_accounts_gql.sandbox.users import SECONDS_PER_DAY
 from tiktok_accounts_gql.tiktok.pictures import PictureClient, remove_signature
@@ -31,26 +31,26 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="module")
 def app(clock: Clock) -> Iterator[App]:
-    with sandboxed(clock=clock) as served:
-        yield served
+    with run_sandbox(clock=clock) as app:
+        yield app
 
 
 def links(app: App, open_id: str) -> dict[str, str]:
-    found: dict[str, str] = app.user_info(app.grant(open_id)["access_token"], ",".join(FIELDS)).json()["data"]["user"]
-    return found
+    fields: dict[str, str] = app.user_info(app.grant(open_id)["access_token"], ",".join(FIELDS)).json()["data"]["user"]
+    return fields
 
 
 def size_of(png: bytes) -> tuple[int, int]:
-    """Checks every chunk's sum on the way."""
-    place, kinds, header = 8, [], b""
-    while place < len(png):
-        [length] = struct.unpack(">I", png[place : place + 4])
-        kind, content = png[place + 4 : place + 8], png[place + 8 : place + 8 + length]
-        [checksum] = struct.unpack(">I", png[place + 8 + length : place + 12 + length])
+    """Return width and height. Check every chunk's checksum."""
+    offset, kinds, header = 8, [], b""
+    while offset < len(png):
+        [length] = struct.unpack(">I", png[offset : offset + 4])
+        kind, content = png[offset + 4 : offset + 8], png[offset + 8 : offset + 8 + length]
+        [checksum] = struct.unpack(">I", png[offset + 8 + length : offset + 12 + length])
         assert checksum == zlib.crc32(kind + content)
         kinds.append(kind)
         header = content if kind == b"IHDR" else header
-        place += 12 + length
+        offset += 12 + length
     assert kinds == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
     width, height = struct.unpack(">II", header[:8])
     return width, height
@@ -63,17 +63,17 @@ def test_each_link_leads_to_a_png_of_its_size(app: App, name: str) -> None:
     assert size_of(answer.content) == (FIELDS[name], FIELDS[name])
 
 
-def test_everybody_looks_the_same_every_day_and_different_from_others() -> None:
+def test_users_look_the_same_every_day_and_different_from_others() -> None:
     names = [f"union-{number}" for number in range(30)]
     assert len({render_portrait(name, 168) for name in names}) > 28
     render_portrait.cache_clear()
     assert [render_portrait(name, 168) for name in names] == [render_portrait.__wrapped__(name, 168) for name in names]
 
 
-def test_a_link_is_on_the_sandbox_as_it_was_asked_and_signed(app: App) -> None:
-    asked_as = {"Host": "tiktok.test:1234"}
+def test_a_link_has_the_host_of_the_request_and_is_signed(app: App) -> None:
+    host = {"Host": "tiktok.test:1234"}
     token = app.grant("ann")["access_token"]
-    headers = {"Authorization": f"Bearer {token}", **asked_as}
+    headers = {"Authorization": f"Bearer {token}", **host}
     answer = app.http.get("/v2/user/info/", params={"fields": "avatar_url"}, headers=headers)
     parts = urlsplit(answer.json()["data"]["user"]["avatar_url"])
     assert (parts.scheme, parts.netloc) == ("http", "tiktok.test:1234")

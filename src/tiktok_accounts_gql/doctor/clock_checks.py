@@ -24,7 +24,7 @@ async def check_tiktok_clock(context: CheckContext) -> Finding:
 
 
 def _compare(name: str, skew: timedelta) -> Finding:
-    """Compare two clocks by `skew`, by which the other one is ahead of this machine's."""
+    """Compare two clocks. `skew`: how far the other one is ahead of this machine's."""
     seconds = abs(skew.total_seconds())
     if abs(skew) <= MAX_SKEW:
         return ok(f"This machine and {name} are {seconds:.0f} s apart.")

@@ -21,7 +21,7 @@ async def check_tiktok(context: CheckContext) -> Finding:
 
 
 async def check_client_key(context: CheckContext) -> Finding:
-    """Check the client key and its secret, which TikTok does before it looks at the token: InvalidGrant accepts both."""
+    """Check the client key and its secret. TikTok checks them before the token: with InvalidGrant both are right."""
     error = context.probe.error
     if isinstance(error, InvalidGrant):
         return ok("TikTok accepts the client key and its secret.")

@@ -25,7 +25,7 @@ _REQUIRED = ("client_key", "scope", "redirect_uri", "state", "response_type")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentEndpoint:
-    """`open_ids`: the users that the page offers."""
+    """The endpoint of the consent page. `open_ids`: the users that the page offers."""
 
     client_key: str
     state: SandboxState
