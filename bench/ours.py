@@ -17,7 +17,7 @@ from bench.documents import Case
 from bench.load import Ask
 from bench.processes import SERVER, Process, free_port, started
 from bench.rows import viewer_id
-from tests.cli.serving import variables
+from tests.cli.serving import environment_variables
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.web.authentication import issue_token
 
@@ -60,7 +60,7 @@ def our_server(
     processors: str = SERVER,
 ) -> Iterator[Process]:
     """`cache_megabytes`: the setting's default without it."""
-    env = {**variables(bench_settings(database_url)), CACHE: str(cache_seconds)}
+    env = {**environment_variables(bench_settings(database_url)), CACHE: str(cache_seconds)}
     if cache_megabytes is not None:
         env[CACHE_MEMORY] = str(cache_megabytes)
     port = free_port()

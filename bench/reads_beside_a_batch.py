@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.support.batches import Scene
 from tiktok_accounts_gql.sandbox.app import create_sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
@@ -104,7 +104,7 @@ async def main(client: ProcessPoolExecutor) -> None:
             }
         )
         await migrate_everything(settings.database_url)
-        async with open_services(settings) as running, served(Path(folder), settings, "viewer") as (_, api):
+        async with open_services(settings) as running, run_server(Path(folder), settings, "viewer") as (_, api):
             scene = Scene(settings=settings, running=running, sandbox=sandbox)
             await scene.accounts("viewer", 2000)
 

@@ -33,7 +33,7 @@ expected_names() {
 install_node_modules
 find_chromium
 start_demo
-link=$(demo_says graphiql)
+link=$(get_demo_value graphiql)
 names=$(expected_names "$link")
 mapfile -t names <<<"$names"
 echo "== GraphiQL in Chromium, looking for: $(printf '%s, ' "${names[@]}" | sed 's/, $//')"

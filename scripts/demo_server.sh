@@ -19,16 +19,16 @@ start_demo() {
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1
   done
-  echo "The demo did not start. It said:" >&2
+  echo "The demo did not start. Its output:" >&2
   cat "$work/stderr" >&2
   exit 1
 }
 
-# demo_says endpoint, demo_says tokens.alice: a value of the line that the demo printed.
-demo_says() {
+# get_demo_value endpoint, get_demo_value tokens.alice: a value of the line that the demo printed.
+get_demo_value() {
   head -n 1 "$work/stdout" | node -e '
-    const said = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
-    console.log(process.argv[1].split(".").reduce((value, key) => value[key], said));
+    const values = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+    console.log(process.argv[1].split(".").reduce((value, key) => value[key], values));
   ' "$1"
 }
 

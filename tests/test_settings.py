@@ -1,4 +1,4 @@
-"""What stops the start, and how it is explained."""
+"""Settings: their types and defaults, and messages about invalid ones."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from tiktok_accounts_gql.settings import PREFIX, Settings, SettingsInvalid, load_settings
 
 KEY = "A" * 43 + "="
-GOOD = {
+VALID_SETTINGS = {
     "DATABASE_URL": "sqlite:///accounts.db",
     "JWT_SECRET": "s" * 32,
     "JWT_ISSUER": "issuer",
@@ -28,7 +28,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def load(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> Settings:
-    for name, value in {**GOOD, **changes}.items():
+    for name, value in {**VALID_SETTINGS, **changes}.items():
         if value is not None:
             monkeypatch.setenv(PREFIX + name, value)
     return load_settings()
@@ -44,7 +44,7 @@ def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "scopes",
     [
         "user.info.basic,user.info.stats",
         "user.info.basic user.info.stats",
@@ -53,20 +53,20 @@ def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "user.info.basic, user.info.stats user.info.basic",
     ],
 )
-def test_scopes_are_split_at_commas_and_blanks(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    assert load(monkeypatch, TIKTOK_SCOPES=given).tiktok_scopes == ("user.info.basic", "user.info.stats")
+def test_scopes_are_split_at_commas_and_blanks(monkeypatch: pytest.MonkeyPatch, scopes: str) -> None:
+    assert load(monkeypatch, TIKTOK_SCOPES=scopes).tiktok_scopes == ("user.info.basic", "user.info.stats")
 
 
-@pytest.mark.parametrize("given", ["", " ", " , ,"])
-def test_a_scope_is_needed(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+@pytest.mark.parametrize("scopes", ["", " ", " , ,"])
+def test_a_scope_is_needed(monkeypatch: pytest.MonkeyPatch, scopes: str) -> None:
     with pytest.raises(SettingsInvalid, match="ACCOUNTS_TIKTOK_SCOPES"):
-        load(monkeypatch, TIKTOK_SCOPES=given)
+        load(monkeypatch, TIKTOK_SCOPES=scopes)
 
 
 def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    lines = [f"{PREFIX}{name}={value}" for name, value in GOOD.items()] + ["OTHER=1"]
+    lines = [f"{PREFIX}{name}={value}" for name, value in VALID_SETTINGS.items()] + ["OTHER=1"]
     (tmp_path / ".env").write_text("\n".join(lines))
     monkeypatch.setenv(f"{PREFIX}JWT_ISSUER", "other")
     settings = load_settings()
@@ -74,7 +74,7 @@ def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
 
 
 @pytest.mark.parametrize(
-    ("given", "used"),
+    ("url", "normalized"),
     [
         ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
         ("postgresql://u@h:5/d", "postgresql+asyncpg://u@h:5/d"),
@@ -82,20 +82,20 @@ def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
         ("sqlite+aiosqlite:////a/b.db", "sqlite+aiosqlite:////a/b.db"),
     ],
 )
-def test_the_driver_need_not_be_named(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -> None:
-    assert load(monkeypatch, DATABASE_URL=given).database_url == used
+def test_the_driver_need_not_be_named(monkeypatch: pytest.MonkeyPatch, url: str, normalized: str) -> None:
+    assert load(monkeypatch, DATABASE_URL=url).database_url == normalized
 
 
-def test_everything_that_is_missing_is_named_at_once() -> None:
-    with pytest.raises(SettingsInvalid) as refused:
+def test_all_missing_settings_are_named_at_once() -> None:
+    with pytest.raises(SettingsInvalid) as raised:
         load_settings()
-    named = [line.split()[0] for line in str(refused.value).splitlines()]
-    assert named == [PREFIX + name for name in GOOD if name != "JWT_SECRET"]
-    assert all("is missing. " in line for line in str(refused.value).splitlines())
+    names = [line.split()[0] for line in str(raised.value).splitlines()]
+    assert names == [PREFIX + name for name in VALID_SETTINGS if name != "JWT_SECRET"]
+    assert all("is missing. " in line for line in str(raised.value).splitlines())
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "says"),
+    ("changes", "name", "message"),
     [
         ({"JWT_SECRET": "short"}, "JWT_SECRET", "is weak: at least 32 bytes"),
         ({"JWT_SECRET": None}, "JWT_SECRET", "exactly one of"),
@@ -113,21 +113,21 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         ({"ENVIRONMENT": "test"}, "ENVIRONMENT", "'development' or 'production'"),
     ],
 )
-def test_what_is_weak_is_named_and_explained(
-    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], name: str, says: str
+def test_an_invalid_setting_is_named_and_explained(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], name: str, message: str
 ) -> None:
-    with pytest.raises(SettingsInvalid) as refused:
+    with pytest.raises(SettingsInvalid) as raised:
         load(monkeypatch, **changes)
-    [line] = str(refused.value).splitlines()
+    [line] = str(raised.value).splitlines()
     assert line.startswith(PREFIX + name)
-    assert says in line
+    assert message in line
 
 
 def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = repr(load(monkeypatch, DATABASE_URL="postgresql://u:hidden@h/d", TIKTOK_CLIENT_SECRET="veiled"))
+    representation = repr(load(monkeypatch, DATABASE_URL="postgresql://u:hidden@h/d", TIKTOK_CLIENT_SECRET="veiled"))
     for secret in ("hidden", "veiled", "s" * 32, "\\x00\\x00"):
-        assert secret not in shown
-    with pytest.raises(SettingsInvalid) as refused:
+        assert secret not in representation
+    with pytest.raises(SettingsInvalid) as raised:
         load(monkeypatch, JWT_SECRET="shortsecret", ENCRYPTION_KEYS="c2VjcmV0")
-    assert "shortsecret" not in str(refused.value)
-    assert "c2VjcmV0" not in str(refused.value)
+    assert "shortsecret" not in str(raised.value)
+    assert "c2VjcmV0" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Logs by structlog: JSON in production, for people in development. Never a token: nothing logs headers or bodies."""
+"""Logs by structlog: JSON in production, readable text in development. No headers or bodies: they may hold tokens."""
 
 import logging
 import sys
@@ -13,30 +13,30 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from structlog.typing import EventDict
 
-from tiktok_accounts_gql.settings import Environment
+from tiktok_accounts_gql.setting_types import Environment
 
-SOCKETS = "websockets"
-JOB_ENGINE = "dbos"
-QUIET = (JOB_ENGINE, "httpx", "httpcore", "aiosqlite", "asyncio", "alembic", SOCKETS)
+WEBSOCKETS_LOGGER = "websockets"
+DBOS_LOGGER = "dbos"
+QUIET_LOGGERS = (DBOS_LOGGER, "httpx", "httpcore", "aiosqlite", "asyncio", "alembic", WEBSOCKETS_LOGGER)
+MAX_VALUE_LENGTH = 200
+REPEAT_SECONDS = 10.0
 
-LONGEST_VALUE = 200
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)  # every line of a request has it
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)  # added to every event of a request
 
 
-def brief(value: str | None) -> str | None:
-    """For what clients choose: so much of it that a line of log stays a line."""
-    return value if value is None or len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
+def truncate(value: str | None) -> str | None:
+    """Cut a value that clients choose to MAX_VALUE_LENGTH characters."""
+    return value if value is None or len(value) <= MAX_VALUE_LENGTH else value[: MAX_VALUE_LENGTH - 1] + "…"
 
 
 def configure_logs(environment: Environment, *, level: int = logging.INFO) -> None:
-    """Once per process; the standard library's loggers go the same way."""
+    """Configure structlog, and the standard library's loggers to the same format. Call it once per process."""
     shared: list[Any] = [
         _add_request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderers = _renderers(environment)
+    renderers = _create_renderers(environment)
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -50,23 +50,27 @@ def configure_logs(environment: Environment, *, level: int = logging.INFO) -> No
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for name in QUIET:
+    for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    _tame(logging.getLogger(JOB_ENGINE))
+    dbos = logging.getLogger(DBOS_LOGGER)
+    dbos.handlers = [logging.NullHandler()]  # without a handler DBOS adds its own, which writes plain text
+    dbos.propagate = True
+    dbos.filters = [RepeatFilter()]
 
 
-class Brief(logging.Filter):
-    """For a logger that says the same thing again and again: one line for each thing, and once in a while.
+class RepeatFilter(logging.Filter):
+    """Passes a record of each place in the code once in `interval` seconds, as one line without a traceback.
 
-    A database that is away needs no traceback; whatever nobody expected keeps its own, each time.
+    DBOS logs a traceback at each attempt while the database is down. Errors that are not the database's always pass, with
+    their traceback.
     """
 
-    def __init__(self, *, every: float = 10.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, interval: float = REPEAT_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._every = every
+        self._interval = interval
         self._monotonic = monotonic
         self._silent_until: dict[tuple[str, int], float] = {}
-        self._left_out: Counter[tuple[str, int]] = Counter()
+        self._dropped: Counter[tuple[str, int]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -74,34 +78,31 @@ class Brief(logging.Filter):
             return True
         place, now = (record.pathname, record.lineno), self._monotonic()
         if now < self._silent_until.get(place, now):
-            self._left_out[place] += 1
+            self._dropped[place] += 1
             return False
-        self._silent_until[place] = now + self._every
+        self._silent_until[place] = now + self._interval
         record.msg, record.args, record.exc_info = record.getMessage().partition("\n")[0], None, None
-        if left_out := self._left_out.pop(place, 0):
-            record.msg += f" ({left_out} more since the last one)"
+        if dropped := self._dropped.pop(place, 0):
+            record.msg += f" ({dropped} more since the last one)"
         return True
 
 
 def _add_request_id(_logger: object, _method: str, event: EventDict) -> EventDict:
-    if (own := request_id.get()) is not None:
-        event["request_id"] = own
+    if (current := request_id.get()) is not None:
+        event["request_id"] = current
     return event
 
 
-def _tame(logger: logging.Logger) -> None:
-    """The engine brings a handler of plain text of its own, unless it finds one."""
-    logger.handlers, logger.propagate = [logging.NullHandler()], True
-    logger.filters = [Brief()]
-
-
-def _renderers(environment: Environment) -> list[Any]:
+def _create_renderers(environment: Environment) -> list[Any]:
     if environment == "development":
         colors = sys.stderr.isatty()
         return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # a local may be a token
-    return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(serializer=_json)]
+    return [
+        structlog.processors.ExceptionRenderer(tracebacks),
+        structlog.processors.JSONRenderer(serializer=_dump_json),
+    ]
 
 
-def _json(event: Any, **options: Any) -> str:
+def _dump_json(event: Any, **options: Any) -> str:
     return orjson.dumps(event, default=options.get("default")).decode()

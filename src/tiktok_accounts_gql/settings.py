@@ -1,111 +1,49 @@
 """All settings: read once, from environment variables with the prefix ACCOUNTS_ and from a file `.env`.
 
-`docs/configuration.md` is generated from this model. Every description says what the value is for and how to get one:
-it is what an operator reads when the start is refused.
+`docs/configuration.md` is generated from this model. Every description says what the value is for and how to get one: it is
+part of the message with which a server refuses to start.
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    SecretBytes,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
-from tiktok_accounts_gql import database_urls
-from tiktok_accounts_gql.crypto import KEY_BYTES
+from tiktok_accounts_gql.setting_types import (
+    BaseUrl,
+    CommaSeparated,
+    DatabaseUrl,
+    EncryptionKeys,
+    Environment,
+    Interval,
+    Scopes,
+    StrongSecret,
+    WebUrl,
+)
 
 PREFIX = "ACCOUNTS_"
 CALLBACK_PATH = "/oauth/tiktok/callback"
 START_PATH = "/oauth/tiktok/start"
 
 
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _split_scopes(value: Any) -> Any:
-    """At commas and blanks; each one once."""
-    return list(dict.fromkeys(value.replace(",", " ").split())) if isinstance(value, str) else value
-
-
-def _key(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        key = base64.b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("is not base64url") from None
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"has {len(key)} bytes where {KEY_BYTES} are needed")
-    return key
-
-
-def _period(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if value == "0":
-        return timedelta(0)
-    match = re.fullmatch(r"(\d{1,6})([smhd])", value)
-    if match is None:
-        raise ValueError("is not a period such as 24h, 90m or 0")
-    return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
-
-
-def _printed_period(value: timedelta) -> str:
-    return f"{int(value.total_seconds())}s"
-
-
-def _web_url(value: str) -> str:
-    if not value.startswith(("https://", "http://")) or any(char.isspace() for char in value):
-        raise ValueError("is not an http or https URL")
-    return value
-
-
-def _base_url(value: str) -> str:
-    return _web_url(value).rstrip("/")
-
-
-def _strong(value: SecretStr) -> SecretStr:
-    if len(value.get_secret_value().encode()) < KEY_BYTES:
-        raise ValueError(f"is weak: at least {KEY_BYTES} bytes are needed (RFC 7518, section 3.2)")
-    return value
-
-
-WebUrl = Annotated[str, AfterValidator(_web_url)]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Scopes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_scopes)]
-EncryptionKey = Annotated[SecretBytes, BeforeValidator(_key), PlainSerializer(lambda _: "…")]
-Environment = Literal["development", "production"]
-
-
 class Settings(BaseSettings):
-    """What an operator decides."""
+    """The settings of a server. Texts may hold secrets only as SecretStr, SecretBytes or with `repr=False`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    database_url: Annotated[str, AfterValidator(database_urls.understood)] = Field(
+    database_url: DatabaseUrl = Field(
         repr=False,  # may hold a password
         description="Where everything is stored: `sqlite:///file.db` or `postgresql://user:password@host/name`.",
     )
     database_pool_size: int = Field(
         10, ge=1, le=200, description="Connections to PostgreSQL per process; two at least."
     )
-    jwt_secret: Annotated[SecretStr, AfterValidator(_strong)] | None = Field(
+    jwt_secret: StrongSecret | None = Field(
         None,
         description="Secret of the HS256 tokens with which users sign in, 32 bytes at least. "
         "Get one by `openssl rand -base64 32`. Either this or `JWT_JWKS_URL`.",
@@ -115,7 +53,7 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str = Field(min_length=1, description="The `iss` that tokens must have.")
     jwt_audience: str = Field(min_length=1, description="The `aud` that tokens must have.")
-    jwt_client_ids: Words = Field(
+    jwt_client_ids: CommaSeparated = Field(
         (),
         description="Comma-separated clients whose tokens are accepted without `aud`, by their `client_id` or else `azp`: "
         "Amazon Cognito and some set-ups of Keycloak issue such ones. An `aud` that is there has to be `JWT_AUDIENCE`.",
@@ -126,7 +64,7 @@ class Settings(BaseSettings):
         le=30,
         description="How far clocks may differ when tokens are checked: requests, sockets and streams end so much later.",
     )
-    encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode, BeforeValidator(_split)] = Field(
+    encryption_keys: EncryptionKeys = Field(
         min_length=1,
         description="Comma-separated keys of 32 bytes in base64url that seal TikTok's tokens; the first one seals, all "
         "of them open. Get one by `openssl rand -base64 32 | tr '+/' '-_'`. A new one goes behind the others on every "
@@ -154,7 +92,7 @@ class Settings(BaseSettings):
     tiktok_login_platform: Literal["web", "desktop"] = Field(
         "web", description="As which kind of app TikTok knows this one; `desktop` sends a code challenge (PKCE)."
     )
-    tiktok_avatar_hosts: Words = Field(
+    tiktok_avatar_hosts: CommaSeparated = Field(
         ("*.tiktokcdn.com", "*.tiktokcdn-us.com", "*.tiktokcdn-eu.com"),
         description="Comma-separated hosts from which pictures are fetched, by https; `*.name` stands for subdomains. "
         "A full origin such as `http://127.0.0.1:8001` stands for itself (for a sandbox).",
@@ -165,18 +103,18 @@ class Settings(BaseSettings):
     tiktok_requests_per_minute: int = Field(
         540,
         ge=20,
-        description="How often each of TikTok's endpoints (user info, token, revoke) is asked in any sliding minute, by all "
+        description="How often each of TikTok's endpoints (user info, token, revoke) is called in any sliding minute, by all "
         "processes together. TikTok allows 600.",
     )
     tiktok_failures_before_pause: int = Field(
         5,
         ge=1,
-        description="After how many accounts in a row about which TikTok is silent (no connection, no reply in time, 5xx) an "
-        "endpoint is asked once in 10 s only. Any reply ends that; an account that fails already does not count.",
+        description="After how many accounts in a row for which TikTok does not answer (no connection, no reply in time, 5xx) an "
+        "endpoint is called only once in 10 s. Any reply ends that; an account that fails already does not count.",
     )
-    sync_interval: Annotated[timedelta, BeforeValidator(_period), PlainSerializer(_printed_period)] = Field(
+    sync_interval: Interval = Field(
         timedelta(hours=24),
-        description="After how long accounts are synced by themselves, such as `24h` or `90m`; `0` for never.",
+        description="After how long accounts are synced automatically, such as `24h` or `90m`; `0` for never.",
     )
     worker_concurrency: int = Field(
         8, ge=1, le=100, description="Accounts of sync jobs that a process reads at the same time."
@@ -186,35 +124,35 @@ class Settings(BaseSettings):
         300,
         ge=0,
         le=24 * 3600,
-        description="For how long whole answers to `accounts` and `accountsSummary` are kept in the memory of a process; "
-        "0 for not at all. A change of the user's accounts ends them at once, in other processes within 100 ms. Only "
+        description="For how long whole answers to `accounts` and `accountsSummary` are cached in the memory of a process; "
+        "0 for not at all. A change of the user's accounts evicts them at once, in other processes within 100 ms. Only "
         "the present that `statsHistory` and `growth` end with may be that much older.",
     )
     list_cache_megabytes: int = Field(
-        24, ge=1, le=65_536, description="How much memory of each process such answers may take, in MiB."
+        24, ge=1, le=65_536, description="How much memory of each process the cached answers may take, in MiB."
     )
     public_url: BaseUrl = Field(description="Where browsers reach this server, such as `https://accounts.example.com`.")
     environment: Environment = Field(
         "production",
         description="`development` offers GraphiQL, introspection, suggestions and readable logs; `production` none.",
     )
-    allowed_hosts: Words = Field(
+    allowed_hosts: CommaSeparated = Field(
         (),
         description="Comma-separated host names that requests may be for, besides the one of `PUBLIC_URL`; `*.name` "
         "stands for its subdomains.",
     )
-    allowed_origins: Words = Field(
+    allowed_origins: CommaSeparated = Field(
         (),
         description="Comma-separated origins of web pages that may call this API (CORS) and be returned to after "
         "connecting (`returnTo`), such as `https://app.example.com`.",
     )
-    cors_headers: Words = Field(
+    cors_headers: CommaSeparated = Field(
         (),
         description="Comma-separated headers that those pages may send, besides the ones of GraphQL clients and of common "
         "tools for tracing; `x-own-*` stands for all that begin so.",
     )
-    trusted_proxies: Words = Field(
-        ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is believed."
+    trusted_proxies: CommaSeparated = Field(
+        ("127.0.0.1",), description="Comma-separated addresses of proxies whose `X-Forwarded-For` is trusted."
     )
     cost_limit: int = Field(
         20_000,
@@ -239,7 +177,7 @@ class Settings(BaseSettings):
         32,
         ge=1,
         le=1000,
-        description="Requests that a process answers at the same time. Others wait, callers in turn, and are told 503 "
+        description="Requests that a process answers at the same time. Others wait, callers in turn, and are answered 503 "
         "after 10 s.",
     )
     compiled_operations: bool = Field(
@@ -252,7 +190,7 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _one_way_to_sign_in(self) -> Self:
+    def _check_sign_in(self) -> Self:
         if (self.jwt_secret is None) == (self.jwt_jwks_url is None):
             raise ValueError("JWT_SECRET: give exactly one of ACCOUNTS_JWT_SECRET and ACCOUNTS_JWT_JWKS_URL")
         return self
@@ -267,13 +205,13 @@ class Settings(BaseSettings):
 
     @property
     def origins(self) -> frozenset[str]:
-        """Of pages that belong to this API: its own, and those that may call it."""
+        """The origins of pages that may call this API: its own, and the allowed ones."""
         public = urlsplit(self.public_url)
         return frozenset({*self.allowed_origins, f"{public.scheme}://{public.netloc}"})
 
     @property
     def is_embedded(self) -> bool:
-        """SQLite's file, which one process serves and works on."""
+        """Whether the database is a SQLite file, which a single process uses."""
         return make_url(self.database_url).get_backend_name() == "sqlite"
 
     @property
@@ -286,24 +224,26 @@ class Settings(BaseSettings):
 
 
 class SettingsInvalid(Exception):
-    """Settings are missing or wrong; the message names each of them and how to mend it."""
+    """Settings are missing or wrong; the message names each of them and how to fix it."""
 
 
 def load_settings(**values: Any) -> Settings:
-    """Settings from the environment, `.env` and `values`. Raises SettingsInvalid."""
+    """Load settings from the environment, `.env` and `values`. Raises SettingsInvalid."""
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsInvalid("\n".join(_explained(error))) from None
+        raise SettingsInvalid("\n".join(_explain(error))) from None
 
 
-def _explained(error: ValidationError) -> Iterable[str]:
-    problems = error.errors(include_input=False, include_url=False)
-    by_name = {str(problem["loc"][0]) if problem["loc"] else "": problem for problem in reversed(problems)}
-    for name, problem in reversed(by_name.items()):
+def _explain(error: ValidationError) -> Iterable[str]:
+    """Yield a line for each setting that is wrong: its first problem, and its description."""
+    problems: dict[str, ErrorDetails] = {}
+    for problem in error.errors(include_input=False, include_url=False):
+        problems.setdefault(str(problem["loc"][0]) if problem["loc"] else "", problem)
+    for name, problem in problems.items():
         message = problem["msg"].removeprefix("Value error, ")
         if not name:
             yield message if message.startswith(PREFIX) else f"{PREFIX}{message}"
             continue
-        says = "is missing" if problem["type"] == "missing" else message
-        yield f"{PREFIX}{name.upper()} {says}. {Settings.model_fields[name].description}"
+        reason = "is missing" if problem["type"] == "missing" else message
+        yield f"{PREFIX}{name.upper()} {reason}. {Settings.model_fields[name].description}"

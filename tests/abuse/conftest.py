@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.support import rows
 from tests.support.server import Api
 from tiktok_accounts_gql.db.database import Database
@@ -30,5 +30,5 @@ async def own(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> S
 @pytest_asyncio.fixture(scope="module")
 async def attacked(own: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Api]:
     """The neighbour's client of it."""
-    async with served(tmp_path_factory.mktemp("server"), own, NEIGHBOUR) as (_, api):
+    async with run_server(tmp_path_factory.mktemp("server"), own, NEIGHBOUR) as (_, api):
         yield api

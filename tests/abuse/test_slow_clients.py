@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.cli.serving import served as served_by_a_process
+from tests.cli.serving import run_server as served_by_a_process
 from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import Raw, raw, request

@@ -7,11 +7,11 @@ import pytest
 from tests.connecting import stored
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.lenient import LONGEST_TEXT
+from tiktok_accounts_gql.tiktok.parsing import MAX_TEXT_LENGTH
 from tiktok_accounts_gql.wiring import Running
 
 MEGABYTE = 1024 * 1024
@@ -34,8 +34,8 @@ def alter(tiktok: TikTok, account: Account, path: str, fields: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("field", "column", "length"),
     [
-        ("display_name", "display_name", LONGEST_TEXT),
-        ("bio_description", "bio_description", LONGEST_TEXT),
+        ("display_name", "display_name", MAX_TEXT_LENGTH),
+        ("bio_description", "bio_description", MAX_TEXT_LENGTH),
         ("username", "username", None),
         ("profile_deep_link", "profile_url", None),
         ("union_id", "union_id", "kept"),
@@ -54,7 +54,7 @@ async def test_a_long_text_is_cut_or_missing_and_the_rest_is_stored(
     if length == "kept":
         assert value == getattr(account, column)
     else:
-        assert value == (None if length is None else text[:LONGEST_TEXT])
+        assert value == (None if length is None else text[:MAX_TEXT_LENGTH])
     assert kept.likes_count == 7
 
 
@@ -64,7 +64,7 @@ async def test_all_texts_may_be_long_at_once(tiktok: TikTok, running: Running, v
     alter(tiktok, account, USER_INFO_PATH, {f"data.user.{name}": "x" * MEGABYTE for name in names})
     assert await sync(running, account)
     [kept] = await stored.accounts(running, viewer)
-    assert (len(kept.display_name), kept.username, kept.profile_url) == (LONGEST_TEXT, None, None)
+    assert (len(kept.display_name), kept.username, kept.profile_url) == (MAX_TEXT_LENGTH, None, None)
     assert kept.last_error is None
 
 
@@ -76,7 +76,7 @@ async def test_a_long_text_beside_tokens_costs_no_token(
     tiktok.sandbox.state.expire_access_token(account.open_id)
     alter(tiktok, account, TOKEN_PATH, {field: "x" * MEGABYTE})
     assert await sync(running, account)
-    grant = tiktok.sandbox.state.find(account.open_id)
+    grant = tiktok.sandbox.state.find_grant(account.open_id)
     assert grant is not None
     pair = await stored.pair(running, settings, account)
     assert (pair.access_token, pair.refresh_token) == (grant.access_token, grant.refresh_token)

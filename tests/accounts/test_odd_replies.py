@@ -11,7 +11,7 @@ from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings

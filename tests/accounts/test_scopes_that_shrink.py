@@ -11,7 +11,7 @@ from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -78,7 +78,7 @@ def read_at(account: Account) -> datetime:
 
 def regrant(tiktok: TikTok, account: Account, scopes: tuple[str, ...]) -> None:
     """The user takes scopes back, or gives them again, in TikTok."""
-    tiktok.sandbox.state.keep_scopes(account.open_id, scopes)
+    tiktok.sandbox.state.set_scopes(account.open_id, scopes)
 
 
 @pytest.mark.parametrize("scopes", SMALLER, ids=",".join)

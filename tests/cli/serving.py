@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.cli.processes import Started, started
+from tests.cli.processes import CommandProcess, start_command
 from tests.support.server import Api
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tls import trusted
@@ -18,8 +18,8 @@ from tiktok_accounts_gql.tls import trusted
 LISTENS = re.compile(r"Uvicorn running on (http://127\.0\.0\.1:\d+)")
 
 
-def variables(settings: Settings) -> dict[str, str]:
-    """The environment that says the same."""
+def environment_variables(settings: Settings) -> dict[str, str]:
+    """Return the environment variables with the same settings."""
     assert settings.jwt_secret is not None
     values = {
         "DATABASE_URL": settings.database_url,
@@ -45,22 +45,24 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def served(
+async def run_server(
     folder: Path, settings: Settings, viewer: str, *options: str, files: int | None = None
-) -> AsyncGenerator[tuple[Started, Api]]:
-    """A server in a process of its own, and a viewer's client. `files`: as many the server may open."""
-    with started(folder, "serve", "--port", "0", *options, env=variables(settings), files=files) as server:
-        url = server.wait_for(_url, server.err)
+) -> AsyncGenerator[tuple[CommandProcess, Api]]:
+    """Run a server in a process of its own. Yield it with a viewer's client. `files`: the number of files that it may open."""
+    with start_command(
+        folder, "serve", "--port", "0", *options, env=environment_variables(settings), files=files
+    ) as server:
+        url = server.wait_for(_find_url, server.err)
         async with httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
             yield server, Api(http=client, settings=settings, viewer=viewer)
 
 
-def _url(lines: str) -> str | None:
-    found = LISTENS.search(lines)
-    return found[1] if found and "Application startup complete." in lines else None
+def _find_url(lines: str) -> str | None:
+    match = LISTENS.search(lines)
+    return match[1] if match and "Application startup complete." in lines else None
 
 
 def requests_in(log: Path) -> list[dict[str, Any]]:
-    """The lines of log about requests. Every line is one JSON object."""
+    """Return the log events of requests. Every line of the log is one JSON object."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     return [line for line in lines if line["event"] == "request"]

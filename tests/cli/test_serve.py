@@ -2,21 +2,18 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
-import pytest_asyncio
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.cli.processes import run
-from tests.cli.serving import requests_in, served, variables
+from tests.cli.serving import environment_variables, requests_in, run_server
 from tests.support.backends import on_postgresql, on_sqlite
-from tests.support.databases import create_database, drop_database, postgres_url
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.app import create_app
 from tiktok_accounts_gql.resolvers import ids
@@ -32,23 +29,8 @@ READ = "query Read { accounts { totalCount edges { node { displayName } } } }"
 SYNC = "mutation Sync($id: ID!) { syncAccount(input: { id: $id }) { success } }"
 
 
-@pytest_asyncio.fixture(scope="module")
-async def own(
-    settings: Settings, backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Settings]:
-    """Settings of production, with a database that `tiktok-accounts migrate` made."""
-    folder, server = tmp_path_factory.mktemp("serve"), postgres_url(request.config)
-    url = f"sqlite+aiosqlite:///{folder / 'own.db'}" if backend == "sqlite" else await create_database(server)
-    own = settings.model_copy(update={"database_url": url, "environment": "production"})
-    migrated = run(folder, "migrate", env=variables(own))
-    assert migrated.returncode == 0, migrated.stderr
-    yield own
-    if backend == "postgresql":
-        await drop_database(server, url)
-
-
 async def connect(sandbox: Sandbox, settings: Settings, viewer: str) -> tuple[TikTok, str]:
-    """TikTok's side, and the id of an account whose next sync takes a second."""
+    """Connect an account whose next sync takes a second; return TikTok and the account's id."""
     async with open_services(settings) as running:
         tiktok = TikTok(sandbox=sandbox, settings=settings, running=running)
         account = await tiktok.connect(viewer)
@@ -56,16 +38,18 @@ async def connect(sandbox: Sandbox, settings: Settings, viewer: str) -> tuple[Ti
     return tiktok, ids.encode(ids.Kind.ACCOUNT, account.id)
 
 
-async def test_a_query_with_a_token_is_answered(own: Settings, viewer: str, tmp_path: Path) -> None:
-    async with served(tmp_path, own, viewer) as (server, api):
+async def test_a_query_with_a_token_is_answered(production_settings: Settings, viewer: str, tmp_path: Path) -> None:
+    async with run_server(tmp_path, production_settings, viewer) as (server, api):
         assert await api.data("{ accounts { totalCount } }") == {"accounts": {"totalCount": 0}}
         assert (await api.http.get("/readyz")).status_code == 200
         assert server.end(signal.SIGINT) == 0
 
 
-async def test_sigterm_cuts_no_request_off(own: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path) -> None:
-    _, account = await connect(sandbox, own, viewer)
-    async with served(tmp_path, own, viewer) as (server, api):
+async def test_sigterm_cuts_no_request_off(
+    production_settings: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path
+) -> None:
+    _, account = await connect(sandbox, production_settings, viewer)
+    async with run_server(tmp_path, production_settings, viewer) as (server, api):
         answered: dict[str, httpx.Response] = {}
 
         async def read() -> None:
@@ -73,7 +57,7 @@ async def test_sigterm_cuts_no_request_off(own: Settings, sandbox: Sandbox, view
                 request_id = uuid4().hex
                 try:
                     answered[request_id] = await api.post(READ, X_Request_ID=request_id)
-                except httpx.TransportError:  # nobody listens any more
+                except httpx.TransportError:  # the server has stopped listening
                     return
 
         syncing = asyncio.create_task(api.post(SYNC, {"id": account}, X_Request_ID="the-sync"))
@@ -94,10 +78,10 @@ async def test_sigterm_cuts_no_request_off(own: Settings, sandbox: Sandbox, view
 
 @on_sqlite
 async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
-    own: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path
+    production_settings: Settings, sandbox: Sandbox, viewer: str, tmp_path: Path
 ) -> None:
-    tiktok, account = await connect(sandbox, own, viewer)
-    async with served(tmp_path, own, viewer) as (server, api):
+    tiktok, account = await connect(sandbox, production_settings, viewer)
+    async with run_server(tmp_path, production_settings, viewer) as (server, api):
         await api.post(READ, X_Request_ID="first")
         await api.post(SYNC, {"id": account}, X_Request_ID="second")
         await api.http.get("/graphql", params={"token": api.token}, headers={"Authorization": f"Bearer {api.token}x"})
@@ -108,22 +92,27 @@ async def test_a_line_of_log_tells_of_each_request_and_never_a_token(
     assert 1000 < second["duration_ms"] < 20_000
     assert (third["status"], third.get("viewer")) == (401, None)
     log = server.err.read_text()
-    grants = [tiktok.sandbox.state.find(call.open_id) for call in tiktok.sandbox.state.calls() if call.open_id]
+    grants = [
+        tiktok.sandbox.state.find_grant(call.open_id) for call in tiktok.sandbox.state.list_calls() if call.open_id
+    ]
     secrets = {value for grant in grants if grant for value in (grant.access_token, grant.refresh_token)}
     assert secrets
-    secrets |= {variables(own)[PREFIX + name] for name in ("JWT_SECRET", "ENCRYPTION_KEYS", "TIKTOK_CLIENT_SECRET")}
+    secrets |= {
+        environment_variables(production_settings)[PREFIX + name]
+        for name in ("JWT_SECRET", "ENCRYPTION_KEYS", "TIKTOK_CLIENT_SECRET")
+    }
     assert [secret for secret in {api.token, *secrets} if secret in log] == []
 
 
 @on_sqlite
-async def test_a_file_is_for_one_process(own: Settings, tmp_path: Path) -> None:
-    refused = run(tmp_path, "serve", "--workers", "2", env=variables(own))
+async def test_a_file_is_for_one_process(production_settings: Settings, tmp_path: Path) -> None:
+    refused = run(tmp_path, "serve", "--workers", "2", env=environment_variables(production_settings))
     assert (refused.returncode, "SQLite" in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
 
 
 @on_postgresql
-async def test_two_workers_serve_and_end_at_sigterm(own: Settings, viewer: str, tmp_path: Path) -> None:
-    async with served(tmp_path, own, viewer, "--workers", "2") as (server, api):
+async def test_two_workers_serve_and_end_at_sigterm(production_settings: Settings, viewer: str, tmp_path: Path) -> None:
+    async with run_server(tmp_path, production_settings, viewer, "--workers", "2") as (server, api):
         answers = await asyncio.gather(*(api.post(READ) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
         server.wait_for(lambda lines: lines if lines.count("Application startup complete.") == 2 else None, server.err)

@@ -1,4 +1,4 @@
-"""A stop that nobody notices: whoever connects meanwhile is answered, or refused at once."""
+"""A stop that no client notices: those that connect meanwhile are answered, or refused at once."""
 
 import asyncio
 import os
@@ -12,27 +12,27 @@ from pathlib import Path
 import pytest
 
 from tests.cli.processes import run
-from tests.cli.serving import served, variables
+from tests.cli.serving import environment_variables, run_server
 from tests.support.backends import on_postgresql, on_sqlite
 from tiktok_accounts_gql.settings import Settings
 
 pytestmark = [pytest.mark.untraced, pytest.mark.proof]
 
 STOPS = int(os.environ.get("TEST_STOPS", "1"))
-CLIENTS = 4
-LONGEST = 0.5
-ASKED = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLIENT_COUNT = 4
+MAX_SECONDS = 0.5
+REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-class Visitors:
-    """Connect all the time, in threads, and note what became of it."""
+class Clients:
+    """Clients that connect all the time, in threads, and count the outcomes."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.outcomes: Counter[str] = Counter()
         self.longest = 0.0
         self._address = address
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._visit) for _ in range(CLIENTS)]
+        self._threads = [threading.Thread(target=self._connect_repeatedly) for _ in range(CLIENT_COUNT)]
         for thread in self._threads:
             thread.start()
 
@@ -41,15 +41,15 @@ class Visitors:
         for thread in self._threads:
             thread.join()
 
-    def _visit(self) -> None:
+    def _connect_repeatedly(self) -> None:
         while not self._ended.is_set():
-            began = time.monotonic()
-            outcome = self._once()
-            self.longest = max(self.longest, time.monotonic() - began)
+            started_at = time.monotonic()
+            outcome = self._connect_once()
+            self.longest = max(self.longest, time.monotonic() - started_at)
             self.outcomes[outcome] += 1
             time.sleep(0.001)
 
-    def _once(self) -> str:
+    def _connect_once(self) -> str:
         with socket.socket() as connection:
             connection.settimeout(10)
             try:
@@ -57,7 +57,7 @@ class Visitors:
             except OSError:
                 return "refused"
             try:
-                connection.sendall(ASKED)
+                connection.sendall(REQUEST)
                 return "answered" if connection.recv(4096).startswith(b"HTTP/1.1 200") else "closed"
             except TimeoutError:
                 return "hung"
@@ -65,49 +65,45 @@ class Visitors:
                 return "reset"
 
 
-async def stopped(folder: Path, settings: Settings, *options: str) -> Visitors:
-    """One stop, with visitors before, while and after."""
+async def stop_once(folder: Path, settings: Settings, *options: str) -> Clients:
+    """Stop a server, with clients before, during and after."""
     folder.mkdir()  # noqa: ASYNC240 - of a test
-    async with served(folder, settings, "nobody", *options) as (server, api):
+    async with run_server(folder, settings, "nobody", *options) as (server, api):
         url = api.http.base_url
         assert url.port is not None
         if options:
             server.wait_for(
                 lambda lines: lines if lines.count("Application startup complete.") == 2 else None, server.err
             )
-        visitors = Visitors((url.host, url.port))
+        clients = Clients((url.host, url.port))
         await asyncio.sleep(0.3)
         ended = await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20)
         await asyncio.sleep(0.1)
-        visitors.end()
+        clients.end()
         assert ended == 0
         assert "Traceback" not in server.err.read_text()
-    return visitors
+    return clients
 
 
 async def stop_again_and_again(folder: Path, settings: Settings, *options: str) -> None:
-    assert run(folder, "migrate", env=variables(settings)).returncode == 0
+    assert run(folder, "migrate", env=environment_variables(settings)).returncode == 0
     outcomes: Counter[str] = Counter()
     longest = 0.0
     for number in range(STOPS):
-        visitors = await stopped(folder / str(number), settings, *options)
-        assert visitors.outcomes["refused"]
-        outcomes += visitors.outcomes
-        longest = max(longest, visitors.longest)
-    print(f"{STOPS} stops: {dict(outcomes)}, the longest visit {longest:.2f} s")  # noqa: T201
+        clients = await stop_once(folder / str(number), settings, *options)
+        assert clients.outcomes["refused"]
+        outcomes += clients.outcomes
+        longest = max(longest, clients.longest)
+    print(f"{STOPS} stops: {dict(outcomes)}, the longest request {longest:.2f} s")  # noqa: T201
     assert outcomes.keys() <= {"answered", "refused"}
-    assert longest < LONGEST
+    assert longest < MAX_SECONDS
 
 
 @on_postgresql
-async def test_nobody_hangs_and_nobody_is_cut_off_while_two_workers_stop(
-    own_settings: Settings, tmp_path: Path
-) -> None:
+async def test_no_client_hangs_or_is_cut_off_while_two_workers_stop(own_settings: Settings, tmp_path: Path) -> None:
     await stop_again_and_again(tmp_path, own_settings, "--workers", "2")
 
 
 @on_sqlite
-async def test_nobody_hangs_and_nobody_is_cut_off_while_one_process_stops(
-    own_settings: Settings, tmp_path: Path
-) -> None:
+async def test_no_client_hangs_or_is_cut_off_while_one_process_stops(own_settings: Settings, tmp_path: Path) -> None:
     await stop_again_and_again(tmp_path, own_settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.serving import variables
+from tests.cli.serving import environment_variables
 from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.tiktok import TikTok
 from tests.support.worked import server_url
@@ -22,8 +22,8 @@ COMMAND = str(Path(sys.executable).parent / "tiktok-accounts")
 
 
 async def sync(settings: Settings, *options: str) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr."""
-    environment = {**os.environ, **variables(settings), "COLUMNS": "100"}
+    """Run the command; return its exit code, stdout and stderr."""
+    environment = {**os.environ, **environment_variables(settings), "COLUMNS": "100"}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(COMMAND, "sync", *options, env=environment, stdout=pipe, stderr=pipe)
     out, err = await asyncio.wait_for(process.communicate(), 60)
@@ -44,13 +44,13 @@ async def test_a_servers_worker_does_the_work_and_the_terminal_shows_it(
     assert accounts[1].display_name in out
     assert "Traceback" not in err
     code, out, _ = await sync(settings, "--viewer", viewer, "--json")
-    said = json.loads(out)
-    assert (code, said["state"], said["total"], said["succeeded"]) == (0, "SUCCEEDED", 2, 2)
+    summary = json.loads(out)
+    assert (code, summary["state"], summary["total"], summary["succeeded"]) == (0, "SUCCEEDED", 2, 2)
     code, out, _ = await sync(settings, "--viewer", viewer, "--all", "--json")
     assert (code, json.loads(out)["total"]) == (1, 3)
 
 
-async def test_with_work_it_needs_no_server(settings: Settings, tiktok: TikTok, viewer: str) -> None:
+async def test_with_work_no_server_is_needed(settings: Settings, tiktok: TikTok, viewer: str) -> None:
     await tiktok.connect(viewer)
     code, out, err = await sync(settings, "--viewer", viewer, "--work", "--json")
     assert code == 0, err

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
-from tests.cli.processes import environment, run, started
+from tests.cli.processes import create_environment, run, start_command
 
 pytestmark = [pytest.mark.untraced, pytest.mark.proof]
 CHECKOUT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def _link_locked_packages(site: Path) -> None:
 @pytest.fixture(scope="module")
 def links(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What its demo prints."""
-    with started(tmp_path_factory.mktemp("demo"), "demo", "--json", "--port", "0", command=command) as demo:
+    with start_command(tmp_path_factory.mktemp("demo"), "demo", "--json", "--port", "0", command=command) as demo:
         yield json.loads(demo.first_line())
 
 
@@ -79,7 +79,13 @@ def test_nothing_of_the_checkout_is_used(command: Path, tmp_path: Path) -> None:
     python = command.parent / "python"
     code = "import tiktok_accounts_gql as t, sys; print(t.__file__); print(*sys.path, sep='\\n')"
     printed = subprocess.run(
-        [python, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=environment(), timeout=60
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=create_environment(),
+        timeout=60,
     ).stdout
     assert printed.startswith(str(command.parents[1]))
     assert str(CHECKOUT) not in printed

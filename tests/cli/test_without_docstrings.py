@@ -1,81 +1,57 @@
-"""`python -OO` takes docstrings and assertions away; nothing that people read depends on them."""
+"""`python -OO` removes docstrings and assertions; no message depends on them."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 from uuid import uuid4
 
 import pytest
 
-import tiktok_accounts_gql
-from tests.cli.processes import environment, run
-from tests.cli.serving import served
-from tests.cli.test_serve import own
+from tests.cli.error_classes import list_error_classes
+from tests.cli.processes import create_environment, run
+from tests.cli.serving import run_server
 from tests.support.backends import on_sqlite
 from tests.support.sockets import opened
 from tiktok_accounts_gql.db.database import Deadlocked, PreparedStatementsLost
-from tiktok_accounts_gql.errors import AppError, RequestError, UserMistake
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.errors import TikTokError
-
-__all__ = ["own"]  # a fixture
 
 pytestmark = [pytest.mark.untraced, pytest.mark.proof]
-BASES = (AppError, UserMistake, RequestError, TikTokError)
-SAY_AS_THEIR_BASE = {Deadlocked, PreparedStatementsLost}
+MESSAGE_OF_BASE = {Deadlocked, PreparedStatementsLost}
 MESSAGES = """
 import json
-from tests.cli.test_without_docstrings import concrete_errors
+from tests.cli.error_classes import list_error_classes
 assert False, "assertions are on"
-print(json.dumps({one.__qualname__: one().message for one in concrete_errors()}))
+print(json.dumps({error.__qualname__: error().message for error in list_error_classes()}))
 """
-
-
-def subclasses(of: type[Exception]) -> Iterator[type[Exception]]:
-    for one in of.__subclasses__():
-        yield one
-        yield from subclasses(one)
-
-
-def concrete_errors() -> list[type[AppError | TikTokError]]:
-    """Those that the whole package can raise."""
-    for module in walk_packages(tiktok_accounts_gql.__path__, "tiktok_accounts_gql."):
-        if ".migrations" not in module.name:
-            import_module(module.name)
-    found = [one for base in (AppError, TikTokError) for one in subclasses(base) if one not in BASES]
-    return [one for one in found if one.__module__.startswith("tiktok_accounts_gql.")]  # type: ignore[misc]
 
 
 @pytest.fixture
 def optimised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the processes that a test starts."""
+    """Run the processes that a test starts with `python -OO`."""
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
 
 
 def test_every_error_has_a_message_of_its_own() -> None:
-    without = [one for one in concrete_errors() if "message" not in vars(one) and one not in SAY_AS_THEIR_BASE]
-    assert without == []
+    without = [error for error in list_error_classes() if "message" not in vars(error)]
+    assert set(without) <= MESSAGE_OF_BASE
 
 
 @pytest.mark.usefixtures("optimised")
 def test_every_error_says_the_same_without_docstrings(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", MESSAGES],
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=environment(PYTHONPATH=str(root)),
+        env=create_environment(PYTHONPATH=str(root)),
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == {one.__qualname__: one().message for one in concrete_errors()}
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout) == {error.__qualname__: error().message for error in list_error_classes()}
 
 
 @pytest.mark.usefixtures("optimised")
@@ -99,8 +75,10 @@ def test_a_command_prints_the_same_without_docstrings(arguments: tuple[str, ...]
 
 @on_sqlite
 @pytest.mark.usefixtures("optimised")
-async def test_answers_say_what_is_wrong_without_docstrings(own: Settings, viewer: str, tmp_path: Path) -> None:
-    async with served(tmp_path, own, viewer) as (_, api):
+async def test_answers_say_what_is_wrong_without_docstrings(
+    production_settings: Settings, viewer: str, tmp_path: Path
+) -> None:
+    async with run_server(tmp_path, production_settings, viewer) as (_, api):
         connected = await api.data(
             'mutation { connectAccount(input: { state: "none", code: "c" }) { userErrors { message } } }'
         )

@@ -36,7 +36,7 @@ def open_id() -> str:
 
 
 def exchanges(tiktok: TikTok) -> int:
-    return len(tiktok.sandbox.state.calls(TOKEN_PATH, kind="authorization_code"))
+    return len(tiktok.sandbox.state.list_calls(TOKEN_PATH, kind="authorization_code"))
 
 
 def global_id(account: Account) -> str:

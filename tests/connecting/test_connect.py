@@ -81,7 +81,7 @@ async def test_a_new_account_is_stored_as_tiktok_shows_it(
     connected = await tiktok.connected(viewer, open_id)
     [account] = await stored.accounts(running, viewer)
     assert (connected.reconnected, connected.account) == (False, account)
-    shown, later = (SandboxUser.of(open_id).fields(time.timestamp()) for time in (before, utc_now()))
+    shown, later = (SandboxUser.of(open_id).fields_at(time.timestamp()) for time in (before, utc_now()))
     for name in ("open_id", "union_id", "display_name", "username", "bio_description", "is_verified"):
         assert getattr(account, name) == shown[name]
     for name in ("follower_count", "following_count", "likes_count", "video_count"):
@@ -103,7 +103,7 @@ async def test_a_new_account_has_a_snapshot_sealed_tokens_and_an_event(
     [connected] = await stored.events(running, viewer)
     assert (connected.action, connected.actor, connected.account_id) == ("ACCOUNT_CONNECTED", "USER", account.id)
     assert connected.details == [{"name": "grantedScopes", "value": ",".join(ALL_SCOPES), "previousValue": None}]
-    grant, pair = tiktok.sandbox.state.find(open_id), await stored.pair(running, settings, account)
+    grant, pair = tiktok.sandbox.state.find_grant(open_id), await stored.pair(running, settings, account)
     assert grant is not None
     assert (pair.access_token, pair.refresh_token) == (grant.access_token, grant.refresh_token)
 
@@ -114,7 +114,7 @@ async def test_it_is_stored_whole_and_once_although_the_database_broke_down_in_t
 ) -> None:
     with breaking(f"INSERT INTO {table} "):
         account = await tiktok.connect(viewer)
-    grant = tiktok.sandbox.state.find(account.open_id)
+    grant = tiktok.sandbox.state.find_grant(account.open_id)
     assert grant is not None
     assert (await stored.pair(running, settings, account)).refresh_token == grant.refresh_token
     kept = await stored.counts(running, viewer)

@@ -44,7 +44,7 @@ def global_id(account: Account) -> str:
 
 
 def exchanges(tiktok: TikTok) -> int:
-    return len(tiktok.sandbox.state.calls(TOKEN_PATH, kind="authorization_code"))
+    return len(tiktok.sandbox.state.list_calls(TOKEN_PATH, kind="authorization_code"))
 
 
 async def nothing_is_stored(running: Running, viewer: str) -> bool:
@@ -339,8 +339,8 @@ async def test_of_two_grants_for_one_account_the_later_one_is_kept(
     answers = [await flows.consented(one, open_id) for one in (api, stranger)]
     tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=1.5, passthrough=True))
     slow = asyncio.create_task(flows.connect(api, answers[0]))
-    own_faults = [one for one in tiktok.sandbox.faults.list_waiting() if one.fault.open_id == open_id]
-    await until(lambda: not any(one in tiktok.sandbox.faults.list_waiting() for one in own_faults))  # it is being read
+    own_faults = [one for one in tiktok.sandbox.faults.list_active() if one.fault.open_id == open_id]
+    await until(lambda: not any(one in tiktok.sandbox.faults.list_active() for one in own_faults))  # it is being read
     if first == 0:
         tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=3, passthrough=True))
     outcomes = [flows.codes(await flows.connect(stranger, answers[1])), flows.codes(await slow)]

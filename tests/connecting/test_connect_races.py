@@ -51,7 +51,7 @@ async def slow(tiktok: TikTok, settings: Settings) -> AsyncGenerator[Slow]:
 
 
 async def holds_what_tiktok_accepts(tiktok: TikTok, settings: Settings, account: Account) -> bool:
-    grant = tiktok.sandbox.state.find(account.open_id)
+    grant = tiktok.sandbox.state.find_grant(account.open_id)
     assert grant is not None
     pair = await stored.pair(tiktok.running, settings, account)
     return pair == stored.Pair(access_token=grant.access_token, refresh_token=grant.refresh_token)

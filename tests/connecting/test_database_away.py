@@ -33,7 +33,7 @@ from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, OwedRevocation
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.connections import Consent
@@ -310,7 +310,7 @@ async def test_a_pair_on_its_way_to_be_revoked_is_revoked(scene: Scene, viewer: 
     await scene.holder.revocations.settle(owed[0])
     assert scene.tiktok.revoked(account.open_id)
     assert await owed_of(scene.other, account) == []
-    refreshes = scene.tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    refreshes = scene.tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None]
 
 
@@ -334,7 +334,7 @@ async def test_no_account_is_lost_however_often_and_long_the_database_is_away(
         longest = max(longest, seconds)
         [kept] = await stored.accounts(tiktok.running, viewer)
         assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY"), f"round {number}, {seconds} s"
-    calls = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    calls = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     refused = sum(call.error == "invalid_grant" for call in calls)
     assert len(calls) - refused == AWAY_ROUNDS
     assert (await stored.actions(tiktok.running, viewer)).count("TOKEN_REFRESHED") == AWAY_ROUNDS

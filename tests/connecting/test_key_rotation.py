@@ -20,7 +20,7 @@ from tests.support.server import Api, serving
 from tests.support.statements import told
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
-from tiktok_accounts_gql.cli import app
+from tiktok_accounts_gql.cli.main import app
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import sealed, token_pairs
 from tiktok_accounts_gql.db.database import Session
@@ -249,7 +249,7 @@ async def test_the_command_says_how_much_it_did(monkeypatch: pytest.MonkeyPatch,
     for count in (3, 0):
         result = await command(monkeypatch, house.settings, NEW, OLD)
         assert (result.exit_code, result.stderr) == (0, "")
-        assert result.stdout.startswith(f"{count} rows were sealed anew.")
+        assert result.stdout.startswith(f"{count} rows were re-encrypted.")
 
 
 async def test_values_that_no_key_opens_are_named_and_nothing_is_lost(
@@ -258,7 +258,7 @@ async def test_values_that_no_key_opens_are_named_and_nothing_is_lost(
     account, _ = await furnished(house, viewer)
     before = await house.key_ids()
     result = await command(monkeypatch, house.settings, NEW, LOST)
-    assert (result.exit_code, result.stdout) == (1, "0 rows were sealed anew.\n")
+    assert (result.exit_code, result.stdout) == (1, "0 rows were re-encrypted.\n")
     assert f"No key opens token_pairs of account {account.id}." in result.stderr
     assert "3 rows stay as they are. Add the key" in result.stderr
     assert await house.key_ids() == before
@@ -285,7 +285,7 @@ async def test_the_command_goes_on_past_a_damaged_row(
         assert row is not None
         left = row.access_token = damage(row.access_token)
     result = await command(monkeypatch, house.settings, NEW, OLD)
-    assert (result.exit_code, result.stdout) == (1, "4 rows were sealed anew.\n")
+    assert (result.exit_code, result.stdout) == (1, "4 rows were re-encrypted.\n")
     assert f"No key opens token_pairs of account {broken.id}." in result.stderr
     new = with_keys(house.settings, NEW)
     for account in accounts:

@@ -14,12 +14,12 @@ from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.sandbox.altered import Alteration
+from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tiktok.replies import USUAL_LIFETIME
+from tiktok_accounts_gql.tiktok.replies import DEFAULT_LIFETIME
 from tiktok_accounts_gql.wiring import Running
 
 ALL_SCOPES = ["user.info.basic", "user.info.profile", "user.info.stats"]
@@ -62,7 +62,7 @@ async def syncs(running: Running, account: Account) -> bool:
 
 
 def newest(tiktok: TikTok, open_id: str) -> stored.Pair:
-    grant = tiktok.sandbox.state.find(open_id)
+    grant = tiktok.sandbox.state.find_grant(open_id)
     assert grant is not None
     return stored.Pair(access_token=grant.access_token, refresh_token=grant.refresh_token)
 
@@ -95,7 +95,7 @@ async def test_a_renewal_stores_the_tokens_of_an_odd_reply_and_the_next_call_doe
     assert (kept.status, kept.granted_scopes) == ("ACTIVE", ALL_SCOPES)
     assert kept.token_expires_at is not None
     assert kept.reauthorize_by is not None
-    assert kept.token_expires_at > utc_now() + timedelta(seconds=USUAL_LIFETIME - 60)
+    assert kept.token_expires_at > utc_now() + timedelta(seconds=DEFAULT_LIFETIME - 60)
     assert kept.reauthorize_by > utc_now() + timedelta(days=100)
     assert await syncs(running, account)
     assert tiktok.refreshes(account.open_id) == 1

@@ -35,17 +35,17 @@ async def expire(running: Running, tiktok: TikTok, account: Account) -> None:
 
 def refreshes(tiktok: TikTok, account: Account) -> list[str | None]:
     """What TikTok said to each."""
-    calls = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    calls = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     return [call.error for call in calls]
 
 
 def refused(tiktok: TikTok) -> int:
-    calls = tiktok.sandbox.state.calls(TOKEN_PATH, kind="refresh_token")
+    calls = tiktok.sandbox.state.list_calls(TOKEN_PATH, kind="refresh_token")
     return sum(call.error == "invalid_grant" for call in calls)
 
 
 def is_newest(tiktok: TikTok, account: Account, token: str) -> bool:
-    grant = tiktok.sandbox.state.find(account.open_id)
+    grant = tiktok.sandbox.state.find_grant(account.open_id)
     return grant is not None and grant.access_token == token
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlmodel import col
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.connecting import stored
 from tests.connecting.test_tokens import SYNC, newest, sync
 from tests.support.tapping import tapped
@@ -100,7 +100,7 @@ async def test_a_lease_goes_by_the_databases_clock(
         first = asyncio.create_task(token(right, account))
         await refresh_begins(running, account)
         assert await token(wrong, account) == await first
-    refreshes = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    refreshes = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None]
 
 
@@ -111,7 +111,7 @@ async def test_sigterm_loses_no_new_pair(
     before = newest(tiktok, account)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(TOKEN_PATH, account, delay_seconds=1.5, passthrough=True)
-    async with served(tmp_path, settings, viewer, "--no-worker") as (server, api):
+    async with run_server(tmp_path, settings, viewer, "--no-worker") as (server, api):
         asked = asyncio.create_task(api.post(SYNC, {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}))
         await refresh_begins(running, account)
         assert tiktok.refreshes(account.open_id) == 0
@@ -138,7 +138,7 @@ async def test_a_refusal_counts_only_if_nobody_else_has_rotated_meanwhile(
         wire.on_request = another_rotates
         async with open_services(settings.model_copy(update={"tiktok_api_url": wire.url})) as slow:
             assert [await token(slow, account)] == others
-    refreshes = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    refreshes = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None, "invalid_grant"]
     assert "TOKEN_REFRESH_FAILED" not in await stored.actions(running, viewer)
     assert await stored.pair(running, settings, account) == newest(tiktok, account)

@@ -23,7 +23,7 @@ from tests.support.server import Api
 from tests.support.tiktok import CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.db.models import Account, OwedRevocation, TokenPair
 from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, TokensUnreadable
-from tiktok_accounts_gql.logs import QUIET, configure_logs
+from tiktok_accounts_gql.logs import QUIET_LOGGERS, configure_logs
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.connections import Consent
 from tiktok_accounts_gql.services.jobs import Target
@@ -64,7 +64,11 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 def log_output() -> Iterator[io.StringIO]:
     """What a server in production writes; logging is afterwards as it was before."""
     root, output = logging.getLogger(), io.StringIO()
-    handlers, level, quiet = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in QUIET}
+    handlers, level, quiet = (
+        root.handlers[:],
+        root.level,
+        {name: logging.getLogger(name).level for name in QUIET_LOGGERS},
+    )
     configuration = structlog.get_config()
     root.handlers[:] = []
     with redirect_stderr(output):
@@ -87,7 +91,7 @@ class Life:
     answers: list[bytes] = field(default_factory=list)
 
     def note(self, account: Account) -> None:
-        grant = self.tiktok.sandbox.state.find(account.open_id)
+        grant = self.tiktok.sandbox.state.find_grant(account.open_id)
         assert grant is not None
         self.secrets.update((grant.access_token, grant.refresh_token))
 

@@ -66,7 +66,7 @@ def told(response: httpx.Response) -> dict[str, list[str]]:
 
 
 def exchanges(tiktok: TikTok) -> int:
-    return len(tiktok.sandbox.state.calls(TOKEN_PATH, kind="authorization_code"))
+    return len(tiktok.sandbox.state.list_calls(TOKEN_PATH, kind="authorization_code"))
 
 
 # Somebody else's link

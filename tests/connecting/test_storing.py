@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.connecting import stored
 from tests.connecting.test_renewal_races import expire
 from tests.connecting.test_tokens import SYNC, newest
@@ -125,7 +125,7 @@ async def test_a_server_that_is_told_to_stop_stores_what_it_holds(
     async with tapped(settings.tiktok_api_url) as wire:
         wire.on_reply = on_reply
         own = settings.model_copy(update={"tiktok_api_url": wire.url})
-        async with served(tmp_path, own, viewer, "--no-worker") as (server, api):
+        async with run_server(tmp_path, own, viewer, "--no-worker") as (server, api):
             asked = asyncio.create_task(api.post(SYNC, {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}))
             await asyncio.wait_for(told.wait(), 20)
             assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=60) == 0

@@ -15,7 +15,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.sandbox.app import TWO_HOURS
+from tiktok_accounts_gql.sandbox.defaults import ACCESS_TOKEN_SECONDS
 from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.tokens import RENEW_BEFORE
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -32,7 +32,7 @@ mutation Sync($id: ID!) {
   }
 }
 """
-LIFETIME = timedelta(seconds=TWO_HOURS)
+LIFETIME = timedelta(seconds=ACCESS_TOKEN_SECONDS)
 
 
 async def sync(running: Running, account: Account) -> Synced:
@@ -49,7 +49,7 @@ def later(by: timedelta) -> Callable[[], datetime]:
 
 
 def newest(tiktok: TikTok, account: Account) -> stored.Pair:
-    grant = tiktok.sandbox.state.find(account.open_id)
+    grant = tiktok.sandbox.state.find_grant(account.open_id)
     assert grant is not None
     return stored.Pair(access_token=grant.access_token, refresh_token=grant.refresh_token)
 
@@ -87,7 +87,7 @@ async def test_many_callers_at_once_renew_once(tiktok: TikTok, running: Running,
 async def test_a_refresh_token_that_a_reply_lacks_stays(tiktok: TikTok, settings: Settings, viewer: str) -> None:
     account = await tiktok.connect(viewer)
     before = newest(tiktok, account)
-    reply = {"open_id": account.open_id, "access_token": before.access_token, "expires_in": TWO_HOURS}
+    reply = {"open_id": account.open_id, "access_token": before.access_token, "expires_in": ACCESS_TOKEN_SECONDS}
     tiktok.fail(TOKEN_PATH, account, status=200, body=json.dumps(reply).encode())
     async with open_services(settings, clock=later(LIFETIME)) as running:
         synced = await sync(running, account)
@@ -107,7 +107,7 @@ async def test_of_two_processes_that_need_a_renewal_one_renews_and_the_other_rea
     async with open_services(settings) as other:
         outcomes = await asyncio.gather(sync(running, account), sync(other, account))
     assert [outcome.error for outcome in outcomes] == [None, None]
-    refreshes = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
+    refreshes = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None]
     assert await stored.pair(running, settings, account) == newest(tiktok, account)
     [kept] = await stored.accounts(running, viewer)

@@ -18,7 +18,7 @@ from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, TokenPair
-from tiktok_accounts_gql.doctor.run import examine
+from tiktok_accounts_gql.doctor.checks import run_checks
 from tiktok_accounts_gql.errors import AuthorizationStateInvalid
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.callbacks import Callback
@@ -197,10 +197,10 @@ async def test_without_its_key_an_account_is_broken_counted_and_can_be_given_up(
     for account in accounts[:1]:
         payload = (await api.data(SYNC, id=node_id(account)))["syncAccount"]
         assert payload["account"]["health"]["reason"] == "TOKENS_UNREADABLE"
-    [keys] = [check.finding for check in await examine(lost) if check.name == "Encryption keys"]
+    [keys] = [check.finding for check in await run_checks(lost) if check.name == "Encryption keys"]
     assert keys.state == "failed"
-    assert "token_pairs.access_token (3)" in keys.found
-    assert "3 accounts must be connected again" in str(keys.mend)
+    assert "token_pairs.access_token (3)" in keys.message
+    assert "3 accounts must be connected again" in str(keys.fix)
     metrics = (await api.http.get("/metrics")).text
     assert 'accounts_sealed_values_unreadable_total{column="access_token",table="token_pairs"} 1.0' in metrics
     await api.data(DISCONNECT, id=node_id(accounts[0]))

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
+from tiktok_accounts_gql.cli.reference import build_configuration_page, build_errors_page
 from tiktok_accounts_gql.errors import AppError, ErrorCode, RequestError, UserErrorCode, UserMistake
-from tiktok_accounts_gql.reference import configuration_page, errors_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_configuration_reference_is_that_of_the_model() -> None:
-    assert (DOCS / "configuration.md").read_text() == configuration_page()
+    assert (DOCS / "configuration.md").read_text() == build_configuration_page()
 
 
 def test_the_error_catalogue_is_that_of_the_code() -> None:
-    assert (DOCS / "errors.md").read_text() == errors_page()
+    assert (DOCS / "errors.md").read_text() == build_errors_page()
     for code in (*ErrorCode, *UserErrorCode):
-        assert f"| `{code.value}` |" in errors_page()
+        assert f"| `{code.value}` |" in build_errors_page()
 
 
 def leaves(kind: type[AppError]) -> list[type[AppError]]:

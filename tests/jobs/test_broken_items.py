@@ -77,7 +77,7 @@ async def ending(scene: Timed, viewer: str, count: int) -> list[Account]:
 
 
 def refreshes(scene: Timed, account: Account) -> int:
-    return len(scene.sandbox.state.calls(open_id=account.open_id, kind="refresh_token"))
+    return len(scene.sandbox.state.list_calls(open_id=account.open_id, kind="refresh_token"))
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
@@ -156,7 +156,7 @@ async def test_revocations_go_on_behind_broken_ones_which_come_later_and_are_giv
             own = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
             await session.execute(own.values(access_token=damage(sealed)))
     assert await scene.running.revocations.settle_due() == 4
-    assert scene.sandbox.state.find(fine.open_id) is None
+    assert scene.sandbox.state.find_grant(fine.open_id) is None
     assert scene.failures[FailureKind.REVOCATION] == 3
     left = await still_owed(scene)
     assert left.keys() == {account.id for account in broken}

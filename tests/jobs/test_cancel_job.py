@@ -48,7 +48,7 @@ async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     about = {account.open_id for account in accounts}
 
     def unread() -> int:
-        return sum(waiting.fault.open_id in about for waiting in tiktok.sandbox.faults.list_waiting())
+        return sum(waiting.fault.open_id in about for waiting in tiktok.sandbox.faults.list_active())
 
     await until(lambda: unread() <= 4)  # eight are being read
     payload = await cancel(api, job["id"])

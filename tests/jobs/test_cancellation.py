@@ -128,7 +128,7 @@ async def test_a_disconnection(after: Aftermath, when: When) -> None:
         assert await after.events(AuditAction.ACCOUNT_DISCONNECTED) == gone
         assert await after.count(TokenPair) == await after.count(Account) - gone
         [account] = fresh
-        revoked = after.scene.sandbox.state.find(account.open_id) is None
+        revoked = after.scene.sandbox.state.find_grant(account.open_id) is None
         owed = await after.count(OwedRevocation, col(OwedRevocation.account_id) == account.id)
         async with after.running.db.read() as session:
             stored = (await session.scalars(select(Account).where(col(Account.id) == account.id))).one()

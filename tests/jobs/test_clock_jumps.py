@@ -340,4 +340,4 @@ async def test_a_clock_that_was_behind_holds_nobody_up_either(
     assert (await sync(scene.running, account)).error is None
     async with scene.running.db.read() as session:
         assert await token_pairs.find(session, viewer, account.id) is not None
-    assert len(scene.sandbox.state.calls(USER_INFO_PATH, open_id=account.open_id)) == 2
+    assert len(scene.sandbox.state.list_calls(USER_INFO_PATH, open_id=account.open_id)) == 2

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.support.backends import on_postgresql
 from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
@@ -137,7 +137,7 @@ async def test_sigterm_ends_a_process_in_time_and_its_work_goes_on_at_once(
 
 async def test_a_server_ends_in_time_as_well(scene: Scene, viewer: str, tmp_path: Path) -> None:
     await scene.accounts(viewer, BATCH)
-    async with served(tmp_path, scene.settings, viewer) as (server, _):
+    async with run_server(tmp_path, scene.settings, viewer) as (server, _):
         job = await scene.start(viewer)
         await scene.begun(job, BATCH // 10)
         assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20) == 0

@@ -74,7 +74,7 @@ async def only(scene: Scene, account: Account) -> Account:
 
 def calls(scene: Scene, account: Account) -> dict[str, int]:
     counted = {
-        name: len(scene.sandbox.state.calls(path, open_id=account.open_id))
+        name: len(scene.sandbox.state.list_calls(path, open_id=account.open_id))
         for name, path in ((INFO, USER_INFO_PATH), (TOKEN, TOKEN_PATH), (REVOKE, REVOKE_PATH))
     }
     return {name: count for name, count in counted.items() if count}
@@ -255,7 +255,7 @@ async def test_a_job_that_joins_a_user_who_gets_no_slot_has_made_no_attempt(slow
     slow.sandbox.faults.add(delayed)
     job = await slow.start(viewer)
     user = asyncio.create_task(sync(slow, account))
-    await until(lambda: not slow.sandbox.faults.list_waiting())
+    await until(lambda: not slow.sandbox.faults.list_active())
     await set_row(slow.running, Endpoint.USER_INFO, next_at=11.5)
     performing = asyncio.create_task(slow.perform(job))
     assert (await user).error is not None

@@ -109,7 +109,7 @@ async def test_a_sync_that_is_cancelled_gives_it_back(scene: Scene, viewer: str)
     delayed = Fault(path=USER_INFO_PATH, open_id=account.open_id, delay_seconds=1.5, passthrough=True)
     scene.sandbox.faults.add(delayed)
     caller = asyncio.create_task(sync(scene, account))
-    await until(lambda: not scene.sandbox.faults.list_waiting())
+    await until(lambda: not scene.sandbox.faults.list_active())
     [flight] = scene.running.services.syncing._syncs._flights.values()
     flight.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -200,7 +200,7 @@ async def test_an_answer_that_was_asked_for_before_the_silence_counts_as_well(sc
     for account in silent:
         silence(scene, account)
     asked = asyncio.create_task(sync(scene, slow))
-    await until(lambda: not any(one.fault == delayed for one in scene.sandbox.faults.list_waiting()))
+    await until(lambda: not any(one.fault == delayed for one in scene.sandbox.faults.list_active()))
     await sync(scene, *silent)
     assert await circuits(scene) == {(4, False)}
     assert await asked == [None]

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from tests.cli.serving import requests_in
-from tests.cli.serving import served as served_by_a_process
+from tests.cli.serving import run_server as served_by_a_process
 from tests.live.acting import WATCH_ACCOUNTS
 from tests.support.backends import on_sqlite
 from tests.support.server import Api, started

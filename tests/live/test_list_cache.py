@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.connecting import flows
 from tests.live.acting import disconnect, global_id, sync
 from tests.live.observing import KEPT, Observed, current
@@ -46,7 +46,7 @@ async def http(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
 async def elsewhere(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[httpx.AsyncClient]:
     """A process of its own."""
     folder: Path = tmp_path_factory.mktemp("elsewhere")
-    async with served(folder, settings, "nobody", "--no-worker") as (_, api):
+    async with run_server(folder, settings, "nobody", "--no-worker") as (_, api):
         yield api.http
 
 

@@ -17,7 +17,7 @@ from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditEvent, Snapshot, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.sandbox.app import Sandbox
-from tiktok_accounts_gql.sandbox.state import Call
+from tiktok_accounts_gql.sandbox.state import RecordedCall
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -51,7 +51,7 @@ class Scene:
         return new
 
     def _grant(self, account: Account, scopes: Sequence[str]) -> TokenGrant:
-        granted = self.sandbox.state.grant(account.open_id, ",".join(scopes))
+        granted = self.sandbox.state.create_grant(account.open_id, ",".join(scopes))
         return TokenGrant(
             open_id=account.open_id,
             access_token=granted.access_token,
@@ -122,10 +122,10 @@ class Scene:
         async with self.running.db.read() as session:
             return Counter((await session.scalars(taken)).all())
 
-    def calls(self, accounts: Sequence[Account] | None = None, *, since: float | None = None) -> list[Call]:
+    def calls(self, accounts: Sequence[Account] | None = None, *, since: float | None = None) -> list[RecordedCall]:
         """What TikTok was asked about these accounts, or about any since the scene began."""
         known = None if accounts is None else {account.open_id for account in accounts}
-        calls = self.sandbox.state.calls(USER_INFO_PATH)
+        calls = self.sandbox.state.list_calls(USER_INFO_PATH)
         return [
             call for call in calls if call.time >= (since or self.since) and (known is None or call.open_id in known)
         ]

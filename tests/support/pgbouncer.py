@@ -27,12 +27,12 @@ pidfile =
 
 
 @contextmanager
-def pooled(url: str, folder: Path, *, mode: str, size: int = 20) -> Iterator[str]:
-    """The URL of the same database by way of the pooler; `mode` is its `pool_mode`."""
+def run_pgbouncer(url: str, folder: Path, *, mode: str, size: int = 20) -> Iterator[str]:
+    """Run PgBouncer, and yield the URL of the same database through it. `mode`: its `pool_mode`."""
     server = make_url(url)
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    where = {
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    connection = {
         "host": server.query.get("host") or server.host,
         "port": server.query.get("port") or server.port or 5432,
         "user": server.username,
@@ -41,16 +41,16 @@ def pooled(url: str, folder: Path, *, mode: str, size: int = 20) -> Iterator[str
     file = folder / "pgbouncer.ini"
     file.write_text(
         _SETTINGS.format(
-            server=" ".join(f"{name}={value}" for name, value in where.items() if value),
+            server=" ".join(f"{name}={value}" for name, value in connection.items() if value),
             port=port,
             mode=mode,
             size=size,
-            user=f"user = {_owner(str(where['host']))}" if os.getuid() == 0 else "",  # it does not run as root
+            user=f"user = {_find_user(str(connection['host']))}" if os.getuid() == 0 else "",  # it does not run as root
         )
     )
     log = folder / "pgbouncer.log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(["pgbouncer", file], stdout=written, stderr=written)
+    with log.open("wb") as output:
+        process = subprocess.Popen(["pgbouncer", file], stdout=output, stderr=output)
     try:
         _wait(process, port, log)
         yield server.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
@@ -59,8 +59,8 @@ def pooled(url: str, folder: Path, *, mode: str, size: int = 20) -> Iterator[str
         process.wait(10)
 
 
-def _owner(host: str) -> str:
-    """Who may open the server's socket, if it listens on one."""
+def _find_user(host: str) -> str:
+    """Return the user that may open the server's Unix socket, if it has one."""
     return Path(host).owner() if host.startswith("/") else "nobody"
 
 

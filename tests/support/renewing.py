@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from tests.cli.serving import variables
+from tests.cli.serving import environment_variables
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings, load_settings
@@ -49,7 +49,7 @@ class Renewer:
 async def renewer(settings: Settings) -> AsyncGenerator[Renewer]:
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "tests.support.renewing")
-    environment = {**os.environ, **variables(settings)}
+    environment = {**os.environ, **environment_variables(settings)}
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment)
     outside = Renewer(process=process)
     try:

@@ -1,4 +1,4 @@
-"""TikTok's side of a test: the sandbox on a socket, and accounts connected through the real path."""
+"""TikTok in tests: the sandbox on a socket, and accounts connected as users connect them, over HTTP."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.connections import Connected, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, authorization_url
+from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, build_authorization_url
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running
 
@@ -23,15 +23,15 @@ CLIENT_SECRET = "test-client-secret"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TikTok:
-    """What tests do at TikTok."""
+    """A sandbox, and a server that connects accounts to it."""
 
     sandbox: Sandbox
     settings: Settings
     running: Running
 
     async def code(self, open_id: str, *, scopes: str | None = None) -> str:
-        """What TikTok's redirect brings once the user has consented."""
-        url = authorization_url(
+        """Consent as a user, and return the authorization code of the redirect."""
+        url = build_authorization_url(
             authorize_url=self.settings.tiktok_authorize_url,
             client_key=self.settings.tiktok_client_key,
             redirect_uri=self.redirect_uri,
@@ -40,8 +40,8 @@ class TikTok:
         )
         consent = {"sandbox_user": open_id, **({"sandbox_scopes": scopes} if scopes else {})}
         async with httpx.AsyncClient(verify=trusted()) as browser:
-            answer = await browser.get(httpx.URL(url).copy_merge_params(consent))
-        return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+            response = await browser.get(httpx.URL(url).copy_merge_params(consent))
+        return parse_qs(urlsplit(response.headers["location"]).query)["code"][0]
 
     @property
     def redirect_uri(self) -> str:
@@ -56,17 +56,17 @@ class TikTok:
         return (await self.connected(viewer, open_id, scopes=scopes)).account
 
     def fail(self, path: str, account: Account, **fault: Any) -> None:
-        """The next call of `path` about this account meets a fault."""
+        """Let the next call of `path` about this account meet a fault."""
         self.sandbox.faults.add(Fault(path=path, open_id=account.open_id, **fault))
 
     def refreshes(self, open_id: str) -> int:
-        return len(self.sandbox.state.calls(TOKEN_PATH, open_id=open_id, kind="refresh_token"))
+        return len(self.sandbox.state.list_calls(TOKEN_PATH, open_id=open_id, kind="refresh_token"))
 
     def user_infos(self, open_id: str) -> int:
-        return len(self.sandbox.state.calls(USER_INFO_PATH, open_id=open_id))
+        return len(self.sandbox.state.list_calls(USER_INFO_PATH, open_id=open_id))
 
     def revocations(self, open_id: str) -> int:
-        return len(self.sandbox.state.calls(REVOKE_PATH, open_id=open_id))
+        return len(self.sandbox.state.list_calls(REVOKE_PATH, open_id=open_id))
 
     def revoked(self, open_id: str) -> bool:
-        return self.sandbox.state.find(open_id) is None
+        return self.sandbox.state.find_grant(open_id) is None

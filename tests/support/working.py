@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import structlog
 
-from tests.cli.processes import COMMAND, Started, started
-from tests.cli.serving import variables
+from tests.cli.processes import COMMAND, CommandProcess, start_command
+from tests.cli.serving import environment_variables
 from tiktok_accounts_gql.background import PULSE, in_background
 from tiktok_accounts_gql.jobs.worker import Pulse
 from tiktok_accounts_gql.logs import configure_logs
@@ -31,7 +31,7 @@ FAST = Pulse(beat_every=timedelta(seconds=1), dead_after=timedelta(seconds=4))
 class Worker:
     """Such a process, from outside."""
 
-    started: Started
+    started: CommandProcess
     _stack: ExitStack
 
     @classmethod
@@ -42,8 +42,8 @@ class Worker:
         stack, own = ExitStack(), folder / uuid4().hex
         own.mkdir()
         command = (COMMAND, "worker") if pulse is None and probe_every is None else (PYTHON, "-m", __name__)
-        env = {**variables(settings), **_told(pulse or PULSE, probe_every or PROBE_EVERY)}
-        worker = stack.enter_context(started(own, *command[1:], command=Path(command[0]), env=env))
+        env = {**environment_variables(settings), **_told(pulse or PULSE, probe_every or PROBE_EVERY)}
+        worker = stack.enter_context(start_command(own, *command[1:], command=Path(command[0]), env=env))
         worker.wait_for(lambda lines: lines if STARTED in lines else None, worker.err)
         return cls(started=worker, _stack=stack)
 

@@ -1,4 +1,4 @@
-"""What the client sends, and that every call ends."""
+"""Requests of the client, and that every call ends."""
 
 import asyncio
 import re
@@ -22,10 +22,10 @@ from tests.tiktok.wire import (
     SECRET,
     USER_INFO,
     Call,
-    answering,
-    client_of,
+    create_client,
+    run_tiktok,
 )
-from tiktok_accounts_gql.tiktok.client import TikTokClient, authorization_url
+from tiktok_accounts_gql.tiktok.client import TikTokClient, build_authorization_url
 from tiktok_accounts_gql.tiktok.errors import TikTokError, Unavailable, UnreadableReply
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
@@ -33,14 +33,14 @@ CREDENTIALS = {"client_key": "key-1", "client_secret": SECRET}
 every_call = pytest.mark.parametrize("call", CALLS, ids=CALL_NAMES)
 
 
-async def sent_by(call: Call) -> httpx.Request:
+async def capture_request(call: Call) -> httpx.Request:
     sent = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         sent.append(request)
         return httpx.Response(503)
 
-    async with client_of(handle) as client:
+    async with create_client(handle) as client:
         with pytest.raises(Unavailable):
             await call(client)
     [request] = sent
@@ -75,7 +75,7 @@ def exchange_with_verifier(client: TikTokClient) -> Any:
     ids=["exchange", "exchange with verifier", "refresh", "revoke"],
 )
 async def test_a_form_holds_exactly_the_fields_of_its_grant(call: Call, path: str, fields: dict[str, str]) -> None:
-    request = await sent_by(call)
+    request = await capture_request(call)
     assert (request.method, request.url.path, request.url.query) == ("POST", path, b"")
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert sorted(parse_qsl(request.content.decode(), strict_parsing=True)) == sorted({**CREDENTIALS, **fields}.items())
@@ -94,7 +94,7 @@ async def test_a_form_holds_exactly_the_fields_of_its_grant(call: Call, path: st
     ],
 )
 async def test_user_info_asks_for_the_fields_of_granted_scopes_only(scopes: list[str], fields: str) -> None:
-    request = await sent_by(lambda client: client.user_info("act.old", scopes=scopes))
+    request = await capture_request(lambda client: client.user_info("act.old", scopes=scopes))
     assert (request.method, request.url.path, request.content) == ("GET", "/v2/user/info/", b"")
     assert dict(request.url.params) == {"fields": fields}
     assert request.headers["authorization"] == "Bearer act.old"
@@ -103,12 +103,12 @@ async def test_user_info_asks_for_the_fields_of_granted_scopes_only(scopes: list
 @every_call
 async def test_an_error_shows_nothing_of_what_was_sent(call: Call) -> None:
     body = {"error": "invalid_request", "error_description": f"{SECRET} act.old rft.old code-1"}
-    async with client_of(lambda _: httpx.Response(400, json=body)) as client:
+    async with create_client(lambda _: httpx.Response(400, json=body)) as client:
         assert SECRET not in repr(client)
         with pytest.raises(TikTokError) as raised:
             await call(client)
-    shown = f"{raised.value} {raised.value!r} {raised.value.__cause__!r}"
-    assert not [secret for secret in (SECRET, "act.old", "rft.old", "code-1") if secret in shown]
+    text = f"{raised.value} {raised.value!r} {raised.value.__cause__!r}"
+    assert not [secret for secret in (SECRET, "act.old", "rft.old", "code-1") if secret in text]
 
 
 def test_a_grant_does_not_show_its_tokens() -> None:
@@ -118,7 +118,7 @@ def test_a_grant_does_not_show_its_tokens() -> None:
 
 
 def test_the_authorization_url_has_every_parameter_once() -> None:
-    url = authorization_url(
+    url = build_authorization_url(
         authorize_url="https://www.tiktok.com/v2/auth/authorize/",
         client_key="key&1",
         redirect_uri="https://app.test/oauth/tiktok/callback",
@@ -138,7 +138,7 @@ def test_the_authorization_url_has_every_parameter_once() -> None:
 
 def test_a_code_challenge_is_sent_as_lower_case_hex() -> None:
     challenge = sha256(b"v" * 43).hexdigest()
-    url = authorization_url(
+    url = build_authorization_url(
         authorize_url="https://t.test/",
         client_key="k",
         redirect_uri="r",
@@ -152,7 +152,7 @@ def test_a_code_challenge_is_sent_as_lower_case_hex() -> None:
 
 
 async def ambiguity(client: TikTokClient, call: Call) -> bool:
-    """Of a call that gets no answer."""
+    """Return whether the error of a call without an answer is ambiguous."""
     with pytest.raises(Unavailable) as raised:
         await call(client)
     return raised.value.ambiguous
@@ -160,9 +160,9 @@ async def ambiguity(client: TikTokClient, call: Call) -> bool:
 
 @every_call
 async def test_a_refused_connection_was_certainly_not_served(call: Call) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with TikTokClient.open(api_url=url, client_key="k", client_secret=SecretStr("s")) as client:
         assert await ambiguity(client, call) is False
 
@@ -172,10 +172,10 @@ async def test_silence_is_ambiguous_and_ends(call: Call) -> None:
     async def be_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read(-1)
 
-    began = time.monotonic()
-    async with answering(be_silent, seconds=0.2) as client:
+    started_at = time.monotonic()
+    async with run_tiktok(be_silent, seconds=0.2) as client:
         assert await ambiguity(client, call) is True
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - started_at < 3
 
 
 @every_call
@@ -185,7 +185,7 @@ async def test_a_reset_is_ambiguous(call: Call) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
-    async with answering(reset) as client:
+    async with run_tiktok(reset) as client:
         assert await ambiguity(client, call) is True
 
 
@@ -194,31 +194,31 @@ async def test_a_reply_that_breaks_off_is_ambiguous() -> None:
         writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"access_token":')
         await writer.drain()
 
-    async with answering(break_off) as client:
+    async with run_tiktok(break_off) as client:
         assert await ambiguity(client, REFRESH) is True
 
 
-async def test_what_is_not_http_is_no_answer() -> None:
+async def test_a_reply_that_is_not_http_is_ambiguous() -> None:
     async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.test ESMTP\r\n\r\n")
         await writer.drain()
 
-    async with answering(babble) as client:
+    async with run_tiktok(babble) as client:
         assert await ambiguity(client, REFRESH) is True
 
 
 async def test_a_dripping_reply_is_ended_by_the_time_for_the_whole_call() -> None:
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        for _turn in range(100):
+        for _chunk in range(100):
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    began = time.monotonic()
-    async with answering(drip, seconds=0.4) as client:
+    started_at = time.monotonic()
+    async with run_tiktok(drip, seconds=0.4) as client:
         assert await ambiguity(client, USER_INFO) is True
-        assert 0.3 < time.monotonic() - began < 3
+        assert 0.3 < time.monotonic() - started_at < 3
 
 
 async def test_an_endless_reply_is_not_read_to_its_end() -> None:
@@ -227,12 +227,12 @@ async def test_an_endless_reply_is_not_read_to_its_end() -> None:
     async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n")
-        for _turn in range(800):
+        for _chunk in range(800):
             writer.write(b" " * 65536)
             await writer.drain()
             sent += 65536
 
-    async with answering(pour) as client:
+    async with run_tiktok(pour) as client:
         with pytest.raises(UnreadableReply):
             await USER_INFO(client)
     assert sent < 20 * 1024 * 1024
@@ -249,7 +249,7 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
         writer.write(head.encode())
         await writer.drain()
 
-    async with answering(redirect) as client:
+    async with run_tiktok(redirect) as client:
         with pytest.raises(UnreadableReply):
             await REVOKE(client)
     assert requests == 1

@@ -1,4 +1,4 @@
-"""The sandbox's own API: faults, calls, grants, the truth; and the page that offers them."""
+"""The sandbox's own API: faults, calls, grants, counts; and the page that offers them."""
 
 import json
 import math
@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.tiktok.sandboxed import App, sandboxed
-from tiktok_accounts_gql.sandbox.faults import LARGE_BYTES, Kind
+from tests.tiktok.sandbox_app import App, run_sandbox
+from tiktok_accounts_gql.sandbox.faults import LARGE_BYTES, FaultKind
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[App]:
-    with sandboxed() as app:
+    with run_sandbox() as app:
         yield app
 
 
@@ -31,9 +31,9 @@ def add(app: App, **fault: Any) -> None:
     assert answer.status_code == 201, answer.text
 
 
-def calls(app: App, **wanted: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = app.http.get("/sandbox/calls", params=wanted).json()["calls"]
-    return found
+def list_calls(app: App, **filters: Any) -> list[dict[str, Any]]:
+    recorded: list[dict[str, Any]] = app.http.get("/sandbox/calls", params=filters).json()["calls"]
+    return recorded
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def calls(app: App, **wanted: Any) -> list[dict[str, Any]]:
     ],
     ids=str,
 )
-def test_an_error_comes_as_tiktok_tells_it(app: App, fault: dict[str, Any], status: int, code: str) -> None:
+def test_an_error_has_the_format_of_tiktok(app: App, fault: dict[str, Any], status: int, code: str) -> None:
     token = app.grant("ann")["access_token"]
     add(app, **fault, times=1)
     answer = app.user_info(token)
@@ -57,7 +57,7 @@ def test_an_error_comes_as_tiktok_tells_it(app: App, fault: dict[str, Any], stat
 
 
 @pytest.mark.parametrize(("kind", "media_type"), [("html", "text/html"), ("cut_off", "application/json")])
-def test_what_is_no_json_comes_with_status_200(app: App, kind: str, media_type: str) -> None:
+def test_a_reply_that_is_not_json_has_status_200(app: App, kind: str, media_type: str) -> None:
     token = app.grant("ann")["access_token"]
     add(app, kind=kind)
     answer = app.user_info(token)
@@ -80,8 +80,8 @@ def test_a_lost_reply_is_of_a_refresh_that_happened(app: App) -> None:
     with pytest.raises(httpx.TransportError):
         app.refresh(granted["refresh_token"])
     assert app.refresh(granted["refresh_token"]).json()["error"] == "invalid_grant"
-    [truth] = app.http.get("/sandbox/truth", params={"open_id": "lost"}).json()["accounts"]
-    assert (truth["refreshes"], truth["invalid_grants"]) == (1, 1)
+    [counts] = app.http.get("/sandbox/truth", params={"open_id": "lost"}).json()["accounts"]
+    assert (counts["refreshes"], counts["invalid_grants"]) == (1, 1)
 
 
 def test_the_reply_of_a_call_that_is_refused_is_lost_as_well(app: App) -> None:
@@ -108,14 +108,14 @@ def test_a_large_reply_has_50_megabytes(app: App) -> None:
     add(app, kind="large", times=2)
     assert len(app.user_info(token).content) == LARGE_BYTES
     with app.http.stream("GET", USER_INFO_PATH, headers={"Authorization": f"Bearer {token}"}) as reply:
-        next(reply.iter_raw())  # whoever has enough hangs up, and the sandbox goes on
+        next(reply.iter_raw())  # the client closes the connection, and the sandbox goes on
     assert app.user_info(token).status_code == 200
 
 
 def test_every_kind_can_be_added_listed_and_cleared(app: App) -> None:
-    for kind in Kind:
+    for kind in FaultKind:
         add(app, kind=kind.value)
-    assert [fault["kind"] for fault in app.http.get("/sandbox/faults").json()["faults"]] == list(Kind)
+    assert [fault["kind"] for fault in app.http.get("/sandbox/faults").json()["faults"]] == list(FaultKind)
     assert app.http.delete("/sandbox/faults").status_code == 200
     assert app.http.get("/sandbox/faults").json() == {"faults": []}
 
@@ -155,7 +155,7 @@ def test_a_fault_may_hit_a_share_and_the_same_calls_for_the_same_seed(app: App) 
     ],
     ids=str,
 )
-def test_a_wrong_body_is_told_by_field(app: App, body: Any, field: str) -> None:
+def test_an_invalid_body_is_reported_by_field(app: App, body: Any, field: str) -> None:
     sent = {"content": body} if isinstance(body, str) else {"json": body}
     answer = app.http.post("/sandbox/faults", **sent)
     assert answer.status_code == 400
@@ -170,32 +170,32 @@ def test_a_webhook_has_a_reason_that_tiktok_knows(app: App, reason: Any) -> None
     assert app.http.post("/sandbox/webhooks", json={"open_id": "ann", "reason": reason}).status_code == 400
 
 
-def test_every_call_is_told_with_its_time(app: App) -> None:
+def test_calls_are_recorded_with_their_time(app: App) -> None:
     granted = app.grant("carol")
     app.user_info(granted["access_token"])
     app.refresh(granted["refresh_token"])
-    told = calls(app, open_id="carol")
-    assert [(call["path"], call["kind"], call["status"]) for call in told] == [
+    recorded = list_calls(app, open_id="carol")
+    assert [(call["path"], call["kind"], call["status"]) for call in recorded] == [
         (TOKEN_PATH, "authorization_code", 200),
         (USER_INFO_PATH, None, 200),
         (TOKEN_PATH, "refresh_token", 200),
     ]
-    assert calls(app, open_id="carol", path=USER_INFO_PATH) == told[1:2]
-    assert calls(app, open_id="carol", kind="refresh_token") == told[2:]
-    assert calls(app, open_id="carol", since=told[1]["time"]) == told[1:]
-    assert calls(app, open_id="carol", limit=1) == told[2:]
+    assert list_calls(app, open_id="carol", path=USER_INFO_PATH) == recorded[1:2]
+    assert list_calls(app, open_id="carol", kind="refresh_token") == recorded[2:]
+    assert list_calls(app, open_id="carol", since=recorded[1]["time"]) == recorded[1:]
+    assert list_calls(app, open_id="carol", limit=1) == recorded[2:]
     assert app.http.get("/sandbox/calls", params={"since": "noon"}).status_code == 400
 
 
-def test_the_truth_counts_old_tokens_that_were_used_again(app: App) -> None:
+def test_counts_include_old_tokens_that_were_used_again(app: App) -> None:
     granted = app.grant("dora")
     old = granted["refresh_token"]
     assert [app.refresh(old).status_code for _ in range(3)] == [200, 400, 400]
-    [truth] = app.http.get("/sandbox/truth", params={"open_id": "dora"}).json()["accounts"]
-    assert truth == {"open_id": "dora", "refreshes": 1, "invalid_grants": 2, "user_infos": 0, "revocations": 0}
+    [counts] = app.http.get("/sandbox/truth", params={"open_id": "dora"}).json()["accounts"]
+    assert counts == {"open_id": "dora", "refreshes": 1, "invalid_grants": 2, "user_infos": 0, "revocations": 0}
 
 
-def test_grants_are_told_without_their_tokens(app: App) -> None:
+def test_grants_are_listed_without_their_tokens(app: App) -> None:
     granted = app.grant("ann")
     answer = app.http.get("/sandbox/grants")
     assert answer.json()["grants"][0]["open_id"] == "ann"
@@ -217,7 +217,7 @@ def test_a_grant_can_be_ended(app: App, action: str) -> None:
     assert app.refresh(granted["refresh_token"]).json()["error"] == "invalid_grant"
 
 
-def test_scopes_can_be_taken_back_but_for_the_basic_one(app: App) -> None:
+def test_scopes_can_be_removed_scopes_but_for_the_basic_one(app: App) -> None:
     granted = app.grant("ann")
     path = "/sandbox/grants/ann/remove-scopes"
     assert app.http.post(path, json={"scopes": ["user.info.basic"]}).status_code == 400
@@ -232,21 +232,21 @@ def test_a_grant_that_is_not_there_is_not_found(app: App, action: str) -> None:
 
 
 class Forms(HTMLParser):
-    """Each form's address with the names of its fields."""
+    """The forms of a page: their actions with the names of their fields."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, set[str]]] = []
+        self.forms: list[tuple[str, set[str]]] = []
         self.scripts = 0
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
+        attributes = dict(attrs)
         self.scripts += tag == "script"
         if tag == "form":
-            self.found.append((given["action"] or "", set()))
+            self.forms.append((attributes["action"] or "", set()))
         elif tag in ("input", "select"):
-            self.found[-1][1].add(given["name"] or "")
+            self.forms[-1][1].add(attributes["name"] or "")
 
 
 def test_the_page_shows_everything_and_its_forms_work(app: App) -> None:
@@ -255,17 +255,17 @@ def test_the_page_shows_everything_and_its_forms_work(app: App) -> None:
     answer = app.http.post("/sandbox/faults", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/sandbox/")
     page = app.http.get("/sandbox/").text
-    forms = dict(Forms(page).found)
+    forms = dict(Forms(page).forms)
     assert forms["/sandbox/faults"] == set(form)
     assert forms["/sandbox/webhooks"] <= {"open_id", "reason", "seconds_ago"}
     assert forms["/sandbox/grants/eve/remove-scopes"] == {"scopes"}
     assert "2 left" in page
-    taken_back = {"scopes": "user.info.profile,user.info.stats"}
-    assert app.http.post("/sandbox/grants/eve/remove-scopes", data=taken_back).status_code == 303
-    assert app.sandbox.state.grants()[0].scopes == "user.info.basic"
+    removed_scopes = {"scopes": "user.info.profile,user.info.stats"}
+    assert app.http.post("/sandbox/grants/eve/remove-scopes", data=removed_scopes).status_code == 303
+    assert app.sandbox.state.list_grants()[0].scopes == "user.info.basic"
 
 
-def test_what_is_hostile_stays_text_on_the_page(app: App) -> None:
+def test_html_in_open_ids_is_escaped(app: App) -> None:
     hostile = '"><script>alert(1)</script>'
     token = app.grant(hostile)["access_token"]
     app.user_info(token)
@@ -290,13 +290,13 @@ def test_an_altered_reply_has_other_fields_and_its_call_is_carried_out(app: App)
     )
     answer = app.refresh(granted["refresh_token"])
     assert (answer.status_code, answer.headers["retry-after"]) == (418, "7")
-    told = json.loads(answer.text)
-    assert (told["expires_in"], told["error"], told["scope"]) == ("86400", {"code": "ok"}, "half \ud83d")
-    assert math.isnan(told["refresh_expires_in"])
-    assert "open_id" not in told
-    assert app.user_info(told["access_token"]).status_code == 200
+    body = json.loads(answer.text)
+    assert (body["expires_in"], body["error"], body["scope"]) == ("86400", {"code": "ok"}, "half \ud83d")
+    assert math.isnan(body["refresh_expires_in"])
+    assert "open_id" not in body
+    assert app.user_info(body["access_token"]).status_code == 200
     assert app.refresh(granted["refresh_token"]).json()["error"] == "invalid_grant"
-    assert app.refresh(told["refresh_token"]).json()["open_id"] == "ann"
+    assert app.refresh(body["refresh_token"]).json()["open_id"] == "ann"
 
 
 @pytest.mark.parametrize(
@@ -312,6 +312,6 @@ def test_an_altered_reply_may_be_anything(app: App, body: dict[str, str], conten
 
 
 @pytest.mark.parametrize("odd", [{"body_base64": "?"}, {"headers": {"X": "a\r\nb"}}, {"headers": {"X": "\u20ac"}}])
-def test_what_no_reply_can_have_is_refused(app: App, odd: dict[str, Any]) -> None:
+def test_an_impossible_reply_is_refused(app: App, odd: dict[str, Any]) -> None:
     answer = app.http.post("/sandbox/faults", json={"kind": "altered", **odd})
     assert (answer.status_code, len(answer.json()["errors"])) == (400, 1)

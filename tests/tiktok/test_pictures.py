@@ -1,4 +1,4 @@
-"""Pictures from TikTok's network: what is fetched, what is believed, and what is drawn where there is none."""
+"""Pictures from TikTok's network: what is fetched and accepted, and what is drawn where there is none."""
 
 import asyncio
 import gzip
@@ -12,7 +12,13 @@ import pytest
 
 from tiktok_accounts_gql.services.avatars import COLOURS, initials
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tiktok.pictures import MAX_PICTURE_BYTES, Picture, PictureClient, kind_of, source_of
+from tiktok_accounts_gql.tiktok.pictures import (
+    MAX_PICTURE_BYTES,
+    Picture,
+    PictureClient,
+    detect_media_type,
+    remove_signature,
+)
 
 LINK = "https://p16-sign.tiktokcdn-us.com/tos/abc~c5_168x168.jpeg?x-expires=1&x-signature=s"
 HOSTS = ("*.tiktokcdn.com", "*.tiktokcdn-us.com", "http://127.0.0.1:8001")
@@ -26,14 +32,14 @@ PICTURES = {
 
 
 class Network:
-    """Answers everything alike, and remembers what it was asked for."""
+    """A network that answers all requests alike, and records them."""
 
     def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
         self._answer = answer
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
 
     def handle(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         return self._answer(request)
 
     async def fetch(self, link: str, *, hosts: tuple[str, ...] = HOSTS) -> Picture | None:
@@ -45,23 +51,25 @@ class Network:
             await client.aclose()
 
 
-def answering(content: Any = JPEG, status: int = 200, **headers: str) -> Network:
+def respond_with(content: Any = JPEG, status: int = 200, **headers: str) -> Network:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     return Network(lambda request: httpx.Response(status, content=content, headers=sent))
 
 
 async def test_a_picture_comes_with_its_kind_and_where_it_is_from() -> None:
-    network = answering()
+    network = respond_with()
     picture = await network.fetch(LINK)
     assert picture == Picture(media_type="image/jpeg", content=JPEG, source=LINK.partition("?")[0])
-    assert [str(request.url) for request in network.asked] == [LINK]
-    assert "authorization" not in network.asked[0].headers
+    assert [str(request.url) for request in network.requests] == [LINK]
+    assert "authorization" not in network.requests[0].headers
 
 
 @pytest.mark.parametrize(("media_type", "content"), PICTURES.items())
-@pytest.mark.parametrize("said", ["text/html", "image/svg+xml", "application/octet-stream", ""])
-async def test_the_kind_is_what_the_bytes_say_and_not_the_header(media_type: str, content: bytes, said: str) -> None:
-    picture = await answering(content, content_type=said).fetch(LINK)
+@pytest.mark.parametrize("header", ["text/html", "image/svg+xml", "application/octet-stream", ""])
+async def test_the_media_type_is_that_of_the_bytes_and_not_of_the_header(
+    media_type: str, content: bytes, header: str
+) -> None:
+    picture = await respond_with(content, content_type=header).fetch(LINK)
     assert picture is not None
     assert (picture.media_type, picture.content) == (media_type, content)
 
@@ -82,9 +90,9 @@ async def test_the_kind_is_what_the_bytes_say_and_not_the_header(media_type: str
         b"",
     ],
 )
-async def test_what_is_no_picture_is_not_taken_whatever_the_header_says(content: bytes) -> None:
-    assert kind_of(content) is None
-    assert await answering(content, content_type="image/jpeg").fetch(LINK) is None
+async def test_other_content_is_not_accepted_whatever_the_header_says(content: bytes) -> None:
+    assert detect_media_type(content) is None
+    assert await respond_with(content, content_type="image/jpeg").fetch(LINK) is None
 
 
 @pytest.mark.parametrize(
@@ -127,48 +135,48 @@ async def test_what_is_no_picture_is_not_taken_whatever_the_header_says(content:
     ],
     ids=lambda link: repr(link[:50]),
 )
-async def test_nothing_is_asked_for_but_what_is_on_the_list(link: str) -> None:
-    network = answering()
+async def test_only_hosts_on_the_list_are_requested(link: str) -> None:
+    network = respond_with()
     assert await network.fetch(link) is None
-    assert network.asked == []
+    assert network.requests == []
 
 
 @pytest.mark.parametrize(
     "link", ["https://P16.TikTokCDN.com/a", "https://a.b.tiktokcdn.com/a", "https://x.tiktokcdn.com:443/a"]
 )
 async def test_hosts_are_compared_as_names(link: str) -> None:
-    assert await answering().fetch(link) is not None
+    assert await respond_with().fetch(link) is not None
 
 
 async def test_a_whole_origin_stands_for_itself() -> None:
-    network = answering()
+    network = respond_with()
     assert await network.fetch("http://127.0.0.1:8001/a.jpeg") is not None
-    assert len(network.asked) == 1
+    assert len(network.requests) == 1
 
 
 async def test_without_hosts_nothing_is_fetched() -> None:
-    network = answering()
+    network = respond_with()
     assert await network.fetch(LINK, hosts=()) is None
-    assert network.asked == []
+    assert network.requests == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("location", ["https://p16-sign.tiktokcdn-us.com/b.jpeg", "http://169.254.169.254/"])
 async def test_no_redirect_is_followed(status: int, location: str) -> None:
-    network = answering(JPEG, status, location=location)
+    network = respond_with(JPEG, status, location=location)
     assert await network.fetch(LINK) is None
-    assert len(network.asked) == 1
+    assert len(network.requests) == 1
 
 
 @pytest.mark.parametrize("status", [201, 204, 206, 304, 400, 403, 404, 410, 500, 503])
 async def test_only_ok_is_a_picture(status: int) -> None:
-    assert await answering(JPEG, status).fetch(LINK) is None
+    assert await respond_with(JPEG, status).fetch(LINK) is None
 
 
-@pytest.mark.parametrize(("size", "taken"), [(MAX_PICTURE_BYTES, True), (MAX_PICTURE_BYTES + 1, False)])
-async def test_half_a_megabyte_is_the_limit(size: int, taken: bool) -> None:
+@pytest.mark.parametrize(("size", "is_accepted"), [(MAX_PICTURE_BYTES, True), (MAX_PICTURE_BYTES + 1, False)])
+async def test_half_a_megabyte_is_the_limit(size: int, is_accepted: bool) -> None:
     content = JPEG + bytes(size - len(JPEG))
-    assert (await answering(content).fetch(LINK) is not None) == taken
+    assert (await respond_with(content).fetch(LINK) is not None) == is_accepted
 
 
 async def test_a_picture_that_does_not_end_is_read_up_to_the_limit() -> None:
@@ -180,14 +188,14 @@ async def test_a_picture_that_does_not_end_is_read_up_to_the_limit() -> None:
             sent += 64 * 1024
             yield JPEG + bytes(64 * 1024 - len(JPEG))
 
-    assert await answering(endless()).fetch(LINK) is None
+    assert await respond_with(endless()).fetch(LINK) is None
     assert sent <= MAX_PICTURE_BYTES + 2 * 64 * 1024
 
 
-async def test_nothing_is_unpacked_since_a_few_bytes_could_stand_for_many() -> None:
-    network = answering(gzip.compress(JPEG + bytes(10)), content_encoding="gzip")
+async def test_compressed_pictures_are_refused() -> None:
+    network = respond_with(gzip.compress(JPEG + bytes(10)), content_encoding="gzip")
     assert await network.fetch(LINK) is None
-    assert network.asked[0].headers["accept-encoding"] == "identity"
+    assert network.requests[0].headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(
@@ -207,14 +215,14 @@ async def test_a_picture_that_drips_is_given_up_after_five_seconds() -> None:
             yield JPEG
             await asyncio.sleep(0.2)
 
-    began = time.monotonic()
-    assert await answering(dripping()).fetch(LINK) is None
-    assert time.monotonic() - began == pytest.approx(5, abs=1)
+    started_at = time.monotonic()
+    assert await respond_with(dripping()).fetch(LINK) is None
+    assert time.monotonic() - started_at == pytest.approx(5, abs=1)
 
 
 def test_the_source_is_the_link_without_its_signature() -> None:
-    assert source_of(LINK) == source_of(LINK.replace("x-expires=1", "x-expires=2"))
-    assert source_of("https://a/b") == "https://a/b"
+    assert remove_signature(LINK) == remove_signature(LINK.replace("x-expires=1", "x-expires=2"))
+    assert remove_signature("https://a/b") == "https://a/b"
 
 
 def test_tiktoks_hosts_are_the_list_unless_another_is_set() -> None:

@@ -13,11 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tiktok.wire import CALL_NAMES, CALLS, EXCHANGE, REFRESH, REVOKE, USER_INFO, USER_INFO_OF_ALL, Call, answered
+from tests.tiktok.wire import (
+    CALL_NAMES,
+    CALLS,
+    EXCHANGE,
+    REFRESH,
+    REVOKE,
+    USER_INFO,
+    USER_INFO_OF_ALL,
+    Call,
+    call_with_reply,
+)
 from tiktok_accounts_gql.tiktok import replies
 from tiktok_accounts_gql.tiktok.errors import (
     AccessTokenInvalid,
-    AppMisconfigured,
+    InvalidClient,
     InvalidGrant,
     RateLimited,
     RequestRefused,
@@ -26,8 +36,8 @@ from tiktok_accounts_gql.tiktok.errors import (
     Unavailable,
     UnreadableReply,
 )
-from tiktok_accounts_gql.tiktok.replies import LONGEST_LIFETIME, SHORTEST_LIFETIME, USUAL_LIFETIME, Reply
-from tiktok_accounts_gql.tiktok.values import LARGEST_COUNTER, TikTokUser, TokenGrant
+from tiktok_accounts_gql.tiktok.replies import DEFAULT_LIFETIME, MAX_LIFETIME, MIN_LIFETIME, Reply
+from tiktok_accounts_gql.tiktok.values import MAX_COUNTER, TikTokUser, TokenGrant
 
 GRANT = {
     "access_token": "act.x",
@@ -49,13 +59,13 @@ USER = {
     "profile_deep_link": "https://www.tiktok.com/@ann",
     "follower_count": 0,
     "following_count": 312,
-    "likes_count": LARGEST_COUNTER,
+    "likes_count": MAX_COUNTER,
     "video_count": 87,
 }
 RFC_6749 = {
     "invalid_grant": InvalidGrant,
-    "invalid_client": AppMisconfigured,
-    "unauthorized_client": AppMisconfigured,
+    "invalid_client": InvalidClient,
+    "unauthorized_client": InvalidClient,
     "invalid_request": RequestRefused,
     "unsupported_grant_type": RequestRefused,
     "invalid_scope": RequestRefused,
@@ -73,8 +83,16 @@ OPEN_API = {
     "internal_error": (500, Unavailable),
     "something_new": (400, RequestRefused),
 }
-NO_ANSWERS = [b"not json", b'{"data":{"user":{"open', b"<html>maintenance</html>", b"[]", b'"ok"', b"null", b"\xff\xfe"]
-ASKED = frozenset({"user.info.basic", "user.info.stats"})
+INVALID_BODIES = [
+    b"not json",
+    b'{"data":{"user":{"open',
+    b"<html>maintenance</html>",
+    b"[]",
+    b'"ok"',
+    b"null",
+    b"\xff\xfe",
+]
+REQUESTED_SCOPES = frozenset({"user.info.basic", "user.info.stats"})
 every_call = pytest.mark.parametrize("call", CALLS, ids=CALL_NAMES)
 
 
@@ -92,25 +110,25 @@ def user(**changes: Any) -> bytes:
 
 
 def none(*values: Any) -> list[tuple[Any, Any]]:
-    """Values that cannot be read."""
+    """Return values that are parsed as None."""
     return [(value, None) for value in values]
 
 
 def each(name: str, *values: Any) -> list[dict[str, Any]]:
-    """One field with each of these values."""
+    """Return bodies with one field, which has each of these values."""
     return [{name: value} for value in values]
 
 
 async def failure(call: Call, status: int, body: bytes, **headers: str) -> TikTokError:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     with pytest.raises(TikTokError) as raised:
-        await answered(call, status, body, sent)
+        await call_with_reply(call, status, body, sent)
     return raised.value
 
 
 @pytest.mark.parametrize("call", [EXCHANGE, REFRESH], ids=["exchange", "refresh"])
 async def test_a_complete_token_reply_is_a_grant(call: Call) -> None:
-    assert await answered(call, 200, grant()) == TokenGrant(
+    assert await call_with_reply(call, 200, grant()) == TokenGrant(
         open_id="open-1",
         access_token="act.x",
         expires_in=7200,
@@ -126,7 +144,7 @@ async def test_what_a_token_reply_lacks_is_none(name: str, nothing: str | None) 
     body = {**GRANT, name: nothing}
     if nothing == "left out":
         del body[name]
-    granted = await answered(REFRESH, 200, json.dumps(body).encode())
+    granted = await call_with_reply(REFRESH, 200, json.dumps(body).encode())
     assert {"refresh_token": granted.refresh_token, "scope": granted.scopes}[name] is None
 
 
@@ -136,30 +154,30 @@ LIFETIMES: list[tuple[Any, int | None]] = [
     (" 7200 ", 7200),
     ("7200.0", 7200),
     (7200.0, 7200),
-    (1, SHORTEST_LIFETIME),
-    (2**62, LONGEST_LIFETIME),
-    (1e30, LONGEST_LIFETIME),
+    (1, MIN_LIFETIME),
+    (2**62, MAX_LIFETIME),
+    (1e30, MAX_LIFETIME),
     *none("", None, 0, -1, -(2**62), 1.5, True, "soon", "9" * 99, [7200], {"in": 7200}),
 ]
 
 
-@pytest.mark.parametrize(("told", "seconds"), LIFETIMES, ids=[repr(told)[:20] for told, _ in LIFETIMES])
-async def test_a_lifetime_is_read_where_it_plainly_is_one_and_never_so_short_that_every_use_renews(
-    told: Any, seconds: int | None
+@pytest.mark.parametrize(("value", "seconds"), LIFETIMES, ids=[repr(value)[:20] for value, _ in LIFETIMES])
+async def test_a_lifetime_is_parsed_where_its_meaning_is_clear_and_has_a_minimum(
+    value: Any, seconds: int | None
 ) -> None:
-    granted = await answered(REFRESH, 200, grant(expires_in=told, refresh_expires_in=told))
-    assert (granted.expires_in, granted.refresh_expires_in) == (seconds or USUAL_LIFETIME, seconds)
+    granted = await call_with_reply(REFRESH, 200, grant(expires_in=value, refresh_expires_in=value))
+    assert (granted.expires_in, granted.refresh_expires_in) == (seconds or DEFAULT_LIFETIME, seconds)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 5000, "1" + "0" * 30])
 async def test_a_number_that_is_none_costs_no_token(number: str) -> None:
     body = grant(expires_in="here").replace(b'"here"', number.encode())
-    granted = await answered(REFRESH, 200, body)
+    granted = await call_with_reply(REFRESH, 200, body)
     assert (granted.access_token, granted.refresh_token) == ("act.x", "rft.y")
-    assert granted.expires_in in (USUAL_LIFETIME, LONGEST_LIFETIME)
+    assert granted.expires_in in (DEFAULT_LIFETIME, MAX_LIFETIME)
 
 
-BESIDE: list[dict[str, Any]] = [
+OTHER_FIELDS: list[dict[str, Any]] = [
     *each("error", None, "", "ok", {"code": "ok"}, {"code": 0}, {}, [], 0, "invalid_grant", {"code": "x"}),
     *each("open_id", None, "", [], {}, True, 1.5),
     *each("scope", None, "", [], {}, 7, "nothing.known", ["nothing.known"]),
@@ -172,9 +190,11 @@ BESIDE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 429, 500])
-@pytest.mark.parametrize("beside", BESIDE, ids=lambda beside: repr(beside)[:40])
-async def test_an_access_token_is_a_success_whatever_stands_beside_it(beside: dict[str, Any], status: int) -> None:
-    assert (await answered(REFRESH, status, grant(**beside))).access_token == "act.x"
+@pytest.mark.parametrize("other_fields", OTHER_FIELDS, ids=lambda other_fields: repr(other_fields)[:40])
+async def test_an_access_token_is_a_success_whatever_stands_beside_it(
+    other_fields: dict[str, Any], status: int
+) -> None:
+    assert (await call_with_reply(REFRESH, status, grant(**other_fields))).access_token == "act.x"
 
 
 @pytest.mark.parametrize(
@@ -195,15 +215,15 @@ async def test_an_access_token_is_a_success_whatever_stands_beside_it(beside: di
 async def test_scopes_are_split_at_commas_and_blanks_and_none_is_known_by_chance(
     scope: Any, scopes: list[str] | None
 ) -> None:
-    granted = await answered(REFRESH, 200, grant(scope=scope))
+    granted = await call_with_reply(REFRESH, 200, grant(scope=scope))
     assert granted.scopes == (None if scopes is None else frozenset(scopes))
 
 
 @pytest.mark.parametrize(
-    ("told", "open_id"), [(7, "7"), (" open-1\n", "open-1"), ("x" * 256, ""), (["a"], ""), (None, "")]
+    ("value", "open_id"), [(7, "7"), (" open-1\n", "open-1"), ("x" * 256, ""), (["a"], ""), (None, "")]
 )
-async def test_whose_grant_it_is_may_be_a_number_or_missing(told: Any, open_id: str) -> None:
-    assert (await answered(EXCHANGE, 200, grant(open_id=told))).open_id == open_id
+async def test_the_open_id_of_a_grant_may_be_a_number_or_missing(value: Any, open_id: str) -> None:
+    assert (await call_with_reply(EXCHANGE, 200, grant(open_id=value))).open_id == open_id
 
 
 @pytest.mark.parametrize(
@@ -222,13 +242,15 @@ async def test_whose_grant_it_is_may_be_a_number_or_missing(told: Any, open_id: 
     ids=["nested", "mark", "utf-16", "utf-16-le", "broken bytes", "control", "more after", "blanks", "doubled keys"],
 )
 async def test_tokens_are_found_however_the_reply_is_written(body: bytes) -> None:
-    granted = await answered(EXCHANGE, 200, body)
+    granted = await call_with_reply(EXCHANGE, 200, body)
     assert (granted.access_token, granted.refresh_token, granted.expires_in) == ("act.x", "rft.y", 7200)
 
 
-@pytest.mark.parametrize("odd", [None, "", " ", True, 1.5, [], {}, "a\nb", "a\r\nX: y", "\u00e9", "x" * 10_000, "a\0b"])
-async def test_what_could_not_be_sent_back_is_no_access_token(odd: Any) -> None:
-    assert isinstance(await failure(REFRESH, 200, grant(access_token=odd)), UnreadableReply)
+@pytest.mark.parametrize(
+    "value", [None, "", " ", True, 1.5, [], {}, "a\nb", "a\r\nX: y", "\u00e9", "x" * 10_000, "a\0b"]
+)
+async def test_what_could_not_be_sent_back_is_no_access_token(value: Any) -> None:
+    assert isinstance(await failure(REFRESH, 200, grant(access_token=value)), UnreadableReply)
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
@@ -279,15 +301,24 @@ async def test_a_401_that_cannot_be_read_is_a_refused_access_token() -> None:
     assert isinstance(await failure(USER_INFO, 401, gzip.compress(b"{}"), Content_Encoding="gzip"), AccessTokenInvalid)
 
 
-def unread(call: Call, status: int) -> type[TikTokError]:
-    """What a reply that cannot be read is, by its status."""
+def expected_error(call: Call, status: int) -> type[TikTokError]:
+    """Return the class of the error for a reply that cannot be parsed, by its status."""
     if status >= 500:
         return Unavailable
     return AccessTokenInvalid if call is USER_INFO and status == 401 else UnreadableReply
 
 
 DEEP = b"[" * 2**19
-UNREADABLE = [*NO_ANSWERS, b"", b"{}", b'{"data":null}', b'{"a":' * 150_000, DEEP, DEEP + b"]" * 2**19, b"x" * 2**21]
+UNREADABLE = [
+    *INVALID_BODIES,
+    b"",
+    b"{}",
+    b'{"data":null}',
+    b'{"a":' * 150_000,
+    DEEP,
+    DEEP + b"]" * 2**19,
+    b"x" * 2**21,
+]
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body[:20]))
@@ -295,7 +326,7 @@ UNREADABLE = [*NO_ANSWERS, b"", b"{}", b'{"data":null}', b'{"a":' * 150_000, DEE
 @pytest.mark.parametrize("call", [EXCHANGE, REFRESH, USER_INFO], ids=["exchange", "refresh", "user_info"])
 async def test_a_reply_that_cannot_be_read_is_none_and_a_5xx_is_silence(call: Call, status: int, body: bytes) -> None:
     error = await failure(call, status, body)
-    assert type(error) is unread(call, status)
+    assert type(error) is expected_error(call, status)
     assert error.ambiguous == (type(error) is not AccessTokenInvalid)
 
 
@@ -304,7 +335,7 @@ async def test_a_reply_that_cannot_be_read_is_none_and_a_5xx_is_silence(call: Ca
 async def test_a_compressed_reply_is_not_unpacked(call: Call, status: int) -> None:
     if call is not REVOKE or status != 200:
         error = await failure(call, status, gzip.compress(b"{}"), Content_Encoding="gzip")
-        assert type(error) is unread(call, status)
+        assert type(error) is expected_error(call, status)
 
 
 REVOKED = [b"", b"{}", b"\n", b"OK", b'"ok"', b"null", b"<html>", b"\xff", b'{"error":null}', b'{"error":""}']
@@ -320,13 +351,13 @@ REVOKED += [
 
 @pytest.mark.parametrize("body", REVOKED, ids=lambda body: repr(body[:30]))
 async def test_a_revocation_is_done_unless_a_code_says_otherwise(body: bytes) -> None:
-    assert await answered(REVOKE, 200, body) is None
+    assert await call_with_reply(REVOKE, 200, body) is None
     assert isinstance(await failure(REVOKE, 500, body), Unavailable)
     assert isinstance(await failure(REVOKE, 302, body), UnreadableReply)
 
 
 @every_call
-async def test_a_failure_of_tiktok_passes_whatever_it_says(call: Call) -> None:
+async def test_a_5xx_is_temporary_whatever_its_body(call: Call) -> None:
     body = {"error": {"code": "access_token_invalid"}} if call is USER_INFO else {"error": "invalid_grant"}
     assert isinstance(await failure(call, 503, json.dumps(body).encode()), Unavailable)
 
@@ -345,9 +376,7 @@ async def test_a_failure_of_tiktok_passes_whatever_it_says(call: Call) -> None:
     "body",
     [b"", b"<html>", b'{"error":"rate_limit_exceeded"}', b'{"error":{"code":"x"}}', b'{"error":["x"]}', b'{"error":7}'],
 )
-async def test_a_rate_limit_tells_when_to_come_back(
-    body: bytes, retry_after: Callable[[], str], seconds: float
-) -> None:
+async def test_a_rate_limit_has_retry_after(body: bytes, retry_after: Callable[[], str], seconds: float) -> None:
     for call in CALLS:
         error = await failure(call, 429, body, Retry_After=retry_after())
         assert isinstance(error, RateLimited)
@@ -375,7 +404,7 @@ async def test_a_rate_limit_without_retry_after_is_one() -> None:
 
 
 async def test_a_complete_user_is_an_account_and_a_zero_stays_a_zero() -> None:
-    assert await answered(USER_INFO_OF_ALL, 200, user()) == TikTokUser(
+    assert await call_with_reply(USER_INFO_OF_ALL, 200, user()) == TikTokUser(
         open_id="open-1",
         union_id="union-1",
         display_name="Ann",
@@ -386,15 +415,15 @@ async def test_a_complete_user_is_an_account_and_a_zero_stays_a_zero() -> None:
         is_verified=False,
         follower_count=0,
         following_count=312,
-        likes_count=LARGEST_COUNTER,
+        likes_count=MAX_COUNTER,
         video_count=87,
     )
 
 
 async def test_what_a_user_lacks_is_none() -> None:
     body = {"data": {"user": {"open_id": "open-1"}}, "error": {"code": "ok"}}
-    read = await answered(USER_INFO, 200, json.dumps(body).encode())
-    assert read == TikTokUser(open_id="open-1", scopes=ASKED)
+    result = await call_with_reply(USER_INFO, 200, json.dumps(body).encode())
+    assert result == TikTokUser(open_id="open-1", scopes=REQUESTED_SCOPES)
 
 
 COUNTERS = ["follower_count", "following_count", "likes_count", "video_count"]
@@ -411,32 +440,32 @@ COUNTS: list[tuple[Any, int | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("told", "count"), COUNTS, ids=[repr(told)[:20] for told, _ in COUNTS])
+@pytest.mark.parametrize(("value", "count"), COUNTS, ids=[repr(value)[:20] for value, _ in COUNTS])
 @pytest.mark.parametrize("name", COUNTERS)
-async def test_a_counter_is_read_where_it_plainly_is_one_and_costs_nothing_else(
-    name: str, told: Any, count: int | None
+async def test_a_counter_is_parsed_where_its_meaning_is_clear_and_costs_nothing_else(
+    name: str, value: Any, count: int | None
 ) -> None:
-    read = await answered(USER_INFO_OF_ALL, 200, user(**{name: told}))
-    assert read == replace(await answered(USER_INFO_OF_ALL, 200, user()), **{name: count})
+    result = await call_with_reply(USER_INFO_OF_ALL, 200, user(**{name: value}))
+    assert result == replace(await call_with_reply(USER_INFO_OF_ALL, 200, user()), **{name: count})
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "9" * 5000])
 async def test_a_counter_that_json_does_not_know_is_none(number: str) -> None:
     body = user(likes_count="here").replace(b'"here"', number.encode())
-    read = await answered(USER_INFO_OF_ALL, 200, body)
-    assert read == replace(await answered(USER_INFO_OF_ALL, 200, user()), likes_count=None)
+    result = await call_with_reply(USER_INFO_OF_ALL, 200, body)
+    assert result == replace(await call_with_reply(USER_INFO_OF_ALL, 200, user()), likes_count=None)
 
 
 @pytest.mark.parametrize(
-    ("told", "verified"),
+    ("value", "verified"),
     [
         *[(1, True), (0, False), ("true", True), ("False", False), ("1", True), (1.0, True)],
         *none(2, "yes", [], {}, None, -1),
     ],
     ids=str,
 )
-async def test_a_badge_is_read_where_it_plainly_is_one(told: Any, verified: bool | None) -> None:
-    assert (await answered(USER_INFO_OF_ALL, 200, user(is_verified=told))).is_verified is verified
+async def test_a_boolean_is_parsed_where_its_meaning_is_clear(value: Any, verified: bool | None) -> None:
+    assert (await call_with_reply(USER_INFO_OF_ALL, 200, user(is_verified=value))).is_verified is verified
 
 
 TEXTS: list[tuple[bytes, str | None]] = [
@@ -451,11 +480,11 @@ TEXTS: list[tuple[bytes, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("told", "name"), TEXTS, ids=[repr(told) for told, _ in TEXTS])
-async def test_a_name_is_read_as_far_as_it_can_be(told: bytes, name: str | None) -> None:
-    body = user(display_name="here").replace(b'"here"', told)
-    read = await answered(USER_INFO_OF_ALL, 200, body)
-    assert read == replace(await answered(USER_INFO_OF_ALL, 200, user()), display_name=name)
+@pytest.mark.parametrize(("value", "name"), TEXTS, ids=[repr(value) for value, _ in TEXTS])
+async def test_a_name_is_parsed_as_far_as_possible(value: bytes, name: str | None) -> None:
+    body = user(display_name="here").replace(b'"here"', value)
+    result = await call_with_reply(USER_INFO_OF_ALL, 200, body)
+    assert result == replace(await call_with_reply(USER_INFO_OF_ALL, 200, user()), display_name=name)
 
 
 LINKS = [
@@ -478,31 +507,31 @@ LINKS += [
 
 @pytest.mark.parametrize("link", [*LINKS, 7, [], "https://x.test/" + "x" * 3000], ids=lambda link: repr(link)[:30])
 async def test_only_https_links_are_shown(link: Any) -> None:
-    assert (await answered(USER_INFO_OF_ALL, 200, user(profile_deep_link=link))).profile_url is None
+    assert (await call_with_reply(USER_INFO_OF_ALL, 200, user(profile_deep_link=link))).profile_url is None
 
 
 @pytest.mark.parametrize(
     "link", ["https://www.tiktok.com/@ann?x=1#y", "HTTPS://www.tiktok.com/@ann", " https://vm.tiktok.com/x\n"]
 )
 async def test_an_https_link_is_shown(link: str) -> None:
-    assert (await answered(USER_INFO_OF_ALL, 200, user(profile_deep_link=link))).profile_url == link.strip()
+    assert (await call_with_reply(USER_INFO_OF_ALL, 200, user(profile_deep_link=link))).profile_url == link.strip()
 
 
-@pytest.mark.parametrize("odd", [None, "", 7.5, [], {}, "x" * 256])
-async def test_whose_reading_it_is_may_be_missing(odd: Any) -> None:
-    assert (await answered(USER_INFO_OF_ALL, 200, user(open_id=odd))).open_id is None
+@pytest.mark.parametrize("value", [None, "", 7.5, [], {}, "x" * 256])
+async def test_the_open_id_of_a_user_may_be_missing(value: Any) -> None:
+    assert (await call_with_reply(USER_INFO_OF_ALL, 200, user(open_id=value))).open_id is None
 
 
 async def test_texts_without_end_are_cut_and_identifiers_dropped() -> None:
-    read = await answered(
+    result = await call_with_reply(
         USER_INFO_OF_ALL, 200, user(display_name="A" * 5000, username="a" * 5000, bio_description="b" * 5000)
     )
-    assert (read.display_name, read.username, read.bio_description) == ("A" * 1000, None, "b" * 1000)
+    assert (result.display_name, result.username, result.bio_description) == ("A" * 1000, None, "b" * 1000)
 
 
-async def test_what_was_not_asked_for_is_not_read() -> None:
-    read = await answered(USER_INFO, 200, user())
-    assert (read.username, read.profile_url, read.is_verified, read.follower_count) == (None, None, None, 0)
+async def test_fields_that_were_not_requested_are_ignored() -> None:
+    result = await call_with_reply(USER_INFO, 200, user())
+    assert (result.username, result.profile_url, result.is_verified, result.follower_count) == (None, None, None, 0)
 
 
 WITHOUT_A_USER = [b"{}", b'{"data":[]}', b'{"data":null}', b'{"data":{"user":null}}', b'{"data":{"user":7}}']
@@ -524,7 +553,7 @@ async def test_a_reply_without_a_user_cannot_be_read(body: bytes) -> None:
 )
 async def test_a_user_beside_something_that_is_no_error_is_read(error: Any) -> None:
     body = json.dumps({"data": {"user": USER}, "error": error}).encode()
-    assert (await answered(USER_INFO, 200, body)).display_name == "Ann"
+    assert (await call_with_reply(USER_INFO, 200, body)).display_name == "Ann"
 
 
 SCALARS: Any = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters())
@@ -534,7 +563,7 @@ STATUSES = st.sampled_from([200, 204, 302, 400, 401, 404, 429, 500, 503])
 
 
 def of_any(names: Any, **always: Any) -> Any:
-    """Objects with some of these fields, of any value."""
+    """Generate objects with some of these fields, of any value."""
     return st.fixed_dictionaries(
         {name: st.just(value) for name, value in always.items()}, optional=dict.fromkeys(names, ANYTHING)
     )
@@ -547,29 +576,36 @@ def is_storable(text: str | None) -> bool:
 @settings(max_examples=300, deadline=None)
 @given(values=of_any(set(GRANT) - {"access_token"} | {"error", "data"}, access_token="act.x"), status=STATUSES)
 def test_no_values_beside_an_access_token_lose_it(values: dict[str, Any], status: int) -> None:
-    read = replies.token_grant(Reply(status=status, body=json.dumps(values).encode()))
-    assert read.access_token == "act.x"
-    assert SHORTEST_LIFETIME <= read.expires_in <= LONGEST_LIFETIME
-    assert len(read.open_id) <= 255
-    assert is_storable(read.open_id)
+    result = replies.parse_token_grant(Reply(status=status, body=json.dumps(values).encode()))
+    assert result.access_token == "act.x"
+    assert MIN_LIFETIME <= result.expires_in <= MAX_LIFETIME
+    assert len(result.open_id) <= 255
+    assert is_storable(result.open_id)
 
 
 @settings(max_examples=300, deadline=None)
 @given(values=of_any(set(USER) - {"open_id"}, open_id="open-1"))
 def test_no_values_of_a_user_lose_the_others(values: dict[str, Any]) -> None:
     body = json.dumps({"data": {"user": values}, "error": {"code": "ok"}}).encode()
-    read = replies.user(Reply(status=200, body=body))
-    assert read.open_id == "open-1"
-    counters = (read.follower_count, read.following_count, read.likes_count, read.video_count)
-    assert all(count is None or 0 <= count <= LARGEST_COUNTER for count in counters)
-    texts = (read.union_id, read.display_name, read.username, read.avatar_url, read.bio_description, read.profile_url)
+    result = replies.parse_user(Reply(status=200, body=body))
+    assert result.open_id == "open-1"
+    counters = (result.follower_count, result.following_count, result.likes_count, result.video_count)
+    assert all(count is None or 0 <= count <= MAX_COUNTER for count in counters)
+    texts = (
+        result.union_id,
+        result.display_name,
+        result.username,
+        result.avatar_url,
+        result.bio_description,
+        result.profile_url,
+    )
     assert all(map(is_storable, texts))
-    assert read.profile_url is None or read.profile_url.lower().startswith("https://")
+    assert result.profile_url is None or result.profile_url.lower().startswith("https://")
 
 
 @settings(max_examples=300, deadline=None)
 @given(body=st.binary(max_size=200) | ANYTHING.map(lambda value: json.dumps(value).encode()), status=STATUSES)
 def test_no_bytes_are_more_than_an_error(body: bytes, status: int) -> None:
-    for read in (replies.token_grant, replies.revoked, replies.user):
+    for parse in (replies.parse_token_grant, replies.check_revoked, replies.parse_user):
         with suppress(TikTokError):
-            read(Reply(status=status, body=body))
+            parse(Reply(status=status, body=body))

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.tiktok.sandboxed import App, sandboxed
-from tiktok_accounts_gql.sandbox.portraits import portrait
+from tests.tiktok.sandbox_app import App, run_sandbox
+from tiktok_accounts_gql.sandbox.portraits import render_portrait
 from tiktok_accounts_gql.sandbox.users import SECONDS_PER_DAY
-from tiktok_accounts_gql.tiktok.pictures import PictureClient, source_of
+from tiktok_accounts_gql.tiktok.pictures import PictureClient, remove_signature
 
 NOON = 1_795_521_600.0
 FIELDS = {"avatar_url": 168, "avatar_url_100": 100, "avatar_large_url": 1080}
@@ -31,26 +31,26 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="module")
 def app(clock: Clock) -> Iterator[App]:
-    with sandboxed(clock=clock) as served:
-        yield served
+    with run_sandbox(clock=clock) as app:
+        yield app
 
 
 def links(app: App, open_id: str) -> dict[str, str]:
-    found: dict[str, str] = app.user_info(app.grant(open_id)["access_token"], ",".join(FIELDS)).json()["data"]["user"]
-    return found
+    fields: dict[str, str] = app.user_info(app.grant(open_id)["access_token"], ",".join(FIELDS)).json()["data"]["user"]
+    return fields
 
 
 def size_of(png: bytes) -> tuple[int, int]:
-    """Checks every chunk's sum on the way."""
-    place, kinds, header = 8, [], b""
-    while place < len(png):
-        [length] = struct.unpack(">I", png[place : place + 4])
-        kind, content = png[place + 4 : place + 8], png[place + 8 : place + 8 + length]
-        [checksum] = struct.unpack(">I", png[place + 8 + length : place + 12 + length])
+    """Return width and height. Check every chunk's checksum."""
+    offset, kinds, header = 8, [], b""
+    while offset < len(png):
+        [length] = struct.unpack(">I", png[offset : offset + 4])
+        kind, content = png[offset + 4 : offset + 8], png[offset + 8 : offset + 8 + length]
+        [checksum] = struct.unpack(">I", png[offset + 8 + length : offset + 12 + length])
         assert checksum == zlib.crc32(kind + content)
         kinds.append(kind)
         header = content if kind == b"IHDR" else header
-        place += 12 + length
+        offset += 12 + length
     assert kinds == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
     width, height = struct.unpack(">II", header[:8])
     return width, height
@@ -63,17 +63,17 @@ def test_each_link_leads_to_a_png_of_its_size(app: App, name: str) -> None:
     assert size_of(answer.content) == (FIELDS[name], FIELDS[name])
 
 
-def test_everybody_looks_the_same_every_day_and_different_from_others() -> None:
+def test_users_look_the_same_every_day_and_different_from_others() -> None:
     names = [f"union-{number}" for number in range(30)]
-    assert len({portrait(name, 168) for name in names}) > 28
-    portrait.cache_clear()
-    assert [portrait(name, 168) for name in names] == [portrait.__wrapped__(name, 168) for name in names]
+    assert len({render_portrait(name, 168) for name in names}) > 28
+    render_portrait.cache_clear()
+    assert [render_portrait(name, 168) for name in names] == [render_portrait.__wrapped__(name, 168) for name in names]
 
 
-def test_a_link_is_on_the_sandbox_as_it_was_asked_and_signed(app: App) -> None:
-    asked_as = {"Host": "tiktok.test:1234"}
+def test_a_link_has_the_host_of_the_request_and_is_signed(app: App) -> None:
+    host = {"Host": "tiktok.test:1234"}
     token = app.grant("ann")["access_token"]
-    headers = {"Authorization": f"Bearer {token}", **asked_as}
+    headers = {"Authorization": f"Bearer {token}", **host}
     answer = app.http.get("/v2/user/info/", params={"fields": "avatar_url"}, headers=headers)
     parts = urlsplit(answer.json()["data"]["user"]["avatar_url"])
     assert (parts.scheme, parts.netloc) == ("http", "tiktok.test:1234")
@@ -88,7 +88,7 @@ def test_a_link_expires_within_days(app: App, clock: Clock) -> None:
     assert app.http.get(link).status_code == 403
     later = links(app, "ann")["avatar_url"]
     assert later != link
-    assert source_of(later) == source_of(link)
+    assert remove_signature(later) == remove_signature(link)
 
 
 @pytest.mark.parametrize("change", [("x-expires=", "x-expires=9"), ("x-signature=", "x-signature=a"), ("?", "?a=")])
@@ -106,7 +106,7 @@ def test_pictures_are_recorded_and_cost_no_quota(app: App) -> None:
     for _ in range(601):
         assert app.http.get(link).status_code == 200
     assert app.user_info(app.grant("ben")["access_token"]).status_code == 200
-    assert len(app.sandbox.state.calls(urlsplit(link).path)) == 601
+    assert len(app.sandbox.state.list_calls(urlsplit(link).path)) == 601
 
 
 async def test_the_picture_client_takes_it_from_the_sandboxs_origin(app: App) -> None:
@@ -115,5 +115,5 @@ async def test_the_picture_client_takes_it_from_the_sandboxs_origin(app: App) ->
     picture = await client.fetch(link)
     await client.aclose()
     assert picture is not None
-    assert (picture.media_type, picture.source) == ("image/png", source_of(link))
+    assert (picture.media_type, picture.source) == ("image/png", remove_signature(link))
     assert httpx.URL(link).host == app.http.base_url.host

@@ -1,4 +1,4 @@
-"""The real client, with something else than TikTok at the other end of the wire."""
+"""The real client, with a server of the test in place of TikTok."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -24,22 +24,22 @@ CALLS = [EXCHANGE, REFRESH, REVOKE, USER_INFO]
 CALL_NAMES = ["exchange", "refresh", "revoke", "user_info"]
 
 
-def client_of(handler: Callable[[httpx.Request], httpx.Response]) -> TikTokClient:
+def create_client(handler: Callable[[httpx.Request], httpx.Response]) -> TikTokClient:
     http = httpx.AsyncClient(base_url="https://tiktok.test", transport=httpx.MockTransport(handler))
     return TikTokClient(http, client_key="key-1", client_secret=SecretStr(SECRET), timeout=5)
 
 
-async def answered(call: Call, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Any:
-    """What a call makes of a reply."""
-    async with client_of(lambda _: httpx.Response(status, content=body, headers=headers)) as client:
+async def call_with_reply(call: Call, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Any:
+    """Return what a call returns for a reply."""
+    async with create_client(lambda _: httpx.Response(status, content=body, headers=headers)) as client:
         return await call(client)
 
 
 @asynccontextmanager
-async def answering(
+async def run_tiktok(
     handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, seconds: float = 5
 ) -> AsyncGenerator[TikTokClient]:
-    """A client of a socket on which `handle` answers once the request has come."""
+    """Yield a client of a socket on which `handle` answers after the head of a request."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.serving import requests_in, served
+from tests.cli.serving import requests_in, run_server
 from tests.connecting.flows import come_back, consented
 from tests.support.backends import on_sqlite
 from tests.support.raw import raw, request
@@ -154,7 +154,7 @@ async def test_the_audit_has_an_address_or_nothing(
 
 @on_sqlite
 async def test_values_in_the_log_have_200_characters(own_settings: Settings, viewer: str, tmp_path: Path) -> None:
-    async with served(tmp_path, own_settings, viewer) as (server, api):
+    async with run_server(tmp_path, own_settings, viewer) as (server, api):
         named = f"query {'a' * 20_000} {{ viewer {{ userId }} }}"
         assert (await api.post(named)).status_code == 200
         assert (await api.http.get("/" + "b" * 20_000)).status_code == 404

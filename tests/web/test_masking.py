@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from structlog.testing import capture_logs
 
-from tests.cli.serving import served
+from tests.cli.serving import run_server
 from tests.support.backends import on_postgresql
 from tests.support.databases import own_database, postgres_url
 from tests.support.rows import account, store
@@ -126,7 +126,7 @@ async def test_the_log_has_the_cause_under_that_id_and_no_secret(
     folder = tmp_path / "server"
     folder.mkdir()
     production = own.model_copy(update={"environment": "production"})
-    async with served(folder, production, viewer) as (server, api):
+    async with run_server(folder, production, viewer) as (server, api):
         await lose(db, "accounts")
         error = await api.error(SEARCH, search=NEEDLE)
         log = server.err.read_text()

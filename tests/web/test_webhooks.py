@@ -377,11 +377,11 @@ async def test_a_removed_account_asks_to_be_connected_again(
     account = await tiktok.connect(viewer)
     await post(http, body := removal(account.open_id))
     await processed(running, body)
-    before = len(tiktok.sandbox.state.calls(open_id=account.open_id))
+    before = len(tiktok.sandbox.state.list_calls(open_id=account.open_id))
     synced = await running.services.syncing.sync(Viewer(id=viewer), account.id)
     assert synced.error is not None
     assert (synced.error.code, synced.account.status) == ("REAUTHORIZATION_REQUIRED", "INACTIVE")
-    assert len(tiktok.sandbox.state.calls(open_id=account.open_id)) == before
+    assert len(tiktok.sandbox.state.list_calls(open_id=account.open_id)) == before
 
 
 async def test_only_a_post_is_a_webhook(http: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""The page `/sandbox/`: everything that the sandbox's own API offers, to look at and to press."""
+"""The HTML of the page `/sandbox/`, which shows what the sandbox's own API returns and has its actions as buttons."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -6,17 +6,20 @@ from html import escape
 from string import Template
 from urllib.parse import quote
 
-from tiktok_accounts_gql.sandbox import pages
-from tiktok_accounts_gql.sandbox.faults import SAYS, Faults, Waiting
-from tiktok_accounts_gql.sandbox.state import Call, Grant, SandboxState, Truth
+import httpx
+
+from tiktok_accounts_gql.sandbox.faults import FAULT_DESCRIPTIONS, ActiveFault, Faults
+from tiktok_accounts_gql.sandbox.pages import render_page, render_picture
+from tiktok_accounts_gql.sandbox.state import CallCounts, RecordedCall, SandboxGrant, SandboxState
 from tiktok_accounts_gql.sandbox.users import SandboxUser
-from tiktok_accounts_gql.sandbox.webhooks import Delivery, Reason, Webhooks
+from tiktok_accounts_gql.sandbox.webhooks import Delivery, RemovalReason, WebhookSender
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE
 
-SHOWN = 50
-PICTURE = 32
-_NAMES = {TOKEN_PATH: "token", REVOKE_PATH: "revoke", USER_INFO_PATH: "user info"}
+MAX_CALLS = 50
+PICTURE_PIXELS = 32
+SECONDS_PER_HOUR = 3600
+_PATH_NAMES = {TOKEN_PATH: "token", REVOKE_PATH: "revoke", USER_INFO_PATH: "user info"}
 _BODY = Template(
     """<header>
 <h1>TikTok sandbox</h1>
@@ -70,109 +73,115 @@ $deliveries
 )
 
 
-def dashboard(state: SandboxState, faults: Faults, webhooks: Webhooks) -> str:
-    grants, calls, waiting = state.grants(), state.calls(limit=SHOWN), faults.list_waiting()
-    truth = {told.open_id: told for told in state.truth()}
-    deliveries = [_delivery(delivery) for delivery in reversed(webhooks.deliveries)]
+def render_dashboard(state: SandboxState, faults: Faults, webhooks: WebhookSender) -> str:
+    grants, calls, active_faults = state.list_grants(), state.list_calls(limit=MAX_CALLS), faults.list_active()
+    counts = {account.open_id: account for account in state.count_calls()}
+    deliveries = [_render_delivery(delivery) for delivery in reversed(webhooks.deliveries)]
+    kinds = {kind.value: f"{kind.value}: {description}" for kind, description in FAULT_DESCRIPTIONS.items()}
+    reasons = {str(int(reason)): f"{int(reason)} {_to_words(reason.name)}" for reason in RemovalReason}
     body = _BODY.substitute(
         grant_count=len(grants),
-        grants="\n".join(_grant(grant, truth.get(grant.open_id), state.clock()) for grant in grants),
-        fault_count=len(waiting),
-        faults=_list((_fault(one) for one in waiting), "Every call is answered as it should be."),
-        kinds=_options({kind.value: f"{kind.value}: {says}" for kind, says in SAYS.items()}),
-        paths=_options({"": "all calls", **_NAMES}),
-        webhook_url=escape(webhooks.url or "nobody: start with --webhook-url"),
-        deliveries=_list(deliveries, "None was sent."),
-        reasons=_options({str(int(reason)): f"{int(reason)} {_words(reason.name)}" for reason in Reason}, chosen="1"),
+        grants="\n".join(_render_grant(grant, counts.get(grant.open_id), state.clock()) for grant in grants),
+        fault_count=len(active_faults),
+        faults=_render_list(map(_render_fault, active_faults), "Every call is answered as it should be."),
+        kinds=_render_options(kinds),
+        paths=_render_options({"": "all calls", **_PATH_NAMES}),
+        webhook_url=escape(webhooks.url or "no URL: start with --webhook-url"),
+        deliveries=_render_list(deliveries, "None was sent."),
+        reasons=_render_options(reasons, selected=str(int(RemovalReason.DISCONNECTED_BY_USER))),
         call_count=len(calls),
-        calls="\n".join(_call(call) for call in reversed(calls)),
+        calls="\n".join(_render_call(call) for call in reversed(calls)),
     )
-    return pages.page("TikTok sandbox", body, kind="dashboard")
+    return render_page("TikTok sandbox", body, body_class="dashboard")
 
 
-def _grant(grant: Grant, truth: Truth | None, now: float) -> str:
+def _render_grant(grant: SandboxGrant, counts: CallCounts | None, now: float) -> str:
     user = SandboxUser.of(grant.open_id)
     scopes = " ".join(
         f'<span class="tag">{escape(scope.removeprefix("user.info."))}</span>' for scope in grant.scope_list
     )
-    refused = truth.invalid_grants if truth else 0
+    invalid_grants = counts.invalid_grants if counts else 0
     return (
-        f'<tr><td><div class="who">{pages.picture(user.union_id, PICTURE)}'
+        f'<tr><td><div class="who">{render_picture(user.union_id, PICTURE_PIXELS)}'
         f"<span>{escape(user.display_name)}<small>{escape(grant.open_id)}</small></span></div></td>"
-        f'<td class="scopes">{scopes}</td><td class="number">{_left(grant.access_expires_at - now)}</td>'
-        f'<td class="number">{truth.refreshes if truth else 0}</td>'
-        f'<td class="number{" bad" if refused else ""}">{refused}</td><td>{_actions(grant)}</td></tr>'
+        f'<td class="scopes">{scopes}</td><td class="number">{_format_remaining(grant.access_expires_at - now)}</td>'
+        f'<td class="number">{counts.refreshes if counts else 0}</td>'
+        f'<td class="number{" bad" if invalid_grants else ""}">{invalid_grants}</td><td>{_render_actions(grant)}</td></tr>'
     )
 
 
-def _actions(grant: Grant) -> str:
+def _render_actions(grant: SandboxGrant) -> str:
     buttons = [
-        _button(grant, "expire", "Expire", "Expire the access token"),
-        _button(grant, "revoke", "Revoke", "The user disconnects the app in TikTok: webhook with reason 1"),
-        _button(grant, "ban", "Ban", "TikTok bans the account: webhook with reason 4"),
+        _render_button(grant, "expire", "Expire", "Expire the access token"),
+        _render_button(grant, "revoke", "Revoke", "The user disconnects the app in TikTok: webhook with reason 1"),
+        _render_button(grant, "ban", "Ban", "TikTok bans the account: webhook with reason 4"),
     ]
     removable = ",".join(scope for scope in grant.scope_list if scope != BASIC_SCOPE)
     if removable:
-        buttons.append(_button(grant, "remove-scopes", "Basic only", "The user takes the other scopes back", removable))
+        buttons.append(
+            _render_button(grant, "remove-scopes", "Basic only", "The user takes the other scopes back", removable)
+        )
     return f'<div class="actions">{"".join(buttons)}</div>'
 
 
-def _button(grant: Grant, action: str, text: str, title: str, scopes: str = "") -> str:
-    kept = f'<input type="hidden" name="scopes" value="{escape(scopes)}">' if scopes else ""
+def _render_button(grant: SandboxGrant, action: str, text: str, title: str, scopes: str = "") -> str:
+    hidden_field = f'<input type="hidden" name="scopes" value="{escape(scopes)}">' if scopes else ""
     path = f"/sandbox/grants/{quote(grant.open_id, safe='')}/{action}"
-    return f'<form method="post" action="{path}">{kept}<button title="{escape(title)}">{escape(text)}</button></form>'
+    return f'<form method="post" action="{path}">{hidden_field}<button title="{escape(title)}">{escape(text)}</button></form>'
 
 
-def _fault(waiting: Waiting) -> str:
-    fault = waiting.fault
-    about = [_NAMES.get(fault.path or "", "all calls"), fault.open_id or "every account"]
+def _render_fault(active: ActiveFault) -> str:
+    fault = active.fault
+    target = [_PATH_NAMES.get(fault.path or "", "all calls"), fault.open_id or "every account"]
     if fault.share < 1:
-        about.append(f"{fault.share:.0%} of them")
-    left = "until cleared" if waiting.left is None else f"{waiting.left} left"
-    return f"<b>{escape(fault.kind)}</b><small>{escape(', '.join(about))}</small><small>{left}</small>"
+        target.append(f"{fault.share:.0%} of them")
+    remaining = "until cleared" if active.remaining is None else f"{active.remaining} left"
+    return f"<b>{escape(fault.kind)}</b><small>{escape(', '.join(target))}</small><small>{remaining}</small>"
 
 
-def _delivery(delivery: Delivery) -> str:
-    reason = _words(Reason(delivery.reason).name)
+def _render_delivery(delivery: Delivery) -> str:
+    reason = _to_words(RemovalReason(delivery.reason).name)
     status = "no answer" if delivery.status is None else str(delivery.status)
-    good = "good" if delivery.status == 200 else "bad"  # noqa: PLR2004
+    css_class = "good" if delivery.status == httpx.codes.OK else "bad"
     return (
-        f"<small>{_time(delivery.time)}</small><span>{escape(delivery.open_id)}</span>"
-        f'<small>{delivery.reason} {reason}</small><b class="{good}">{status}</b>'
+        f"<small>{_format_time(delivery.time)}</small><span>{escape(delivery.open_id)}</span>"
+        f'<small>{delivery.reason} {reason}</small><b class="{css_class}">{status}</b>'
     )
 
 
-def _call(call: Call) -> str:
-    name = _NAMES.get(call.path, "picture")
-    failed = call.error is not None or not 200 <= call.status < 300  # noqa: PLR2004
+def _render_call(call: RecordedCall) -> str:
+    name = _PATH_NAMES.get(call.path, "picture")
+    has_failed = call.error is not None or not httpx.codes.is_success(call.status)
     return (
-        f"<tr><td>{_time(call.time)}</td><td>{name} <small>{escape(call.kind or '')}</small></td>"
-        f'<td>{escape(call.open_id or "")}</td><td class="number {"bad" if failed else "good"}">{call.status or "none"}</td>'
+        f"<tr><td>{_format_time(call.time)}</td><td>{name} <small>{escape(call.kind or '')}</small></td>"
+        f'<td>{escape(call.open_id or "")}</td><td class="number {"bad" if has_failed else "good"}">{call.status or "none"}</td>'
         f"<td>{escape(call.error or '')}</td></tr>"
     )
 
 
-def _list(entries: Iterable[str], empty: str) -> str:
-    shown = "".join(f"<li>{entry}</li>" for entry in entries)
-    return f"<ul>{shown}</ul>" if shown else f'<p class="empty">{empty}</p>'
+def _render_list(entries: Iterable[str], empty: str) -> str:
+    items = "".join(f"<li>{entry}</li>" for entry in entries)
+    return f"<ul>{items}</ul>" if items else f'<p class="empty">{empty}</p>'
 
 
-def _options(values: Mapping[str, str], chosen: str = "") -> str:
+def _render_options(values: Mapping[str, str], selected: str = "") -> str:
     return "".join(
-        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(text)}</option>'
+        f'<option value="{escape(value)}"{" selected" if value == selected else ""}>{escape(text)}</option>'
         for value, text in values.items()
     )
 
 
-def _words(name: str) -> str:
+def _to_words(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
-def _time(time: float) -> str:
+def _format_time(time: float) -> str:
     return f"{datetime.fromtimestamp(time, UTC):%H:%M:%S}.{int(time % 1 * 1000):03}"
 
 
-def _left(seconds: float) -> str:
+def _format_remaining(seconds: float) -> str:
     if seconds <= 0:
         return '<span class="bad">expired</span>'
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"  # noqa: PLR2004
+    if seconds >= SECONDS_PER_HOUR:
+        return f"{seconds / SECONDS_PER_HOUR:.1f} h"
+    return f"{seconds / 60:.0f} min"

@@ -7,17 +7,22 @@ from enum import StrEnum
 
 from starlette.responses import Response
 
-from tiktok_accounts_gql.sandbox.altered import Alteration
-from tiktok_accounts_gql.sandbox.broken import CutOff, Drip, Endless, Reset
-from tiktok_accounts_gql.sandbox.refusals import Refused
+from tiktok_accounts_gql.sandbox.alterations import Alteration
+from tiktok_accounts_gql.sandbox.broken_responses import (
+    ConnectionReset,
+    LargeResponse,
+    SlowResponse,
+    TruncatedResponse,
+)
+from tiktok_accounts_gql.sandbox.errors import ApiError
 
 LARGE_BYTES = 50 * 1024 * 1024
 DRIP_SECONDS = 30.0
 _HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-class Kind(StrEnum):
-    """What goes wrong."""
+class FaultKind(StrEnum):
+    """The kinds of faults that the sandbox's own API adds."""
 
     RATE_LIMITED = "rate_limited"
     UNAUTHORIZED = "unauthorized"
@@ -32,28 +37,28 @@ class Kind(StrEnum):
     ALTERED = "altered"
 
 
-SAYS: Mapping[Kind, str] = {
-    Kind.RATE_LIMITED: "429 rate_limit_exceeded, with Retry-After if given",
-    Kind.UNAUTHORIZED: "401 access_token_invalid",
-    Kind.SERVER_ERROR: "a status of 5xx",
-    Kind.MISSING_SCOPE: "401 scope_not_authorized",
-    Kind.HTML: "HTML where JSON belongs",
-    Kind.CUT_OFF: "JSON that ends in the middle",
-    Kind.SLOW: "carried out, but the reply drips byte by byte",
-    Kind.RESET: "the connection is reset before anything happens",
-    Kind.REPLY_LOST: "carried out, but the connection closes without a reply",
-    Kind.LARGE: "a reply of 50 MB",
-    Kind.ALTERED: "carried out, but the reply has other fields, status, headers or body",
+FAULT_DESCRIPTIONS: Mapping[FaultKind, str] = {
+    FaultKind.RATE_LIMITED: "429 rate_limit_exceeded, with Retry-After if given",
+    FaultKind.UNAUTHORIZED: "401 access_token_invalid",
+    FaultKind.SERVER_ERROR: "a status of 5xx",
+    FaultKind.MISSING_SCOPE: "401 scope_not_authorized",
+    FaultKind.HTML: "HTML where JSON belongs",
+    FaultKind.CUT_OFF: "JSON that ends in the middle",
+    FaultKind.SLOW: "carried out, but the reply drips byte by byte",
+    FaultKind.RESET: "the connection is reset before anything happens",
+    FaultKind.REPLY_LOST: "carried out, but the connection closes without a reply",
+    FaultKind.LARGE: "a reply of 50 MB",
+    FaultKind.ALTERED: "carried out, but the reply has other fields, status, headers or body",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """The next `times` calls are answered like this: of `path`, of one account if `open_id` is given.
+    """A failure of the next `times` calls: of `path`, and of one account if `open_id` is given.
 
-    Without `times` it lasts until it is cleared; a `share` below 1 hits that part of the calls, the same ones for the
-    same `seed`. With `passthrough`, `lost`, `drip_seconds` or `alteration` the call is carried out as
-    ever: what fails is its reply.
+    Without `times` it lasts until it is cleared; a `share` below 1 affects that part of the calls, the same ones for the
+    same `seed`. With `passthrough`, `lost`, `drip_seconds` or `alteration` the call is carried out as usual, and only its
+    reply fails.
     """
 
     kind: str = "custom"
@@ -77,103 +82,99 @@ class Fault:
     alteration: Alteration | None = None
 
     @property
-    def carried_out(self) -> bool:
+    def is_call_executed(self) -> bool:
         return self.passthrough or self.lost or self.drip_seconds > 0 or self.alteration is not None
 
-    def reply(self) -> Response:
-        """In place of the call's own. Raises Refused."""
+    def create_response(self) -> Response:
+        """Return the response to a call that is not carried out. Raises ApiError."""
         if self.drop:
-            return CutOff()
+            return TruncatedResponse()
         if self.reset:
-            return Reset()
+            return ConnectionReset()
         if self.size:
-            return Endless(self.size)
+            return LargeResponse(self.size)
         if self.error is not None:
-            raise Refused(self.status, self.error, headers=self.headers)
+            raise ApiError(self.status, self.error, headers=self.headers)
         return Response(self.body, self.status, dict(self.headers), media_type=self.content_type)
 
-    def spoil(self, response: Response) -> Response:
-        """What becomes of the reply in the end, be it an error."""
+    def alter_response(self, response: Response) -> Response:
+        """Return what is sent in place of a response, be it an error."""
         if self.lost:
-            return Reset(response.status_code)
+            return ConnectionReset(response.status_code)
         if self.alteration is not None:
             return self.alteration.apply(response)
-        return Drip(response, seconds=self.drip_seconds) if self.drip_seconds else response
+        return SlowResponse(response, seconds=self.drip_seconds) if self.drip_seconds else response
 
 
-NONE = Fault(kind="none", passthrough=True)
+NO_FAULT = Fault(kind="none", passthrough=True)
 
 
-def fault_of(
-    kind: Kind,
+def create_fault(
+    kind: FaultKind,
     *,
     status: int | None = None,
     seconds: float | None = None,
     retry_after: int | None = None,
     alteration: Alteration | None = None,
 ) -> Fault:
-    """One of each kind, for all calls until it is cleared."""
-    about: dict[Kind, Fault] = {
-        Kind.RATE_LIMITED: Fault(
+    faults: dict[FaultKind, Fault] = {
+        FaultKind.RATE_LIMITED: Fault(
             status=429,
             error="rate_limit_exceeded",
             headers={} if retry_after is None else {"Retry-After": str(retry_after)},
         ),
-        Kind.UNAUTHORIZED: Fault(status=401, error="access_token_invalid"),
-        Kind.SERVER_ERROR: Fault(status=status or 500, error="internal_error"),
-        Kind.MISSING_SCOPE: Fault(status=401, error="scope_not_authorized"),
-        Kind.HTML: Fault(status=status or 200, body=_HTML, content_type="text/html"),
-        Kind.CUT_OFF: Fault(status=status or 200, body=b'{"data":{"user":{"open_id":"'),
-        Kind.SLOW: Fault(drip_seconds=seconds or DRIP_SECONDS),
-        Kind.RESET: Fault(reset=True),
-        Kind.REPLY_LOST: Fault(lost=True),
-        Kind.LARGE: Fault(size=LARGE_BYTES),
-        Kind.ALTERED: Fault(alteration=alteration or Alteration(status=status)),
+        FaultKind.UNAUTHORIZED: Fault(status=401, error="access_token_invalid"),
+        FaultKind.SERVER_ERROR: Fault(status=status or 500, error="internal_error"),
+        FaultKind.MISSING_SCOPE: Fault(status=401, error="scope_not_authorized"),
+        FaultKind.HTML: Fault(status=status or 200, body=_HTML, content_type="text/html"),
+        FaultKind.CUT_OFF: Fault(status=status or 200, body=b'{"data":{"user":{"open_id":"'),
+        FaultKind.SLOW: Fault(drip_seconds=seconds or DRIP_SECONDS),
+        FaultKind.RESET: Fault(reset=True),
+        FaultKind.REPLY_LOST: Fault(lost=True),
+        FaultKind.LARGE: Fault(size=LARGE_BYTES),
+        FaultKind.ALTERED: Fault(alteration=alteration or Alteration(status=status)),
     }
-    return about[kind]
+    return faults[kind]
 
 
 @dataclass(slots=True)
-class Waiting:
-    """A fault with what is left of it."""
+class ActiveFault:
+    """A fault, and how many more calls meet it; None for all until it is cleared."""
 
     fault: Fault
-    left: int | None
-    chance: random.Random
+    remaining: int | None
+    rng: random.Random
 
-    def hits(self, path: str, open_id: str | None) -> bool:
+    def matches(self, path: str, open_id: str | None) -> bool:
         fault = self.fault
-        about = fault.path in (None, path) and fault.open_id in (None, open_id)
-        return about and (fault.share >= 1 or self.chance.random() < fault.share)
+        if fault.path not in (None, path) or fault.open_id not in (None, open_id):
+            return False
+        return fault.share >= 1 or self.rng.random() < fault.share
 
 
 class Faults:
-    """Waiting to happen; the one that was added first comes first."""
+    """The active faults, in the order in which they were added: a call meets the first one that matches."""
 
     def __init__(self) -> None:
-        self._waiting: list[Waiting] = []
+        self._active: list[ActiveFault] = []
 
     def add(self, fault: Fault) -> None:
-        chance = random.Random(fault.seed)  # noqa: S311 - meant to be foreseeable
-        self._waiting.append(Waiting(fault=fault, left=fault.times, chance=chance))
+        rng = random.Random(fault.seed)  # noqa: S311 - meant to be foreseeable
+        self._active.append(ActiveFault(fault=fault, remaining=fault.times, rng=rng))
 
     def clear(self) -> None:
-        self._waiting.clear()
+        self._active.clear()
 
-    def list_waiting(self) -> list[Waiting]:
-        return list(self._waiting)
+    def list_active(self) -> list[ActiveFault]:
+        return list(self._active)
 
     def take(self, path: str, open_id: str | None) -> Fault:
-        """The one that this call meets; NONE if it meets none."""
-        for waiting in self._waiting:
-            if waiting.hits(path, open_id):
-                self._use(waiting)
-                return waiting.fault
-        return NONE
-
-    def _use(self, waiting: Waiting) -> None:
-        if waiting.left is None:
-            return
-        waiting.left -= 1
-        if waiting.left == 0:
-            self._waiting.remove(waiting)
+        """Return the fault that this call meets and count it; NO_FAULT if it meets none."""
+        for active in self._active:
+            if active.matches(path, open_id):
+                if active.remaining is not None:
+                    active.remaining -= 1
+                    if active.remaining == 0:
+                        self._active.remove(active)
+                return active.fault
+        return NO_FAULT

@@ -1,4 +1,4 @@
-"""What the sandbox's pages share: everything stands in the page itself, and no script runs."""
+"""The layout of the sandbox's pages. They load nothing: styles and pictures are inline, and there are no scripts."""
 
 from base64 import b64encode
 from functools import cache
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.responses import HTMLResponse, Response
 
-from tiktok_accounts_gql.sandbox.portraits import portrait
+from tiktok_accounts_gql.sandbox.portraits import render_portrait
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 _HEADERS = {
@@ -34,7 +34,7 @@ _PAGE = Template(
 <style>
 $style</style>
 </head>
-<body class="$kind">
+<body class="$body_class">
 $body
 </body>
 </html>
@@ -42,21 +42,21 @@ $body
 )
 
 
-def page(title: str, body: str, *, kind: str) -> str:
-    """`body` is HTML; `kind` chooses its look."""
-    return _PAGE.substitute(title=escape(title), icon=_ICON, style=_style(), body=body, kind=kind)
+def render_page(title: str, body: str, *, body_class: str) -> str:
+    """Render a page. `title` is plain text, `body` is HTML."""
+    return _PAGE.substitute(title=escape(title), icon=_ICON, style=_load_style(), body=body, body_class=body_class)
 
 
-def respond(html: str, status: int = 200) -> Response:
+def create_html_response(html: str, status: int = 200) -> Response:
     return HTMLResponse(html, status, headers=_HEADERS)
 
 
-def picture(union_id: str, side: int) -> str:
-    """Twice as large as it is shown, for fine screens."""
-    content = b64encode(portrait(union_id, 2 * side)).decode()
+def render_picture(union_id: str, side: int) -> str:
+    """Render a user's picture, `side` CSS pixels wide and high, with twice as many for high-resolution screens."""
+    content = b64encode(render_portrait(union_id, 2 * side)).decode()
     return f'<img src="data:image/png;base64,{content}" alt="" width="{side}" height="{side}">'
 
 
 @cache
-def _style() -> str:
+def _load_style() -> str:
     return Path(__file__).with_name("style.css").read_text()

@@ -11,37 +11,38 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tiktok_accounts_gql.sandbox.portraits import portrait
-from tiktok_accounts_gql.sandbox.state import Call, SandboxState
+from tiktok_accounts_gql.sandbox.portraits import render_portrait
+from tiktok_accounts_gql.sandbox.state import RecordedCall, SandboxState
 from tiktok_accounts_gql.sandbox.users import SECONDS_PER_DAY
 
-SIZES: Mapping[str, int] = MappingProxyType({"avatar_url": 168, "avatar_url_100": 100, "avatar_large_url": 1080})
-DAYS = 2
+AVATAR_SIZES: Mapping[str, int] = MappingProxyType({"avatar_url": 168, "avatar_url_100": 100, "avatar_large_url": 1080})
+LINK_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
-    """`key` signs the links, so that they outlive a restart."""
+class PictureEndpoint:
+    """Serves the pictures. `key` signs the links, and is the same after a restart."""
 
     key: bytes = field(repr=False)
     state: SandboxState
 
     def routes(self) -> list[Route]:
-        return [Route("/sandbox/pictures/{union_id}/{size:int}.png", self._answer)]
+        return [Route("/sandbox/pictures/{union_id}/{size:int}.png", self._respond)]
 
-    def links(self, base_url: str, union_id: str) -> dict[str, str]:
-        """For user info. The same until the day ends; what stands before the query never changes."""
-        return {name: base_url.rstrip("/") + self.link(union_id, size) for name, size in SIZES.items()}
+    def create_links(self, base_url: str, union_id: str) -> dict[str, str]:
+        """Return the links in user info. Their signatures change every day; the rest of a link never changes."""
+        expires = (int(self.state.clock()) // SECONDS_PER_DAY + LINK_DAYS) * SECONDS_PER_DAY
+        links = {}
+        for name, size in AVATAR_SIZES.items():
+            path = f"/sandbox/pictures/{union_id}/{size}.png"
+            query = urlencode({"x-expires": expires, "x-signature": self._sign(path, str(expires))})
+            links[name] = f"{base_url.rstrip('/')}{path}?{query}"
+        return links
 
-    def link(self, union_id: str, size: int) -> str:
-        path = f"/sandbox/pictures/{union_id}/{size}.png"
-        expires = (int(self.state.clock()) // SECONDS_PER_DAY + DAYS) * SECONDS_PER_DAY
-        return f"{path}?{urlencode({'x-expires': expires, 'x-signature': self._signature(path, str(expires))})}"
-
-    async def _answer(self, request: Request) -> Response:
-        response = self._picture(request)
-        self.state.record(
-            Call(
+    async def _respond(self, request: Request) -> Response:
+        response = self._create_response(request)
+        self.state.record_call(
+            RecordedCall(
                 time=self.state.clock(),
                 path=request.url.path,
                 kind=None,
@@ -52,20 +53,16 @@ class Pictures:
         )
         return response
 
-    def _picture(self, request: Request) -> Response:
+    def _create_response(self, request: Request) -> Response:
         size = request.path_params["size"]
-        if size not in SIZES.values():
+        if size not in AVATAR_SIZES.values():
             return PlainTextResponse("There is no such size.", 404)
-        if not self._is_valid(request):
-            return PlainTextResponse("The link has expired, or its signature is wrong.", 403)
-        return Response(portrait(request.path_params["union_id"], size), media_type="image/png")
-
-    def _is_valid(self, request: Request) -> bool:
         expires = request.query_params.get("x-expires", "")
         signature = request.query_params.get("x-signature", "")
-        if not hmac.compare_digest(signature.encode(), self._signature(request.url.path, expires).encode()):
-            return False
-        return int(expires) > self.state.clock()
+        is_signed = hmac.compare_digest(signature.encode(), self._sign(request.url.path, expires).encode())
+        if not is_signed or int(expires) <= self.state.clock():
+            return PlainTextResponse("The link has expired, or its signature is wrong.", 403)
+        return Response(render_portrait(request.path_params["union_id"], size), media_type="image/png")
 
-    def _signature(self, path: str, expires: str) -> str:
+    def _sign(self, path: str, expires: str) -> str:
         return base64.b64encode(hmac.digest(self.key, f"{path}?{expires}".encode(), "sha1")).decode()

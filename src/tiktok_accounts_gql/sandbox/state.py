@@ -1,4 +1,4 @@
-"""What the sandbox remembers: codes, grants, and every call with its time. In SQLite, in memory or in a file."""
+"""The sandbox's database: codes, grants, and a record of every call. In SQLite, in memory or in a file."""
 
 import secrets
 import sqlite3
@@ -11,7 +11,7 @@ from typing import Any, Self
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
 
 CODE_SECONDS = 600
-WINDOW_SECONDS = 60
+QUOTA_WINDOW_SECONDS = 60
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS codes (
@@ -27,11 +27,11 @@ CREATE TABLE IF NOT EXISTS past_tokens (token TEXT PRIMARY KEY, open_id TEXT);
 CREATE TABLE IF NOT EXISTS calls (time REAL, path TEXT, kind TEXT, open_id TEXT, status INTEGER, error TEXT);
 CREATE INDEX IF NOT EXISTS calls_by_path ON calls (path, time);
 """
-_RETIRE = """
+_STORE_PAST_TOKENS = """
 INSERT OR IGNORE INTO past_tokens
 SELECT access_token, open_id FROM grants WHERE open_id = ?1 UNION SELECT refresh_token, open_id FROM grants WHERE open_id = ?1
 """
-_TRUTH = """
+_COUNT_CALLS = """
 SELECT open_id,
     sum(kind IS 'refresh_token' AND error IS NULL) AS refreshes,
     sum(error IS 'invalid_grant') AS invalid_grants,
@@ -42,8 +42,8 @@ FROM calls WHERE open_id IS NOT NULL GROUP BY open_id ORDER BY open_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
-    """A consent that waits for its exchange."""
+class AuthorizationCode:
+    """A user's consent, until an app exchanges it for tokens."""
 
     open_id: str
     scopes: str
@@ -52,8 +52,8 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What an app may do for one account; the newest pair of tokens is the only one that works."""
+class SandboxGrant:
+    """The authorization of an app for one account, with its newest pair of tokens: all older ones are invalid."""
 
     open_id: str
     scopes: str
@@ -72,8 +72,12 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """`kind` is the grant type of a call to the token endpoint; `error` also a fault, if the call was not carried out."""
+class RecordedCall:
+    """A call to the sandbox. `time`: in seconds since 1970.
+
+    `kind`: the grant type of a call to the token endpoint. `error`: TikTok's code, or the kind of fault if the call was not
+    carried out.
+    """
 
     time: float
     path: str
@@ -84,8 +88,8 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """What one account's app did. An `invalid_grant` after a rotation counts as well: old tokens are remembered."""
+class CallCounts:
+    """The calls about one account. Those with an invalid token count as well: past tokens are stored."""
 
     open_id: str
     refreshes: int
@@ -95,7 +99,7 @@ class Truth:
 
 
 class SandboxState:
-    """One connection, used by the sandbox's own thread and, for its truth, by tests."""
+    """Codes, grants and calls, in one SQLite connection. The server's thread uses it, and tests do so from theirs."""
 
     def __init__(
         self,
@@ -121,7 +125,8 @@ class SandboxState:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add_code(self, code: Code) -> str:
+    def add_code(self, code: AuthorizationCode) -> str:
+        """Store an authorization code and return its text."""
         value = secrets.token_urlsafe(24)
         expires_at = self.clock() + CODE_SECONDS
         self._run(
@@ -130,20 +135,20 @@ class SandboxState:
         )
         return value
 
-    def take_code(self, value: str) -> Code | None:
-        """A code works once."""
-        taken = self._run("DELETE FROM codes WHERE code = ? RETURNING *", (value,))
-        if not taken or taken[0]["expires_at"] <= self.clock():
+    def take_code(self, value: str) -> AuthorizationCode | None:
+        """Return and delete a code, which works once; None if it is unknown or expired."""
+        rows = self._run("DELETE FROM codes WHERE code = ? RETURNING *", (value,))
+        if not rows or rows[0]["expires_at"] <= self.clock():
             return None
-        row = taken[0]
-        return Code(
+        row = rows[0]
+        return AuthorizationCode(
             open_id=row["open_id"], scopes=row["scopes"], redirect_uri=row["redirect_uri"], challenge=row["challenge"]
         )
 
-    def grant(self, open_id: str, scopes: str) -> Grant:
-        """New tokens; those before them, of any earlier grant of this account, stop working at once."""
+    def create_grant(self, open_id: str, scopes: str) -> SandboxGrant:
+        """Create new tokens. All earlier tokens of this account become invalid at once."""
         now = self.clock()
-        grant = Grant(
+        grant = SandboxGrant(
             open_id=open_id,
             scopes=scopes,
             access_token=f"act.{secrets.token_urlsafe(32)}",
@@ -151,7 +156,7 @@ class SandboxState:
             refresh_token=f"rft.{secrets.token_urlsafe(32)}",
             refresh_expires_at=now + self._refresh_seconds,
         )
-        self._run(_RETIRE, (open_id,))
+        self._run(_STORE_PAST_TOKENS, (open_id,))
         self._run(
             "INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -165,23 +170,24 @@ class SandboxState:
         )
         return grant
 
-    def find_by_access_token(self, token: str) -> Grant | None:
-        """Also one that ran out: see `access_expires_at`."""
-        return self._grant("SELECT * FROM grants WHERE access_token = ?", token)
+    def find_by_access_token(self, token: str) -> SandboxGrant | None:
+        """Return the grant of an access token, which may have expired: see `access_expires_at`."""
+        return self._find_grant("SELECT * FROM grants WHERE access_token = ?", token)
 
-    def find_by_refresh_token(self, token: str) -> Grant | None:
-        found = self._grant("SELECT * FROM grants WHERE refresh_token = ?", token)
-        return found if found and found.refresh_expires_at > self.clock() else None
+    def find_by_refresh_token(self, token: str) -> SandboxGrant | None:
+        """Return the grant of a refresh token; None if it is unknown or expired."""
+        grant = self._find_grant("SELECT * FROM grants WHERE refresh_token = ?", token)
+        return grant if grant and grant.refresh_expires_at > self.clock() else None
 
-    def find(self, open_id: str) -> Grant | None:
-        return self._grant("SELECT * FROM grants WHERE open_id = ?", open_id)
+    def find_grant(self, open_id: str) -> SandboxGrant | None:
+        return self._find_grant("SELECT * FROM grants WHERE open_id = ?", open_id)
 
-    def grants(self) -> list[Grant]:
-        """The newest first."""
-        return [Grant(**dict(row)) for row in self._run("SELECT * FROM grants ORDER BY rowid DESC", ())]
+    def list_grants(self) -> list[SandboxGrant]:
+        """Return all grants, newest first."""
+        return [SandboxGrant(**dict(row)) for row in self._run("SELECT * FROM grants ORDER BY rowid DESC", ())]
 
-    def whose(self, token: str) -> str | None:
-        """Whose token this is or was, or whose code this is."""
+    def find_open_id(self, token: str) -> str | None:
+        """Return the open id of the account that a token, a past token or an authorization code belongs to."""
         rows = self._run(
             "SELECT open_id FROM grants WHERE ?1 IN (access_token, refresh_token) "
             "UNION ALL SELECT open_id FROM past_tokens WHERE token = ?1 "
@@ -190,25 +196,25 @@ class SandboxState:
         )
         return str(rows[0]["open_id"]) if rows else None
 
-    def keep_scopes(self, open_id: str, scopes: Iterable[str]) -> None:
-        """The user took the others back, and nothing else changed."""
+    def set_scopes(self, open_id: str, scopes: Iterable[str]) -> None:
+        """Change the scopes of a grant, as where the user withdraws some. Its tokens stay valid."""
         self._run("UPDATE grants SET scopes = ? WHERE open_id = ?", (",".join(scopes), open_id))
 
     def revoke_grant(self, open_id: str) -> None:
-        """The user, or the app, ended it: no token of it works any more."""
-        self._run(_RETIRE, (open_id,))
+        """End a grant, as the user or the app does: all its tokens become invalid."""
+        self._run(_STORE_PAST_TOKENS, (open_id,))
         self._run("DELETE FROM grants WHERE open_id = ?", (open_id,))
 
     def expire_access_token(self, open_id: str) -> None:
         self._run("UPDATE grants SET access_expires_at = 0 WHERE open_id = ?", (open_id,))
 
-    def record(self, call: Call) -> None:
+    def record_call(self, call: RecordedCall) -> None:
         self._run(
             "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)",
             (call.time, call.path, call.kind, call.open_id, call.status, call.error),
         )
 
-    def calls(
+    def list_calls(
         self,
         path: str | None = None,
         *,
@@ -216,27 +222,28 @@ class SandboxState:
         kind: str | None = None,
         since: float = 0,
         limit: int = -1,
-    ) -> list[Call]:
-        """In the order of their arrival; with a limit, the last ones."""
-        wanted = {"path": path, "open_id": open_id, "kind": kind}
-        given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(["time >= ?", *(f"{name} = ?" for name in given)])
-        statement = f"SELECT * FROM calls WHERE {where} ORDER BY rowid DESC LIMIT ?"  # noqa: S608 - our own names
-        return [Call(**dict(row)) for row in reversed(self._run(statement, (since, *given.values(), limit)))]
+    ) -> list[RecordedCall]:
+        """Return calls, oldest first; with a `limit`, the newest ones. `since`: in seconds since 1970."""
+        columns = {"path": path, "open_id": open_id, "kind": kind}
+        filters = {column: value for column, value in columns.items() if value is not None}
+        condition = " AND ".join(["time >= ?", *(f"{column} = ?" for column in filters)])
+        statement = f"SELECT * FROM calls WHERE {condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608 - our own names
+        rows = self._run(statement, (since, *filters.values(), limit))
+        return [RecordedCall(**dict(row)) for row in reversed(rows)]
 
-    def truth(self) -> list[Truth]:
-        """For every account that any call was about."""
-        return [Truth(**dict(row)) for row in self._run(_TRUTH, (USER_INFO_PATH, REVOKE_PATH))]
+    def count_calls(self) -> list[CallCounts]:
+        """Return the counts of every account that calls were about."""
+        return [CallCounts(**dict(row)) for row in self._run(_COUNT_CALLS, (USER_INFO_PATH, REVOKE_PATH))]
 
-    def answered_lately(self, path: str) -> int:
-        """Calls in the last sliding minute that were not turned away."""
-        since = self.clock() - WINDOW_SECONDS
+    def count_answered(self, path: str) -> int:
+        """Return how many calls of the last minute were not refused for their rate."""
+        since = self.clock() - QUOTA_WINDOW_SECONDS
         [row] = self._run("SELECT count(*) FROM calls WHERE path = ? AND time > ? AND status <> 429", (path, since))
         return int(row[0])
 
-    def _grant(self, statement: str, value: str) -> Grant | None:
+    def _find_grant(self, statement: str, value: str) -> SandboxGrant | None:
         rows = self._run(statement, (value,))
-        return Grant(**dict(rows[0])) if rows else None
+        return SandboxGrant(**dict(rows[0])) if rows else None
 
     def _run(self, statement: str, values: Iterable[Any]) -> list[sqlite3.Row]:
         return self._db.execute(statement, tuple(values)).fetchall()

@@ -1,6 +1,6 @@
-"""The people of the sandbox: anybody may be asked for by an open id, and is always the same.
+"""The users of the sandbox: every open id has one, with the same profile each time.
 
-Counters are a function of the open id and the time, so that a past can be told as well as a present.
+ProfileCounters are a function of the open id and the time, so that a history can be computed for the past.
 """
 
 import random
@@ -13,19 +13,20 @@ FIRST_NAMES = (
     "Ann", "Ben", "Zoë", "Ödön", "李娜", "Ναταλία", "Søren", "Aïcha", "Łukasz", "Мария", "さくら", "Chloé", "Jürgen",
     "Ayşe", "Mateo", "Ngọc", "Björk", "Siân", "Yusuf", "Priya",
 )  # fmt: skip
-TRADES = (
+ACTIVITIES = (
     "Bakes", "Climbs", "Draws", "Fixes Bikes", "Sings", "Codes", "Travels", "Dances", "Cooks 🍜", "Surfs 🏄", "Reads",
     "Gardens",
 )  # fmt: skip
-HANDLES = ("official", "daily", "tv", "studio", "diary", "lab", "club", "now")
-PEOPLE = ("person-5", "person-7", "person-9", "person-10")
+USERNAME_SUFFIXES = ("official", "daily", "tv", "studio", "diary", "lab", "club", "now")
+DEFAULT_OPEN_IDS = ("person-5", "person-7", "person-9", "person-10")
 SECONDS_PER_DAY = 86_400
-ORIGIN = 1_704_067_200  # 2024-01-01: before that nobody had followers
+VERIFIED_SHARE = 0.2
+FIRST_DAY = 1_704_067_200  # 2024-01-01: before that no user has followers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
-    """At one time."""
+class ProfileCounters:
+    """A user's counters at one time."""
 
     follower_count: int
     following_count: int
@@ -35,7 +36,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxUser:
-    """Somebody with a TikTok account."""
+    """A user of TikTok."""
 
     open_id: str
     union_id: str
@@ -49,35 +50,36 @@ class SandboxUser:
 
     @classmethod
     def of(cls, open_id: str) -> Self:
+        """Return the user with this open id, which may be any text."""
         digest = sha256(open_id.encode()).hexdigest()
-        chance = random.Random(digest)  # noqa: S311 - meant to be foreseeable
-        first, trade = chance.choice(FIRST_NAMES), chance.choice(TRADES)
+        rng = random.Random(digest)  # noqa: S311 - meant to be foreseeable
+        first_name, activity = rng.choice(FIRST_NAMES), rng.choice(ACTIVITIES)
         return cls(
             open_id=open_id,
             union_id=f"union-{digest[:24]}",
-            display_name=f"{first} {trade}",
-            username=f"user.{digest[:6]}.{chance.choice(HANDLES)}",
-            bio_description=f"{first} {trade.lower()}. Every day something new.",
-            is_verified=chance.random() < 0.2,  # noqa: PLR2004
-            followers_a_day=10 ** chance.uniform(-1, 4),
-            videos_a_day=chance.uniform(0.05, 2),
-            following_count=chance.randrange(1500),
+            display_name=f"{first_name} {activity}",
+            username=f"user.{digest[:6]}.{rng.choice(USERNAME_SUFFIXES)}",
+            bio_description=f"{first_name} {activity.lower()}. Every day something new.",
+            is_verified=rng.random() < VERIFIED_SHARE,
+            followers_a_day=10 ** rng.uniform(-1, 4),
+            videos_a_day=rng.uniform(0.05, 2),
+            following_count=rng.randrange(1500),
         )
 
-    def at(self, time: float) -> Counters:
-        """`time` in seconds since 1970. Followers come faster and slower, and never leave."""
-        days = max(0.0, (time - ORIGIN) / SECONDS_PER_DAY)
+    def counters_at(self, time: float) -> ProfileCounters:
+        """Return the counters at a time in seconds since 1970. They grow faster and slower, and never shrink."""
+        days = max(0.0, (time - FIRST_DAY) / SECONDS_PER_DAY)
         followers = int(self.followers_a_day * (days + 5 * sin(days / 5)))
-        return Counters(
+        return ProfileCounters(
             follower_count=followers,
             following_count=self.following_count,
             likes_count=followers * 7 + int(days),
             video_count=int(self.videos_a_day * days),
         )
 
-    def fields(self, time: float) -> dict[str, Any]:
-        """All fields of the user info endpoint but the links to pictures."""
-        counters = self.at(time)
+    def fields_at(self, time: float) -> dict[str, Any]:
+        """Return all fields of the user info endpoint but the links to pictures."""
+        counters = self.counters_at(time)
         return {
             "open_id": self.open_id,
             "union_id": self.union_id,

@@ -1,4 +1,4 @@
-"""What TikTok posts to an app, signed with its client secret.
+"""Webhooks that TikTok posts to an app, signed with its client secret.
 
 Source: TikTok for Developers, "Webhooks: Event Types" and "Webhooks: Verification".
 """
@@ -16,14 +16,14 @@ import httpx
 from tiktok_accounts_gql.tls import trusted
 
 AUTHORIZATION_REMOVED = "authorization.removed"
-SIGNATURE = "TikTok-Signature"
-PATIENCE_SECONDS = 5.0
+SIGNATURE_HEADER = "TikTok-Signature"
+TIMEOUT_SECONDS = 5.0
 RETRY_AFTER_SECONDS = (1.0, 3.0, 10.0, 30.0)
-KEPT = 200
+MAX_DELIVERIES = 200
 
 
-class Reason(IntEnum):
-    """Why an authorization ended."""
+class RemovalReason(IntEnum):
+    """The reason for which an authorization ended."""
 
     UNKNOWN = 0
     DISCONNECTED_BY_USER = 1
@@ -34,27 +34,27 @@ class Reason(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
-    """`authorization.removed`. The body of a repetition is the same, byte by byte: there is no event id."""
+class RemovalWebhook:
+    """The event `authorization.removed`. It has no id; when it is sent again, its body is the same byte by byte."""
 
     open_id: str
-    reason: Reason
+    reason: RemovalReason
     create_time: int
 
-    def body(self, client_key: str) -> bytes:
-        told = {
+    def to_body(self, client_key: str) -> bytes:
+        body = {
             "client_key": client_key,
             "event": AUTHORIZATION_REMOVED,
             "create_time": self.create_time,
             "user_openid": self.open_id,
             "content": json.dumps({"reason": int(self.reason)}),
         }
-        return json.dumps(told).encode()
+        return json.dumps(body).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One attempt. `status` is None if nobody answered."""
+    """One attempt to send a webhook. `status` is None without a response."""
 
     time: float
     open_id: str
@@ -63,58 +63,53 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Webhooks:
-    """Without a URL nothing is sent."""
+class WebhookSender:
+    """Sends webhooks to `url`; without one it sends nothing."""
 
     url: str | None
     client_key: str
     client_secret: str = field(repr=False)
     clock: Callable[[], float]
-    deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=KEPT))
-    _underway: set[asyncio.Task[None]] = field(default_factory=set)
+    deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=MAX_DELIVERIES))
+    _tasks: set[asyncio.Task[object]] = field(default_factory=set)
 
-    async def send(self, removal: Removal) -> Delivery | None:
-        """Tries once, and again in the background if the app does not answer 200."""
+    async def send(self, removal: RemovalWebhook) -> Delivery | None:
+        """Send a webhook, and again in the background if the response is not 200. Return the first attempt."""
         if self.url is None:
             return None
         delivery = await self._post(self.url, removal)
         if delivery.status != httpx.codes.OK:
-            self._in_background(self._repeat(self.url, removal))
+            self._start_task(self._retry(self.url, removal))
         return delivery
 
-    def send_soon(self, removal: Removal) -> None:
-        """After whatever is being answered now."""
+    def send_in_background(self, removal: RemovalWebhook) -> None:
         if self.url is not None:
-            self._in_background(self._send_later(removal))
+            self._start_task(self.send(removal))
 
     def sign(self, body: bytes, time: int) -> str:
-        """The value of the header."""
+        """Return the value of the signature header."""
         signature = hmac.digest(self.client_secret.encode(), f"{time}.".encode() + body, "sha256").hex()
         return f"t={time},s={signature}"
 
-    async def _send_later(self, removal: Removal) -> None:
-        await self.send(removal)
-
-    async def _repeat(self, url: str, removal: Removal) -> None:
+    async def _retry(self, url: str, removal: RemovalWebhook) -> None:
         for seconds in RETRY_AFTER_SECONDS:
             await asyncio.sleep(seconds)
             if (await self._post(url, removal)).status == httpx.codes.OK:
                 return
 
-    async def _post(self, url: str, removal: Removal) -> Delivery:
-        body = removal.body(self.client_key)
-        headers = {"Content-Type": "application/json", SIGNATURE: self.sign(body, int(self.clock()))}
+    async def _post(self, url: str, removal: RemovalWebhook) -> Delivery:
+        body = removal.to_body(self.client_key)
+        headers = {"Content-Type": "application/json", SIGNATURE_HEADER: self.sign(body, int(self.clock()))}
         try:
-            async with httpx.AsyncClient(verify=trusted(), timeout=PATIENCE_SECONDS) as http:
+            async with httpx.AsyncClient(verify=trusted(), timeout=TIMEOUT_SECONDS) as http:
                 status = (await http.post(url, content=body, headers=headers)).status_code
         except httpx.HTTPError:
             status = None
-        reason, now = int(removal.reason), self.clock()
-        delivery = Delivery(time=now, open_id=removal.open_id, reason=reason, status=status)
+        delivery = Delivery(time=self.clock(), open_id=removal.open_id, reason=int(removal.reason), status=status)
         self.deliveries.append(delivery)
         return delivery
 
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._underway.add(task)
-        task.add_done_callback(self._underway.discard)
+    def _start_task(self, coroutine: Coroutine[None, None, object]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -7,7 +7,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-from tiktok_accounts_gql.logs import SOCKETS
+from tiktok_accounts_gql.logs import WEBSOCKETS_LOGGER
 from tiktok_accounts_gql.server.patience import Patience
 from tiktok_accounts_gql.web.connections import NEVER, Connections
 from tiktok_accounts_gql.web.sockets import KEEP
@@ -33,7 +33,7 @@ class SocketProtocol(Patience, WebSocketsSansIOProtocol):
     _flooded = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.logger = self.conn.logger = logging.getLogger(SOCKETS)
+        self.logger = self.conn.logger = logging.getLogger(WEBSOCKETS_LOGGER)
         super().connection_made(transport)
         self._counted_at = self.waiting_since = self.loop.time()
         self.deadline = self.waiting_since + HANDSHAKE_SECONDS

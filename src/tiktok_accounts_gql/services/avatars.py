@@ -13,7 +13,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import avatars
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, Avatar
-from tiktok_accounts_gql.tiktok.pictures import Picture, PictureClient, source_of
+from tiktok_accounts_gql.tiktok.pictures import Picture, PictureClient, remove_signature
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
 HASH_LENGTH = 32
@@ -31,7 +31,7 @@ class AvatarService:
 
     async def fetch(self, account: Account | None, user: TikTokUser) -> Picture | None:
         """The picture to store now; None where what is stored stays: the same one, or none that can be had."""
-        if user.avatar_url is not None and await self._source(account) != source_of(user.avatar_url):
+        if user.avatar_url is not None and await self._source(account) != remove_signature(user.avatar_url):
             picture = await self._pictures.fetch(user.avatar_url)
             if picture is not None:
                 return picture

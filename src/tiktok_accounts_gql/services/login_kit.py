@@ -10,7 +10,7 @@ from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import connection_attempts
 from tiktok_accounts_gql.db.models import ConnectionAttempt
 from tiktok_accounts_gql.errors import AuthorizationStateInvalid
-from tiktok_accounts_gql.tiktok.client import authorization_url
+from tiktok_accounts_gql.tiktok.client import build_authorization_url
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class LoginKit:
 
     def consent_url(self, state: str, verifier: str | None) -> str:
         """Where a user consents. `verifier`: of a desktop app."""
-        return authorization_url(
+        return build_authorization_url(
             authorize_url=self.authorize_url,
             client_key=self.client_key,
             redirect_uri=self.redirect_uri,

@@ -31,7 +31,7 @@ _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.AccessTokenInvalid: ReauthorizationRequired,
     tiktok.InvalidGrant: ReauthorizationRequired,
     tiktok.ScopeNotGranted: ScopeMissing,
-    tiktok.AppMisconfigured: AppMisconfigured,
+    tiktok.InvalidClient: AppMisconfigured,
 }
 _BETTER_SAID: dict[type[tiktok.TikTokError], str] = {
     tiktok.QuotaExhausted: OUR_QUOTA,

@@ -1,31 +1,31 @@
-"""How TikTok fails, as far as it makes a difference to us.
+"""Errors of TikTok's API, told apart by what the caller has to do.
 
 ```
 TikTokError
-├── RateLimited · Unavailable           pass by themselves
+├── RateLimited · Unavailable           temporary
 │   └── NotAsked
 │       └── QuotaExhausted · RefreshPending
-├── UnreadableReply · WrongAccount      TikTok is there; what it says of this account is of no use
+├── UnreadableReply · WrongAccount      TikTok answers, but not usefully about this account
 ├── AccessTokenInvalid                  refresh once, try once more
-├── InvalidGrant                        the code or the refresh token is worthless
+├── InvalidGrant                        the code or the refresh token is invalid
 ├── ScopeNotGranted                     the user did not grant it
-└── AppMisconfigured · RequestRefused   the operator's mistake, or ours
+└── InvalidClient · RequestRefused      the operator's error, or a bug
 ```
 
-Messages are fit for people and hold nothing of what was sent; `log_id` is what TikTok's support asks for.
+Messages are for users and hold nothing of the request; `log_id` is what TikTok's support asks for.
 """
 
 from pydantic import SecretStr
 
 
 class TikTokError(Exception):
-    """The base of all. `code`: TikTok's own, for the log."""
+    """The base of all errors. `code`: TikTok's own, for the log."""
 
     code: str | None = None
     message = "TikTok did not do what it was asked."
 
     def __init__(self, message: str | None = None, *, ambiguous: bool = False, log_id: str | None = None) -> None:
-        """`ambiguous`: the request may have been carried out all the same."""
+        """Create an error. `ambiguous`: TikTok may have carried out the request."""
         self.message = message or type(self).message
         super().__init__(self.message)
         self.log_id = log_id
@@ -52,19 +52,19 @@ class Unavailable(TikTokError):
         retry_after: float | None = None,
         log_id: str | None = None,
     ) -> None:
-        """`ambiguous`: the request may have been carried out all the same."""
+        """Create an error. `ambiguous`: TikTok may have carried out the request."""
         super().__init__(message, ambiguous=ambiguous, log_id=log_id)
         self.retry_after = retry_after
 
 
 class UnreadableReply(TikTokError):
-    """`refresh_token`: a new one that could be read, if there was one."""
+    """A reply that cannot be parsed. `refresh_token`: a new one in it, if that could be parsed."""
 
     message = "TikTok's reply cannot be read."
     refresh_token: SecretStr | None = None
 
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
-        """Always ambiguous: tokens may have rotated although the reply that brought them is lost."""
+        """Create an error that is always ambiguous: tokens may have rotated, and the reply with them is lost."""
         super().__init__(message, ambiguous=True, log_id=log_id)
 
 
@@ -72,12 +72,12 @@ class WrongAccount(TikTokError):
     message = "TikTok answered for another account."
 
     def __init__(self, message: str | None = None, *, log_id: str | None = None) -> None:
-        """Always ambiguous: TikTok may have done for this account what it answered for another one."""
+        """Create an error that is always ambiguous: TikTok may have carried out the request for this account too."""
         super().__init__(message, ambiguous=True, log_id=log_id)
 
 
 class NotAsked(Unavailable):
-    """It says nothing about the account."""
+    """The request was not sent, or only to test whether TikTok is back: it says nothing about the account."""
 
     message = "TikTok was not asked, or only to find out whether it is down."
 
@@ -87,7 +87,7 @@ class QuotaExhausted(NotAsked):
 
 
 class RefreshPending(NotAsked):
-    """Somebody else's refresh, whose outcome is not known yet. It says nothing about TikTok either."""
+    """Another process refreshes the token. It says nothing about TikTok either."""
 
     message = "The access token is being renewed elsewhere: TikTok was not asked."
 
@@ -107,7 +107,7 @@ class ScopeNotGranted(TikTokError):
     message = "The user did not grant what this needs."
 
 
-class AppMisconfigured(TikTokError):
+class InvalidClient(TikTokError):
     message = "TikTok does not accept the client key or its secret."
 
 

@@ -1,14 +1,13 @@
 """Pictures from TikTok's content delivery network, which signs its links and lets them expire.
 
-What comes is not believed: hosts are on a list, redirects are not followed, time and size are bounded, and the kind of
-picture is what its first bytes say. SVG is none of the kinds, since it can run scripts. Nothing is unpacked on the way: a
-few bytes could stand for many.
+Responses are not trusted: hosts are on a list, redirects are not followed, time and size are bounded, and the media type is
+detected from the first bytes. SVG is not accepted, since it can run scripts. Nothing is decompressed: a few bytes could
+expand to very many.
 """
 
 import asyncio
 import re
 from collections.abc import Collection
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Self
@@ -20,6 +19,7 @@ from tiktok_accounts_gql.tls import trusted
 
 MAX_PICTURE_BYTES = 512 * 1024
 TIMEOUT_SECONDS = 5.0
+UNCOMPRESSED = {"Accept-Encoding": "identity"}
 _HOST_NAME = re.compile(r"[a-z0-9.-]+")
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """`source` is the link without its signature: the same picture keeps it."""
+    """A picture. `source`: its link without the signature, which stays the same for the same picture."""
 
     media_type: str
     content: bytes = field(repr=False)
@@ -35,7 +35,7 @@ class Picture:
 
 
 class PictureClient:
-    """`hosts`: names (`*.name` for subdomains), from which https is a must; or whole origins such as of a sandbox."""
+    """Fetches pictures from `hosts`: names (`*.name` for subdomains), by https only; or whole origins, as of a sandbox."""
 
     def __init__(self, http: httpx.AsyncClient, *, hosts: Collection[str]) -> None:
         self._http = http
@@ -49,40 +49,40 @@ class PictureClient:
         await self._http.aclose()
 
     async def fetch(self, link: str) -> Picture | None:
-        """None if it cannot be had: a picture is never worth a failure."""
+        """Fetch a picture. Return None if that fails: a sync goes on without a picture."""
         try:
             url = httpx.URL(link)
             if not self._is_allowed(url):
-                raise ValueError("its host is not on the list")  # noqa: TRY301
-            async with asyncio.timeout(TIMEOUT_SECONDS), self._stream(url) as response:
-                content = await _content(response)
+                raise ValueError("the host is not on the list")  # noqa: TRY301
+            async with (
+                asyncio.timeout(TIMEOUT_SECONDS),
+                self._http.stream("GET", url, headers=UNCOMPRESSED) as response,
+            ):
+                content = await _read_content(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             log.info("picture not fetched", reason=str(error) or type(error).__name__)
             return None
-        media_type = kind_of(content)
-        return Picture(media_type=media_type, content=content, source=source_of(link)) if media_type else None
-
-    def _stream(self, url: httpx.URL) -> AbstractAsyncContextManager[httpx.Response]:
-        return self._http.stream("GET", url, headers={"Accept-Encoding": "identity"})
+        media_type = detect_media_type(content)
+        return Picture(media_type=media_type, content=content, source=remove_signature(link)) if media_type else None
 
     def _is_allowed(self, url: httpx.URL) -> bool:
         origin = f"{url.scheme}://{url.netloc.decode()}"
         if url.userinfo or not _HOST_NAME.fullmatch(url.host):
             return False
-        named = url.scheme == "https" and url.port is None
+        is_plain_https = url.scheme == "https" and url.port is None
         return any(
-            origin == allowed if "://" in allowed else named and fnmatchcase(url.host, allowed)
+            origin == allowed if "://" in allowed else is_plain_https and fnmatchcase(url.host, allowed)
             for allowed in self._hosts
         )
 
 
-def source_of(link: str) -> str:
-    """A link without its query, where the signature is."""
+def remove_signature(link: str) -> str:
+    """Return a link without its query, which holds the signature and its expiry."""
     return link.partition("?")[0]
 
 
-def kind_of(content: bytes) -> str | None:
-    """The media type by the first bytes (WHATWG MIME Sniffing, section 6.1); None for anything else."""
+def detect_media_type(content: bytes) -> str | None:
+    """Return the media type by the first bytes (WHATWG MIME Sniffing, section 6.1); None for anything else."""
     if content.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -92,7 +92,7 @@ def kind_of(content: bytes) -> str | None:
     return "image/webp" if content[:4] == b"RIFF" and content[8:14] == b"WEBPVP" else None
 
 
-async def _content(response: httpx.Response) -> bytes:
+async def _read_content(response: httpx.Response) -> bytes:
     if response.status_code != httpx.codes.OK:
         raise ValueError(f"the answer has the status {response.status_code}")
     if response.headers.get("Content-Encoding", "identity") != "identity":

@@ -1,11 +1,11 @@
-"""What TikTok's API tells, as values. `None` stands for what a reply lacks, or what of it could not be read."""
+"""Values of TikTok's API. None stands for a field that a reply lacks or that could not be parsed."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 BASIC_SCOPE = "user.info.basic"
-LARGEST_COUNTER = 2**53 - 1  # as the contract's BigInt: no account comes near it
+MAX_COUNTER = 2**53 - 1  # as the contract's BigInt: no account comes near it
 
 FIELDS_OF_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -18,9 +18,9 @@ FIELDS_OF_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenGrant:
-    """What an exchange or a refresh returns. Lifetimes are the seconds that remain.
+    """The tokens that an exchange or a refresh returns. Lifetimes are the seconds that remain.
 
-    `open_id`: empty if the reply does not say. `scopes`: None if none of them is known.
+    `open_id`: empty if the reply has none. `scopes`: None if this code knows none of them.
     """
 
     open_id: str
@@ -33,7 +33,7 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TikTokUser:
-    """An account as TikTok shows it. A real 0 is 0. `scopes`: those whose fields were asked for."""
+    """An account's profile and counters. A counter that is 0 is 0, and not None. `scopes`: whose fields were requested."""
 
     scopes: frozenset[str] = frozenset(FIELDS_OF_SCOPES)
     open_id: str | None = None
@@ -50,6 +50,6 @@ class TikTokUser:
     video_count: int | None = None
 
 
-def fields_of(scopes: Collection[str]) -> tuple[str, ...]:
-    """What may be asked for: TikTok refuses a request for any field beyond the granted scopes."""
+def list_fields(scopes: Collection[str]) -> tuple[str, ...]:
+    """Return the fields to request: TikTok refuses a request for any field beyond the granted scopes."""
     return tuple(name for scope, names in FIELDS_OF_SCOPES.items() if scope in scopes for name in names)

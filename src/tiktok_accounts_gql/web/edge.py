@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 from tiktok_accounts_gql import logs
 from tiktok_accounts_gql.db.migrate import NotMigrated
 from tiktok_accounts_gql.errors import AppError, BadUserInput
-from tiktok_accounts_gql.logs import brief
+from tiktok_accounts_gql.logs import truncate
 from tiktok_accounts_gql.web import answers
 from tiktok_accounts_gql.web.hosts import own_hosts
 
@@ -63,7 +63,7 @@ def _address(host: str) -> str | None:
 
 def annotate(connection: HTTPConnection, name: str, value: str | None) -> None:
     """Adds to the request's line of log, briefly."""
-    connection.scope["state"]["log"][name] = brief(value)
+    connection.scope["state"]["log"][name] = truncate(value)
 
 
 class Edge:
@@ -117,7 +117,7 @@ class _Exchange:
 
     def __init__(self, scope: Scope, send: Send, observe: Callable[[float], None], sent_id: bytes) -> None:
         self._id = sent_id.decode() if _FIT_REQUEST_ID.fullmatch(sent_id) else uuid7().hex
-        self._facts: dict[str, Any] = {"method": scope.get("method", "WEBSOCKET"), "path": brief(scope["path"])}
+        self._facts: dict[str, Any] = {"method": scope.get("method", "WEBSOCKET"), "path": truncate(scope["path"])}
         self._status = 0
         self._began = time.perf_counter()
         self._observe = observe

@@ -25,7 +25,7 @@ from tiktok_accounts_gql.errors import (
     Unauthenticated,
 )
 from tiktok_accounts_gql.execution.engine import Engine
-from tiktok_accounts_gql.logs import brief
+from tiktok_accounts_gql.logs import truncate
 from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.web import answers
 from tiktok_accounts_gql.web.caller import Caller, identify
@@ -193,7 +193,7 @@ class _Socket:
             asked, prepared = await self._persisted.prepare(message.asked, caller.viewer.id)
         except RequestError as error:
             return [answers.said(error, caller.request_id)]
-        log.info("subscription", operation=brief(prepared.name))
+        log.info("subscription", operation=truncate(prepared.name))
         if prepared.kind not in (None, OperationType.SUBSCRIPTION):
             mistake = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
             return [answers.said(mistake, caller.request_id)]

@@ -1,4 +1,4 @@
-"""An app that talks to a sandbox over HTTP, as its programmer would by hand, and the server that gets its webhooks."""
+"""An app that calls a sandbox over HTTP, without our client, and a server that receives its webhooks."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,15 +16,15 @@ from tiktok_accounts_gql.sandbox.consent import AUTHORIZE_PATH
 from tiktok_accounts_gql.sandbox.server import SandboxServer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
 
-BACK = "http://localhost:8000/back"
+REDIRECT_URI = "http://localhost:8000/back"
 SECRET = "secret-1"
 CREDENTIALS = {"client_key": "key-1", "client_secret": SECRET}
 SCOPES = "user.info.basic,user.info.profile,user.info.stats"
-ASKED = {
+AUTHORIZATION_PARAMETERS = {
     "client_key": "key-1",
     "response_type": "code",
     "scope": SCOPES,
-    "redirect_uri": BACK,
+    "redirect_uri": REDIRECT_URI,
     "state": "state-1",
     "disable_auto_auth": "1",
 }
@@ -36,11 +36,11 @@ class App:
     sandbox: Sandbox
 
     def grant(self, open_id: str) -> dict[str, Any]:
-        answer = self.http.get(AUTHORIZE_PATH, params={**ASKED, "sandbox_user": open_id})
-        code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
-        form = {**CREDENTIALS, "grant_type": "authorization_code", "code": code, "redirect_uri": BACK}
-        granted: dict[str, Any] = self.http.post(TOKEN_PATH, data=form).json()
-        return granted
+        response = self.http.get(AUTHORIZE_PATH, params={**AUTHORIZATION_PARAMETERS, "sandbox_user": open_id})
+        code = parse_qs(urlsplit(response.headers["location"]).query)["code"][0]
+        form = {**CREDENTIALS, "grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI}
+        grant: dict[str, Any] = self.http.post(TOKEN_PATH, data=form).json()
+        return grant
 
     def refresh(self, refresh_token: str) -> httpx.Response:
         form = {**CREDENTIALS, "grant_type": "refresh_token", "refresh_token": refresh_token}
@@ -54,18 +54,18 @@ class App:
 
 
 @contextmanager
-def sandboxed(*, clock: Callable[[], float] = time.time, webhook_url: str | None = None) -> Iterator[App]:
+def run_sandbox(*, clock: Callable[[], float] = time.time, webhook_url: str | None = None) -> Iterator[App]:
     sandbox = create_sandbox(client_key="key-1", client_secret=SECRET, clock=clock, webhook_url=webhook_url)
     with SandboxServer(sandbox) as url, httpx.Client(base_url=url) as http, sandbox.state:
         yield App(http=http, sandbox=sandbox)
 
 
 @dataclass(kw_only=True)
-class Inbox:
-    """`answers`: the statuses to come; 200 after them."""
+class WebhookServer:
+    """The webhooks that were received. `statuses`: those of the next responses; 200 after them."""
 
     url: str = ""
-    answers: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
     posts: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     def wait(self, count: int) -> None:
@@ -76,15 +76,15 @@ class Inbox:
 
 
 @contextmanager
-def inbox() -> Iterator[Inbox]:
-    kept = Inbox()
+def run_webhook_server() -> Iterator[WebhookServer]:
+    webhook_server = WebhookServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(kept.answers.pop(0) if kept.answers else 200)
+            self.send_response(webhook_server.statuses.pop(0) if webhook_server.statuses else 200)
             self.end_headers()
-            kept.posts.append((dict(self.headers), body))
+            webhook_server.posts.append((dict(self.headers), body))
 
         def log_message(self, *_: object) -> None:
             pass
@@ -92,7 +92,7 @@ def inbox() -> Iterator[Inbox]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        kept.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-        yield kept
+        webhook_server.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+        yield webhook_server
         server.shutdown()
         thread.join()

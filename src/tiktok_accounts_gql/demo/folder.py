@@ -1,4 +1,4 @@
-"""Where the demo lives: a folder with its database, its sandbox's memory and its secrets."""
+"""The folder of a demo: its database, its sandbox's grants and its secrets."""
 
 import base64
 import json
@@ -16,50 +16,59 @@ from tiktok_accounts_gql.settings import Settings
 ISSUER = "https://demo.invalid"
 AUDIENCE = "tiktok-accounts"
 CLIENT_KEY = "demo-client-key"
+_MARKER, _SECRETS = "seeded", "secrets.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Secrets:
-    """Made once per folder, so that tokens outlive a restart."""
+class DemoSecrets:
+    """Secrets of one folder, created once, so that tokens outlive a restart."""
 
     jwt_secret: str
     encryption_key: str
     client_secret: str
 
     @classmethod
-    def new(cls) -> Self:
-        key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        return cls(jwt_secret=secrets.token_urlsafe(48), encryption_key=key, client_secret=secrets.token_urlsafe(24))
+    def load_or_create(cls, file: Path) -> Self:
+        if file.exists():
+            return cls(**json.loads(file.read_text()))
+        created = cls(
+            jwt_secret=secrets.token_urlsafe(48),
+            encryption_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            client_secret=secrets.token_urlsafe(24),
+        )
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
+            json.dump(asdict(created), output)
+        return created
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folder:
-    """`seeded` tells a folder that is complete from one whose first start was interrupted."""
+class DemoFolder:
+    """A folder in which a demo keeps its data from one start to the next."""
 
     path: Path
-    secrets: Secrets
+    secrets: DemoSecrets
 
     @classmethod
     def open(cls, path: Path, *, reset: bool) -> Self:
-        """Begins anew if asked to, or if the last beginning did not come to its end."""
-        if path.exists() and (reset or not (path / "seeded").exists()):
-            _remove_own_files(path)
+        """Open a folder, and empty it first with `reset`, or if seeding was interrupted in it."""
+        if path.exists() and (reset or not (path / _MARKER).exists()):
+            _remove_demo_files(path)
         path.mkdir(parents=True, exist_ok=True)
-        return cls(path=path, secrets=_secrets(path / "secrets.json"))
+        return cls(path=path, secrets=DemoSecrets.load_or_create(path / _SECRETS))
 
     @property
-    def seeded(self) -> bool:
-        return (self.path / "seeded").exists()
+    def is_seeded(self) -> bool:
+        return (self.path / _MARKER).exists()
 
     def mark_seeded(self) -> None:
-        (self.path / "seeded").touch()
+        (self.path / _MARKER).touch()
 
     @property
     def sandbox_file(self) -> Path:
         return self.path / "sandbox.db"
 
-    def settings(self, *, public_url: str, sandbox_url: str) -> Settings:
-        """Of the demo alone: neither the environment nor a `.env` changes it."""
+    def to_settings(self, *, public_url: str, sandbox_url: str) -> Settings:
+        """Return the demo's settings. Neither the environment nor a `.env` changes them."""
         return Settings.model_validate(
             {
                 "database_url": f"sqlite:///{self.path / 'accounts.db'}",
@@ -78,20 +87,11 @@ class Folder:
         )
 
 
-def _secrets(file: Path) -> Secrets:
-    if file.exists():
-        return Secrets(**json.loads(file.read_text()))
-    made = Secrets.new()
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        json.dump(asdict(made), out)
-    return made
-
-
-def _remove_own_files(path: Path) -> None:
-    """Nothing but what a demo makes: a folder given by mistake keeps everything else."""
-    for name in ("seeded", "secrets.json"):
+def _remove_demo_files(path: Path) -> None:
+    """Remove what a demo creates and nothing else: the folder may be given by mistake."""
+    for name in (_MARKER, _SECRETS):
         (path / name).unlink(missing_ok=True)
     for file in (*path.glob("accounts.db*"), *path.glob("sandbox.db*")):
         file.unlink()
-    if path.exists() and not any(path.iterdir()):
+    if not any(path.iterdir()):
         shutil.rmtree(path)

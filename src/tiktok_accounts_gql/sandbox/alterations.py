@@ -1,4 +1,4 @@
-"""Replies that are odd at the side: of a call that is carried out, with other fields, status, headers or body.
+"""Odd replies to calls that are carried out: with other fields, status, headers or body.
 
 Fields are named by paths: `data.user.likes_count` in a reply of user info, `expires_in` in one of tokens.
 """
@@ -15,9 +15,10 @@ from starlette.responses import Response
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alteration:
-    """`fields` are set to values, `raw` to JSON in these words (`NaN`, `1e400`), and those in `remove` are gone.
+    """A change of a reply.
 
-    `body` replaces the whole, as text or as `body_base64`; `status` and `headers` replace what the call would have had.
+    `fields` are set to values, `raw` to text that need not be valid JSON (`NaN`, `1e400`), and those in `remove` are removed.
+    `body` replaces the whole, as text or as `body_base64`; `status` and `headers` replace the reply's.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -30,36 +31,33 @@ class Alteration:
 
     def apply(self, response: Response) -> Response:
         headers = {name: value for name, value in response.headers.items() if name != "content-length"}
-        return Response(
-            self._content(bytes(response.body)), self.status or response.status_code, {**headers, **self.headers}
-        )
+        body = self._alter_body(bytes(response.body))
+        return Response(body, self.status or response.status_code, {**headers, **self.headers})
 
-    def _content(self, body: bytes) -> bytes:
+    def _alter_body(self, body: bytes) -> bytes:
         if self.body_base64 is not None:
             return base64.b64decode(self.body_base64)
         if self.body is not None:
             return self.body.encode()
-        return self._altered(json.loads(body or b"{}"))
-
-    def _altered(self, values: dict[str, Any]) -> bytes:
-        marks = {path: uuid4().hex for path in self.raw}
-        for path, value in {**self.fields, **marks}.items():
-            parent, name = _place(values, path)
+        values = json.loads(body or b"{}")
+        placeholders = {path: uuid4().hex for path in self.raw}
+        for path, value in {**self.fields, **placeholders}.items():
+            parent, name = _find_parent(values, path)
             parent[name] = value
         for path in self.remove:
-            parent, name = _place(values, path)
+            parent, name = _find_parent(values, path)
             parent.pop(name, None)
         text = json.dumps(values)
-        for path, mark in marks.items():
-            text = text.replace(f'"{mark}"', self.raw[path])
+        for path, placeholder in placeholders.items():
+            text = text.replace(f'"{placeholder}"', self.raw[path])
         return text.encode()
 
 
-def _place(values: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
-    """The object in which a path ends, made on the way where there is none."""
+def _find_parent(values: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """Return the object that holds the path's last name, and that name. Objects on the way are created."""
     *parents, name = path.split(".")
     for parent in parents:
-        inner = values.get(parent)
-        values[parent] = inner if isinstance(inner, dict) else {}
+        child = values.get(parent)
+        values[parent] = child if isinstance(child, dict) else {}
         values = values[parent]
     return values, name

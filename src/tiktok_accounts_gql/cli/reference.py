@@ -1,8 +1,6 @@
-"""Reference pages that are made from the code: `docs/configuration.md` and `docs/errors.md`. Tests compare them."""
+"""Reference pages made from the code: `docs/configuration.md` and `docs/errors.md`. Tests compare them."""
 
 from datetime import timedelta
-from enum import Enum
-from typing import TypeVar
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -10,8 +8,6 @@ from pydantic_core import PydanticUndefined
 from tiktok_accounts_gql.errors import ErrorCode, UserErrorCode
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.web.answers import STATUS
-
-Code = TypeVar("Code", bound=Enum)
 
 _CONFIGURATION = f"""# Configuration
 
@@ -26,13 +22,13 @@ _ERRORS = """# Errors
 
 Two kinds, both closed lists. Compare codes, never messages. Made from the code by `make docs`.
 
-## `userErrors` of a payload: what the user can mend
+## `userErrors` of a payload: what the user can fix
 
 Every mutation answers with `userErrors {{ code message field retryAfterSeconds }}`, empty if nothing went wrong.
 
 | code | meaning | try again? |
 |---|---|---|
-{user}
+{user_rows}
 ## `extensions.code` of top-level errors: what the client or the server got wrong
 
 Each has `extensions.requestId`, the `X-Request-ID` of the answer; INTERNAL_SERVER_ERROR also has `extensions.errorId`,
@@ -42,31 +38,31 @@ the GraphQL-over-HTTP specification has it. An error of one field among others c
 
 | code | status | meaning | try again? |
 |---|---|---|---|
-{top}"""
+{request_rows}"""
 
-_NO, _LATER = "No: mend the cause first.", "Yes, after `retryAfterSeconds`."
+_NO, _LATER = "No: fix the cause first.", "Yes, after `retryAfterSeconds`."
 
-_USER: dict[UserErrorCode, tuple[str, str]] = {
+_USER_ERRORS: dict[UserErrorCode, tuple[str, str]] = {
     UserErrorCode.NOT_FOUND: ("There is no such object, it was disconnected, or it belongs to somebody else.", _NO),
     UserErrorCode.INVALID_INPUT: ("An input breaks a rule in its description; `field` says which.", _NO),
     UserErrorCode.AUTHORIZATION_STATE_INVALID: (
         "`state` is unknown, was used, or belongs to another user or another browser.",
-        "No: begin to connect anew.",
+        "No: start to connect again.",
     ),
     UserErrorCode.AUTHORIZATION_STATE_EXPIRED: (
         "The authorization was started too long ago.",
-        "No: begin to connect anew.",
+        "No: start to connect again.",
     ),
     UserErrorCode.AUTHORIZATION_DENIED: (
-        "The user said no at TikTok.",
-        "No: begin to connect anew, if the user wants to.",
+        "The user denied access at TikTok.",
+        "No: start to connect again, if the user wants to.",
     ),
     UserErrorCode.WRONG_TIKTOK_ACCOUNT: (
         "The user signed in at TikTok with another account than the one to reconnect.",
-        "No: begin anew; the user has to switch accounts at TikTok.",
+        "No: start again; the user has to switch accounts at TikTok.",
     ),
     UserErrorCode.ACCOUNT_CONNECTED_ELSEWHERE: ("Another user has connected this TikTok account.", _NO),
-    UserErrorCode.AUTHORIZATION_CODE_INVALID: ("TikTok refuses the authorization code.", "No: begin to connect anew."),
+    UserErrorCode.AUTHORIZATION_CODE_INVALID: ("TikTok refuses the authorization code.", "No: start to connect again."),
     UserErrorCode.REAUTHORIZATION_REQUIRED: (
         "TikTok no longer accepts the account's authorization, or its stored tokens cannot be opened.",
         "No: connect the account again.",
@@ -100,7 +96,7 @@ _USER: dict[UserErrorCode, tuple[str, str]] = {
     ),
 }
 
-_TOP: dict[ErrorCode, tuple[str, str]] = {
+_REQUEST_ERRORS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.UNAUTHENTICATED: ("No bearer token, or one that is not accepted.", "Yes, with a valid token."),
     ErrorCode.FORBIDDEN: ("A WebSocket that a page of an origin opens which is not allowed to.", _NO),
     ErrorCode.NOT_FOUND: ("There is nothing at this path, or no such job to watch.", _NO),
@@ -118,39 +114,28 @@ _TOP: dict[ErrorCode, tuple[str, str]] = {
         "The database or the sign-in's keys cannot be reached, or the server is about to stop.",
         "Yes, with backoff.",
     ),
-    ErrorCode.INTERNAL_SERVER_ERROR: ("A mistake of the server.", "Perhaps; tell the operator the `errorId`."),
+    ErrorCode.INTERNAL_SERVER_ERROR: ("A bug of the server.", "Perhaps; tell the operator the `errorId`."),
 }
 
 
-def configuration_page() -> str:
-    rows = [
-        f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_cell(field.description)} |" for name, field in _fields()
+def build_configuration_page() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        description = (field.description or "").replace("|", "\\|")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {_format_default(field)} | {description} |\n")
+    return _CONFIGURATION + "".join(rows)
+
+
+def build_errors_page() -> str:
+    """Build the page. Raises KeyError for a code without a description."""
+    user_rows = [f"| `{code}` | {' | '.join(_USER_ERRORS[code])} |\n" for code in UserErrorCode]
+    request_rows = [
+        f"| `{code}` | {STATUS.get(code, 400)} | {' | '.join(_REQUEST_ERRORS[code])} |\n" for code in ErrorCode
     ]
-    return _CONFIGURATION + "\n".join(rows) + "\n"
+    return _ERRORS.format(user_rows="".join(user_rows), request_rows="".join(request_rows))
 
 
-def _cell(text: str | None) -> str:
-    return (text or "").replace("|", "\\|")
-
-
-def errors_page() -> str:
-    user = "".join(f"| `{code}` | {meaning} | {retry} |\n" for code, (meaning, retry) in _rows(UserErrorCode, _USER))
-    top = "".join(
-        f"| `{code}` | {STATUS.get(code, 400)} | {meaning} | {retry} |\n"
-        for code, (meaning, retry) in _rows(ErrorCode, _TOP)
-    )
-    return _ERRORS.format(user=user, top=top)
-
-
-def _rows(codes: type[Code], texts: dict[Code, tuple[str, str]]) -> list[tuple[Code, tuple[str, str]]]:
-    return [(code, texts[code]) for code in codes]
-
-
-def _fields() -> list[tuple[str, FieldInfo]]:
-    return list(Settings.model_fields.items())
-
-
-def _default(field: FieldInfo) -> str:
+def _format_default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
     if field.default is None or field.default == ():
