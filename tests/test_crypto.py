@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiktok_accounts_gql.crypto import Place, SealBroken, Sealer
+from tiktok_accounts_gql.crypto import SealBroken, Sealer, SecretLocation
 
 KEY, OTHER_KEY = os.urandom(32), os.urandom(32)
-PLACE = Place(table="token_pairs", column="access_token", row=UUID(int=1))
+PLACE = SecretLocation(table="token_pairs", column="access_token", row=UUID(int=1))
 
 
 @given(st.text(st.characters(codec="utf-8")))
@@ -23,12 +23,12 @@ def test_what_is_sealed_opens_again_and_does_not_show(secret: str) -> None:
 @pytest.mark.parametrize(
     "elsewhere",
     [
-        Place(table="owed_revocations", column="access_token", row=PLACE.row),
-        Place(table="token_pairs", column="refresh_token", row=PLACE.row),
-        Place(table="token_pairs", column="access_token", row=uuid4()),
+        SecretLocation(table="owed_revocations", column="access_token", row=PLACE.row),
+        SecretLocation(table="token_pairs", column="refresh_token", row=PLACE.row),
+        SecretLocation(table="token_pairs", column="access_token", row=uuid4()),
     ],
 )
-def test_a_value_moved_elsewhere_does_not_open(elsewhere: Place) -> None:
+def test_a_value_moved_elsewhere_does_not_open(elsewhere: SecretLocation) -> None:
     sealer = Sealer([KEY])
     with pytest.raises(SealBroken):
         sealer.open(sealer.seal("secret", PLACE), elsewhere)

@@ -12,25 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiktok_accounts_gql.errors import BadUserInput
-from tiktok_accounts_gql.pagination import Cursors, PageRequest, Position, SortKeys
+from tiktok_accounts_gql.pagination import CursorCodec, PageRequest, Position, SortKeyType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-KEYS: dict[str, tuple[SortKeys, st.SearchStrategy[Any]]] = {
+KEYS: dict[str, tuple[SortKeyType, st.SearchStrategy[Any]]] = {
     "text": (
-        SortKeys(kind=str, nullable=True, most=200),
+        SortKeyType(type=str, nullable=True, max_size=200),
         st.text(st.characters(codec="utf-8", exclude_characters="\0")),
     ),
-    "number": (SortKeys(kind=int, nullable=True), st.integers(-(2**63), 2**63 - 1)),
-    "small number": (SortKeys(kind=int, nullable=True, most=32), st.integers(-(2**31), 2**31 - 1)),
-    "time": (SortKeys(kind=datetime, nullable=True), st.datetimes(timezones=st.just(UTC))),
+    "number": (SortKeyType(type=int, nullable=True), st.integers(-(2**63), 2**63 - 1)),
+    "small number": (SortKeyType(type=int, nullable=True, max_size=32), st.integers(-(2**31), 2**31 - 1)),
+    "time": (SortKeyType(type=datetime, nullable=True), st.datetimes(timezones=st.just(UTC))),
 }
 EVERY_KIND = pytest.mark.parametrize("kind", KEYS)
 ID = uuid4()
 
 
-def cursors_of(kind: str) -> Cursors:
-    return Cursors("accounts", KEYS[kind][0])
+def cursors_of(kind: str) -> CursorCodec:
+    return CursorCodec("accounts", KEYS[kind][0])
 
 
 def written(key: bytes, *, version: bytes = b"\x02", ordering: str = "accounts", id: bytes = ID.bytes) -> str:
@@ -55,7 +55,7 @@ def test_whatever_is_accepted_is_a_place_that_this_server_would_write_so(kind: s
             position = cursors.decode(text)
         except BadUserInput:
             continue
-        assert KEYS[kind][0].allow(position.key)
+        assert KEYS[kind][0].accepts(position.key)
         assert cursors.encode(position.key, position.id) == text
 
 
@@ -103,7 +103,7 @@ def test_a_key_that_the_column_cannot_hold_is_refused(kind: str, key: bytes) -> 
 
 def test_no_key_is_refused_where_the_column_has_always_one() -> None:
     with pytest.raises(BadUserInput, match="not a cursor"):
-        Cursors("accounts", SortKeys(kind=str, nullable=False)).decode(written(b""))
+        CursorCodec("accounts", SortKeyType(type=str, nullable=False)).decode(written(b""))
 
 
 @pytest.mark.parametrize("id", [b"", b"short", ID.bytes[:15]], ids=len)
@@ -138,10 +138,10 @@ def test_a_cursor_of_another_version_says_so(version: bytes) -> None:
 
 
 def test_a_cursor_belongs_to_its_ordering() -> None:
-    cursor = Cursors("accounts CREATED_AT DESC", KEYS["time"][0]).encode(datetime(2026, 1, 1, tzinfo=UTC), ID)
+    cursor = CursorCodec("accounts CREATED_AT DESC", KEYS["time"][0]).encode(datetime(2026, 1, 1, tzinfo=UTC), ID)
     for other in ("accounts CREATED_AT ASC", "audit events", ""):
         with pytest.raises(BadUserInput, match="does not belong"):
-            Cursors(other, KEYS["time"][0]).decode(cursor)
+            CursorCodec(other, KEYS["time"][0]).decode(cursor)
 
 
 def test_every_server_writes_the_same_cursor() -> None:

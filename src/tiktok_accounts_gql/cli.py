@@ -17,7 +17,7 @@ from rich.console import Console
 
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.crypto import Sealer
-from tiktok_accounts_gql.db.database import Database, check_folder
+from tiktok_accounts_gql.db.database import Database, check_sqlite_folder
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
 from tiktok_accounts_gql.demo.run import run_demo
 from tiktok_accounts_gql.doctor.run import run_doctor
@@ -180,12 +180,12 @@ def migrate_command() -> None:
 
 async def _check(db: Database) -> None:
     """What would fail a start, told before it. Raises PreparedStatementsLost, NotMigrated."""
-    await db.check_sessions()
+    await db.check_prepared_statements()
     await check_migrated(db)
 
 
 async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
-    check_folder(settings.database_url)
+    check_sqlite_folder(settings.database_url)
     db = Database.open(settings.database_url)
     try:
         return await work(db)

@@ -98,7 +98,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    database_url: Annotated[str, AfterValidator(database_urls.understood)] = Field(
+    database_url: Annotated[str, AfterValidator(database_urls.normalize_url)] = Field(
         repr=False,  # may hold a password
         description="Where everything is stored: `sqlite:///file.db` or `postgresql://user:password@host/name`.",
     )

@@ -18,7 +18,7 @@ from tests.cli.serving import served
 from tests.cli.test_serve import own
 from tests.support.backends import on_sqlite
 from tests.support.sockets import opened
-from tiktok_accounts_gql.db.database import Deadlocked, PreparedStatementsLost
+from tiktok_accounts_gql.db.errors import Deadlocked, PreparedStatementsLost
 from tiktok_accounts_gql.errors import AppError, RequestError, UserMistake
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings

@@ -13,9 +13,9 @@ from sqlmodel import col
 
 from tests.support.rows import NOON, account, store
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.db import account_rows, account_totals, accounts
+from tiktok_accounts_gql.db import account_queries, account_totals, accounts
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
-from tiktok_accounts_gql.db.accounts import NEEDING_THE_USER, AccountFilter, Taken
+from tiktok_accounts_gql.db.accounts import USER_ACTIONS, AccountFilter, AccountTaken
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AccountTotals, HealthAction, HealthState
 from tiktok_accounts_gql.errors import NotFound
@@ -56,7 +56,7 @@ async def recount(db: Database, viewer: str) -> AccountsSummary:
         active_accounts=sum(row.status is AccountStatus.ACTIVE for row in rows),
         inactive_accounts=sum(row.status is AccountStatus.INACTIVE for row in rows),
         expired_accounts=sum(row.status is AccountStatus.EXPIRED for row in rows),
-        accounts_needing_action=sum(row.health_action in NEEDING_THE_USER for row in rows),
+        accounts_needing_action=sum(row.health_action in USER_ACTIONS for row in rows),
         total_followers=min(sum(row.follower_count or 0 for row in rows), LARGEST),
         total_likes=min(sum(row.likes_count or 0 for row in rows), LARGEST),
         total_videos=min(sum(row.video_count or 0 for row in rows), LARGEST),
@@ -69,7 +69,7 @@ async def assert_kept(db: Database, viewer: str) -> AccountsSummary:
     assert kept == await recount(db, viewer)
     counts = {AccountStatus.ACTIVE: kept.active_accounts, AccountStatus.EXPIRED: kept.expired_accounts}
     for statuses in [(), (AccountStatus.ACTIVE,), (AccountStatus.EXPIRED, AccountStatus.ACTIVE)]:
-        counted = await account_rows.count(db, viewer, AccountFilter(statuses=statuses))
+        counted = await account_queries.count(db, viewer, AccountFilter(statuses=statuses))
         assert counted == (sum(counts[one] for one in statuses) if statuses else kept.total_accounts)
     return kept
 
@@ -88,12 +88,12 @@ class Actor:
         try:
             async with self._db.transaction() as session:
                 await act(session)
-        except (NotFound, Taken, ZeroDivisionError):
+        except (NotFound, AccountTaken, ZeroDivisionError):
             return
 
     async def _connect(self, session: Session) -> None:
         viewer, open_id = self._chance.choice(self._viewers), f"{self._viewers[0]} {self._chance.randrange(30)}"
-        values = accounts.names("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
+        values = accounts.name_columns("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
         added = await accounts.add(session, viewer, open_id=open_id, connected_at=NOON, **values)
         self._known[added.id] = viewer
 

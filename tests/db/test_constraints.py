@@ -12,7 +12,7 @@ from sqlmodel import SQLModel, col
 
 from tests.support.rows import NOON, account, store
 from tiktok_accounts_gql.db import account_totals, accounts
-from tiktok_accounts_gql.db.accounts import Taken
+from tiktok_accounts_gql.db.accounts import AccountTaken
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import (
     Account,
@@ -20,7 +20,7 @@ from tiktok_accounts_gql.db.models import (
     AuditActor,
     AuditEvent,
     IdempotencyKey,
-    OwedRevocation,
+    PendingRevocation,
     Snapshot,
     TokenPair,
 )
@@ -29,7 +29,7 @@ BELONGING: list[tuple[type[SQLModel], dict[str, Any]]] = [
     (TokenPair, {"access_token": b"sealed", "issued_at": NOON, "expires_at": NOON}),
     (Snapshot, {"recorded_at": NOON, "hour": 0}),
     (
-        OwedRevocation,
+        PendingRevocation,
         {"access_token": b"sealed", "access_token_expires_at": NOON, "next_attempt_at": NOON, "given_up_at": NOON},
     ),
     (
@@ -50,7 +50,7 @@ of_an_account = pytest.mark.parametrize(
 
 async def connect(db: Database, viewer: str, open_id: str) -> Account:
     async with db.transaction() as session:
-        values = accounts.names("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
+        values = accounts.name_columns("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
         return await accounts.add(session, viewer, open_id=open_id, connected_at=NOON, **values)
 
 
@@ -73,7 +73,12 @@ async def test_of_two_viewers_who_connect_the_same_account_at_once_one_is_refuse
     open_id = uuid4().hex
     attempts = [connect(alone, f"{open_id}-{number}", open_id) for number in range(4)]
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Account", "Taken", "Taken", "Taken"]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+        "Account",
+        "AccountTaken",
+        "AccountTaken",
+        "AccountTaken",
+    ]
     assert len(await open_id_of(alone, open_id)) == 1
 
 
@@ -93,14 +98,14 @@ async def test_a_disconnected_account_does_not_come_back_while_another_viewer_ha
     earlier = await connect(alone, viewer, open_id := uuid4().hex)
     await disconnect(alone, earlier)
     await connect(alone, f"another than {viewer}", open_id)
-    with pytest.raises(Taken):
+    with pytest.raises(AccountTaken):
         async with alone.transaction() as session:
             await accounts.reconnect(session, viewer, earlier.id, updated_at=NOON)
 
 
 async def test_a_viewer_has_one_row_for_an_account_even_if_it_is_disconnected(alone: Database, viewer: str) -> None:
     await disconnect(alone, await connect(alone, viewer, open_id := uuid4().hex))
-    with pytest.raises(Taken):
+    with pytest.raises(AccountTaken):
         await connect(alone, viewer, open_id)
     assert len(await open_id_of(alone, open_id)) == 1
 

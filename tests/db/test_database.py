@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import col
 
 from tests.support.rows import NOON, account, store
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account
@@ -90,13 +90,13 @@ async def test_what_is_deleted_from_sqlite_is_overwritten(sqlite: Database, path
 
 
 async def test_a_transaction_of_sqlite_takes_the_lock_at_its_beginning(sqlite: Database) -> None:
-    with counting() as statements:
+    with counted_statements() as statements:
         await store(sqlite, account("viewer"))
     assert statements[0] == "BEGIN IMMEDIATE"
 
 
 async def test_a_read_of_sqlite_begins_no_transaction(sqlite: Database) -> None:
-    with counting() as statements:
+    with counted_statements() as statements:
         await stored(sqlite, "viewer")
     assert [statement.split()[0] for statement in statements] == ["SELECT"]
 

@@ -12,25 +12,25 @@ from sqlalchemy import text
 
 from tests.db.conftest import empty_database
 from tests.support.rows import NOON, account, store
-from tests.support.statements import sent
+from tests.support.statements import recorded_statements
 from tiktok_accounts_gql.db import (
-    account_groups,
-    account_rows,
+    account_queries,
     account_totals,
+    account_writes,
     accounts,
     audit,
     schedule,
     sync_jobs,
     token_pairs,
 )
-from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.keyset import Ordering, Range, read_slice
+from tiktok_accounts_gql.db.keyset import Ordering, Range, select_slice
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor, AuditEvent, HealthState
-from tiktok_accounts_gql.db.schedule import Scheduled
+from tiktok_accounts_gql.db.schedule import ScheduledSync
 from tiktok_accounts_gql.pagination import PageRequest, Position, SortKey
 
 pytestmark = pytest.mark.unnoted
@@ -105,7 +105,7 @@ async def plans(db: Database, act: Callable[[Session], Awaitable[Any]]) -> list[
     """How the database runs each statement that `act` sends."""
     explain = "EXPLAIN QUERY PLAN" if db.engines[0].dialect.name == "sqlite" else "EXPLAIN"
     async with db.read() as session:
-        with sent(db) as statements:
+        with recorded_statements(db) as statements:
             await act(session)
         connection = await session.connection()
         answers = [await connection.exec_driver_sql(f"{explain} {one}", given) for one, given in statements]
@@ -122,8 +122,8 @@ async def page_plan(
     total: bool = False,
 ) -> str:
     page = PageRequest(size=20, backward=backward, after=None, before=None)
-    ahead = Ahead(attributes=frozenset({"username"}), total=total)
-    first, *_ = await plans(db, lambda _: account_rows.read_page(db, VIEWER, where, ordering, page, within, ahead))
+    ahead = LoadHints(attributes=frozenset({"username"}), total=total)
+    first, *_ = await plans(db, lambda _: account_queries.fetch_page(db, VIEWER, where, ordering, page, within, ahead))
     return first
 
 
@@ -141,7 +141,7 @@ def assert_runs_through(index: str, plan: str) -> None:
 async def test_a_page_at_an_end_runs_through_the_index_of_its_order(
     filled: Database, field: AccountOrderField, descending: bool, backward: bool
 ) -> None:
-    ordering = accounts.ordering(field, descending=descending)
+    ordering = accounts.build_ordering(field, descending=descending)
     plan = await page_plan(filled, ordering, Range(), backward=backward)
     assert_runs_through(INDEXES[field], plan)
 
@@ -154,7 +154,7 @@ async def test_a_page_in_the_middle_begins_at_its_cursor(
 ) -> None:
     at = Position(MIDDLE[field], ID)
     within = Range(before=at) if backward else Range(after=at)
-    ordering = accounts.ordering(field, descending=descending)
+    ordering = accounts.build_ordering(field, descending=descending)
     plan = await page_plan(filled, ordering, within, backward=backward)
     assert_runs_through(INDEXES[field], plan)
     assert plan.count(INDEXES[field]) >= 2  # what lies beyond the cursor is known from the same statement
@@ -168,27 +168,27 @@ async def test_a_page_in_the_middle_begins_at_its_cursor(
 async def test_accounts_without_a_key_are_a_range_of_the_same_index(
     filled: Database, field: AccountOrderField, descending: bool
 ) -> None:
-    ordering = accounts.ordering(field, descending=descending)
+    ordering = accounts.build_ordering(field, descending=descending)
     within = Range(after=Position(None, ID))
     assert_runs_through(INDEXES[field], await page_plan(filled, ordering, within))
 
 
 @both_ways
 async def test_one_status_in_the_default_order_has_an_index(filled: Database, descending: bool) -> None:
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=descending)
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=descending)
     expired = AccountFilter(statuses=(AccountStatus.EXPIRED,))
     assert_runs_through("accounts_by_status", await page_plan(filled, ordering, Range(), where=expired))
 
 
 async def test_several_statuses_in_the_default_order_need_no_sort(filled: Database) -> None:
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
     where = AccountFilter(statuses=(AccountStatus.EXPIRED, AccountStatus.ACTIVE))
     assert_runs_through("accounts_by_created_at", await page_plan(filled, ordering, Range(), where=where))
 
 
 async def test_a_search_for_little_finds_it_by_trigrams(filled: Database) -> None:
     """SQLite has no index of trigrams: there, it reads the index of their order, which holds what is searched."""
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
     plan = await page_plan(filled, ordering, Range(), where=AccountFilter(search="user.7919"))
     if filled.engines[0].dialect.name == "sqlite":
         assert_runs_through("accounts_by_created_at", plan)
@@ -201,7 +201,7 @@ async def test_a_count_of_a_search_reads_no_rows_on_sqlite_and_trigrams_on_postg
     filled: Database, field: AccountOrderField
 ) -> None:
     where = AccountFilter(search="user.7919")
-    ordering = accounts.ordering(field, descending=True)
+    ordering = accounts.build_ordering(field, descending=True)
     plan = await page_plan(filled, ordering, Range(), where=where, total=True)
     if filled.engines[0].dialect.name == "sqlite":
         assert INDEXES[field] in plan, plan
@@ -213,11 +213,11 @@ async def test_a_count_of_a_search_reads_no_rows_on_sqlite_and_trigrams_on_postg
 async def test_what_the_schedule_looks_for_has_an_index(filled: Database) -> None:
     [due] = await plans(filled, lambda session: schedule.list_due(session, now=NOON, after=None, limit=100))
     assert "accounts_due" in due, due
-    after = Scheduled(viewer_id=VIEWER, id=ID, open_id="", next_sync_at=NOON)
+    after = ScheduledSync(viewer_id=VIEWER, id=ID, open_id="", next_sync_at=NOON)
     [following] = await plans(filled, lambda session: schedule.list_due(session, now=NOON, after=after, limit=100))
     assert "accounts_due" in following, following
     for plan in await plans(
-        filled, lambda session: schedule.list_misplaced(session, latest=NOON, latest_retry=NOON, limit=100)
+        filled, lambda session: schedule.list_misscheduled(session, latest=NOON, latest_retry=NOON, limit=100)
     ):
         assert "accounts_due" in plan, plan
 
@@ -233,18 +233,18 @@ async def test_authorizations_that_end_soon_have_an_index(filled: Database) -> N
 async def test_groups_are_found_by_their_ids(filled: Database) -> None:
     """Of several accounts, and results, as `Grouped` writes them; SQLite finds pairs by no index."""
     named = [(VIEWER, UUID(int=number)) for number in range(3)]
-    [locked] = await plans(filled, lambda session: account_groups.lock(session, named))
+    [locked] = await plans(filled, lambda session: account_writes.lock(session, named))
     assert re.search(r"accounts_id_with_viewer|accounts_pkey|SEARCH accounts USING INDEX sqlite_autoindex", locked), (
         locked
     )
-    [begun] = await plans(filled, lambda session: sync_jobs.begin(session, named))
+    [begun] = await plans(filled, lambda session: sync_jobs.begin_results(session, named))
     assert "SCAN sync_results" not in begun, begun
 
 
 async def test_totals_read_what_is_kept_and_one_entry_of_an_index(filled: Database) -> None:
     [summarized] = await plans(filled, lambda _: account_totals.summarize(filled, VIEWER))
     assert_runs_through("accounts_by_last_sync", summarized)
-    [counted] = await plans(filled, lambda _: account_rows.count(filled, VIEWER, AccountFilter()))
+    [counted] = await plans(filled, lambda _: account_queries.count(filled, VIEWER, AccountFilter()))
     assert_runs_through("account_totals", counted)
     assert "accounts_by" not in counted
 
@@ -253,7 +253,7 @@ async def test_totals_read_what_is_kept_and_one_entry_of_an_index(filled: Databa
     "where", [EVERYTHING, AccountFilter(statuses=(AccountStatus.EXPIRED,))], ids=["all", "expired"]
 )
 async def test_a_total_comes_with_its_page_and_counts_no_accounts(filled: Database, where: AccountFilter) -> None:
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
     plan = await page_plan(filled, ordering, Range(), where=where, total=True)
     assert "account_totals" in plan
     assert plan.count("accounts_by") == 1
@@ -261,7 +261,7 @@ async def test_a_total_comes_with_its_page_and_counts_no_accounts(filled: Databa
 
 async def test_a_filtered_count_reads_one_viewers_accounts(filled: Database) -> None:
     where = AccountFilter(health=(HealthState.BROKEN,))
-    [plan] = await plans(filled, lambda _: account_rows.count(filled, VIEWER, where))
+    [plan] = await plans(filled, lambda _: account_queries.count(filled, VIEWER, where))
     assert_runs_through("accounts_by_health", plan)
 
 
@@ -277,10 +277,10 @@ async def test_a_filtered_count_reads_one_viewers_accounts(filled: Database) -> 
     ids=["all", "changes", "of an account", "of a time", "of an action"],
 )
 async def test_audit_events_run_through_an_index(filled: Database, where: AuditEventFilter, index: str) -> None:
-    statement = audit.of_viewer(VIEWER, where)
+    statement = audit.select_events(VIEWER, where)
 
     async def act(session: Session) -> None:
-        await read_slice(session, statement, audit.NEWEST_FIRST, Range(), size=20, backward=False)
+        await select_slice(session, statement, audit.NEWEST_FIRST, Range(), size=20, backward=False)
 
     [plan] = await plans(filled, act)
     assert_runs_through(index, plan)

@@ -14,7 +14,7 @@ from tests.support.rows import NOON, account
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import account_totals
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import _config, check_migrated, migrate
+from tiktok_accounts_gql.db.migrate import _build_config, check_migrated, migrate
 from tiktok_accounts_gql.db.models import (
     Account,
     AccountStatus,
@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.models import (
     AuditEvent,
     HealthAction,
     HealthState,
-    OwedRevocation,
+    PendingRevocation,
     Snapshot,
     SyncJob,
     SyncOutcome,
@@ -34,7 +34,7 @@ from tiktok_accounts_gql.db.models import (
 
 BEFORE = "0004"
 VIEWERS = ("ann", "ben")
-KINDS = (Account, TokenPair, OwedRevocation, Snapshot, SyncJob, SyncResult, AuditEvent, WebhookEvent)
+KINDS = (Account, TokenPair, PendingRevocation, Snapshot, SyncJob, SyncResult, AuditEvent, WebhookEvent)
 TABLES = [str(kind.__tablename__) for kind in KINDS]
 
 
@@ -60,7 +60,7 @@ def beside(row: Account) -> list[SQLModel]:
     of_job: dict[str, Any] = {"viewer_id": row.viewer_id, "job_id": job.id}
     return [
         TokenPair(**of_account, access_token=b"a", refresh_token=b"r", issued_at=NOON, expires_at=NOON),
-        OwedRevocation(
+        PendingRevocation(
             **of_account, access_token=b"a", access_token_expires_at=NOON, next_attempt_at=NOON, given_up_at=NOON
         ),
         Snapshot(**of_account, recorded_at=NOON, hour=1, follower_count=2**60, likes_count=4),
@@ -85,7 +85,7 @@ async def run(db: Database, act: Any) -> Any:
 
 
 def downgrade(connection: Connection) -> None:
-    command.downgrade(_config(connection), BEFORE)
+    command.downgrade(_build_config(connection), BEFORE)
 
 
 async def filled(db: Database) -> None:

@@ -16,7 +16,7 @@ from tests.support.rows import NOON, account
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import account_totals
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import NotMigrated, _config, check_migrated, migrate
+from tiktok_accounts_gql.db.migrate import NotMigrated, _build_config, check_migrated, migrate
 from tiktok_accounts_gql.db.models import Account, AccountStatus
 
 QUERIES = [catalogs.COLUMNS, catalogs.CONSTRAINTS, catalogs.INDEXES]
@@ -60,7 +60,7 @@ async def test_the_database_describes_migrated_tables_as_it_describes_those_of_t
 async def test_down_and_up_again_is_where_it_began(empty: Database) -> None:
     await migrate(empty)
     before = [await catalogs.read(empty, queries) for queries in QUERIES]
-    await run(empty, lambda connection: command.downgrade(_config(connection), "base"))
+    await run(empty, lambda connection: command.downgrade(_build_config(connection), "base"))
     assert [await catalogs.read(empty, queries) for queries in QUERIES] == [{}, {}, {}]
     await migrate(empty)
     assert [await catalogs.read(empty, queries) for queries in QUERIES] == before
@@ -124,7 +124,7 @@ OLD: list[dict[str, Any]] = [
 async def test_wrong_totals_and_what_the_contract_cannot_tell_are_mended(empty: Database) -> None:
     """Down to the tables as they were, where SQLite's totals are spoilt by an account that comes and goes."""
     await migrate(empty)
-    await run(empty, lambda connection: command.downgrade(_config(connection), BEFORE_EXACT_TOTALS))
+    await run(empty, lambda connection: command.downgrade(_build_config(connection), BEFORE_EXACT_TOTALS))
     is_sqlite = empty.engines[0].dialect.name == "sqlite"
     async with empty.transaction() as session:
         for number, values in enumerate(OLD):
@@ -158,12 +158,12 @@ def _typed(statement: str, is_sqlite: bool) -> TextClause:
 
 async def test_accounts_of_before_get_times_spread_over_the_coming_day(empty: Database) -> None:
     """Connected and active ones; those that are not, none. The way back takes the times away again."""
-    await run(empty, lambda connection: command.upgrade(_config(connection), "0004"))
+    await run(empty, lambda connection: command.upgrade(_build_config(connection), "0004"))
     gone: list[dict[str, Any]] = [{"disconnected_at": NOON}, {"status": AccountStatus.EXPIRED}]
     before = [account("viewer", n, **gone[n] if n < 2 else {}) for n in range(202)]
     rows = [one.model_dump(exclude={"next_sync_at"}) for one in before]
     await run(empty, lambda connection: connection.execute(insert(Account.__table__), rows))  # type: ignore[attr-defined]
-    await run(empty, lambda connection: command.upgrade(_config(connection), "0009"))
+    await run(empty, lambda connection: command.upgrade(_build_config(connection), "0009"))
     columns = (col(Account.id), col(Account.next_sync_at))
     async with empty.read() as session:
         times = {row[0]: row[1] for row in await session.execute(select(*columns))}
@@ -172,6 +172,6 @@ async def test_accounts_of_before_get_times_spread_over_the_coming_day(empty: Da
     assert len(ahead) == 200
     assert -0.01 < min(ahead) < 0.1
     assert 0.9 < max(ahead) < 1
-    await run(empty, lambda connection: command.downgrade(_config(connection), "0004"))
+    await run(empty, lambda connection: command.downgrade(_build_config(connection), "0004"))
     await migrate(empty)
     await check_migrated(empty)

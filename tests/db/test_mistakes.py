@@ -41,7 +41,7 @@ async def test_a_parameter_of_another_type_is_a_mistake(db: Database) -> None:
         await read()
     statement = select(col(Account.id)).where(bindparam("x", type_=Integer) == 1)
     with pytest.raises(asyncpg.DataError):
-        await db.fetch(db.prepare("mistaken", lambda: statement), {"x": "one"})
+        await db.fetch(db.compile("mistaken", lambda: statement), {"x": "one"})
 
 
 @on_postgresql
@@ -65,7 +65,7 @@ async def test_a_parameter_that_is_missing_is_not_that_of_who_built_the_statemen
         viewer: Any = col(Account.viewer_id)
         return select(col(Account.id)).where(viewer == bindparam("of_viewer", value, viewer.type)).limit(1)
 
-    prepared = db.prepare(("missing", value), build)
+    prepared = db.compile(("missing", value), build)
     assert await db.fetch(prepared, {"of_viewer": "nobody at all"}) == []
     with pytest.raises(KeyError, match="of_viewer"):
         await db.fetch(prepared, {})

@@ -50,5 +50,7 @@ async def test_it_goes_on_until_nothing_old_is_left(alone: Database, monkeypatch
 @on_sqlite
 @pytest.mark.parametrize("table", [idempotency, connection_attempts], ids=["keys", "attempts"])
 async def test_old_rows_are_found_by_their_age(alone: Database, table: Any) -> None:
-    [plan] = await plans(alone, lambda session: table.forget_some(session, NOON - timedelta(days=999), limit=10))
+    [plan] = await plans(
+        alone, lambda session: table.delete_batch_before(session, NOON - timedelta(days=999), limit=10)
+    )
     assert "_by_time" in plan, plan

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support.statements import Statements, counting
+from tests.support.statements import Statements, counted_statements
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
@@ -167,7 +167,7 @@ ACTS = [
 
 
 async def sent_by(act: Act, tiktok: TikTok, viewer: str) -> Statements:
-    with counting() as statements:
+    with counted_statements() as statements:
         account = await tiktok.connect(viewer)
         await act(tiktok, Viewer(id=viewer), account)
     return Statements(" ".join(statement.split()) for statement in statements)
@@ -205,7 +205,7 @@ async def test_each_exception_is_a_statement_that_is_sent(tiktok: TikTok, viewer
 
 async def test_a_page_costs_one_statement_and_its_event(tiktok: TikTok, viewer: str) -> None:
     await tiktok.connect(viewer)
-    with counting() as statements:
+    with counted_statements() as statements:
         await tiktok.running.services.accounts.list(Viewer(id=viewer), page(first=1), AccountFilter(), AccountOrder())
     assert statements.reads_of("accounts") == 1
     assert statements.writes_of("audit_events") == 1

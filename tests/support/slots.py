@@ -14,7 +14,7 @@ from sqlmodel import col
 from tiktok_accounts_gql.db import quota
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import RequestQuota
-from tiktok_accounts_gql.db.quota import Endpoint, Pace, Slot
+from tiktok_accounts_gql.db.quota import Endpoint, QuotaSlot, RateLimitPolicy
 from tiktok_accounts_gql.wiring import Running
 
 NEAR = timedelta(seconds=0.3)
@@ -26,7 +26,7 @@ class Taken:
     wait: timedelta
 
 
-class TakenSlots(list[Taken]):
+class GrantedSlots(list[Taken]):
     """In the order in which they were granted."""
 
     @property
@@ -39,18 +39,18 @@ class TakenSlots(list[Taken]):
 
 
 @contextmanager
-def watched() -> Iterator[TakenSlots]:
+def watched_slots() -> Iterator[GrantedSlots]:
     """What is granted meanwhile, by every service of this process."""
-    taken, take = TakenSlots(), quota.take
+    taken, take = GrantedSlots(), quota.take_slot
 
-    async def take_watched(session: object, endpoint: Endpoint, pace: Pace, **options: object) -> Slot:
+    async def take_watched(session: object, endpoint: Endpoint, pace: RateLimitPolicy, **options: object) -> QuotaSlot:
         slot = await take(session, endpoint, pace, **options)  # type: ignore[arg-type]
         if slot.granted:
             taken.append(Taken(endpoint=endpoint, wait=slot.wait))
         return slot
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quota, "take", take_watched)
+        patch.setattr(quota, "take_slot", take_watched)
         yield taken
 
 
@@ -66,9 +66,9 @@ async def set_row(running: Running, endpoint: Endpoint, **seconds_from_now: floa
 
 
 @asynccontextmanager
-async def users_ahead(running: Running, seconds: float) -> AsyncGenerator[TakenSlots]:
+async def users_booked_ahead(running: Running, seconds: float) -> AsyncGenerator[GrantedSlots]:
     """All endpoints are booked for so long: only who waits in the users' lane gets a slot before."""
     for endpoint in Endpoint:
         await set_row(running, endpoint, next_at=seconds)
-    with watched() as taken:
+    with watched_slots() as taken:
         yield taken

@@ -14,7 +14,7 @@ from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.users import SandboxUser
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running
 
 VIEWERS = {"alice": 60, "bob": 3, "carol": 0}
@@ -49,7 +49,7 @@ class Seeder:
         self._now = datetime.now(UTC)
 
     async def seed(self) -> None:
-        async with httpx.AsyncClient(verify=trusted()) as browser:
+        async with httpx.AsyncClient(verify=get_ssl_context()) as browser:
             for planned in _plan():
                 account = await self._connect(browser, planned)
                 if planned.viewer.id == "alice":
@@ -74,7 +74,7 @@ class Seeder:
     async def _forget_attempts(self, viewer: Viewer) -> None:
         """Else the viewer has started as many as one may in a minute, long before all accounts are there."""
         async with self._running.db.transaction() as session:
-            await connection_attempts.forget_before(session, viewer.id, self._now + timedelta(days=1))
+            await connection_attempts.delete_before(session, viewer.id, self._now + timedelta(days=1))
 
     async def _write_past(self, account: Account, planned: Planned) -> None:
         days = HISTORY_DAYS - planned.number * 6

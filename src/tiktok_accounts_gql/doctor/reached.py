@@ -17,16 +17,17 @@ from sqlalchemy.engine import make_url
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import clock as database_clock
-from tiktok_accounts_gql.db import sealed
-from tiktok_accounts_gql.db.database import Database, PreparedStatementsLost
+from tiktok_accounts_gql.db import sealed_tables
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.errors import PreparedStatementsLost
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
-from tiktok_accounts_gql.db.sealed import SealedTable
+from tiktok_accounts_gql.db.sealed_tables import SealedTable
 from tiktok_accounts_gql.doctor.findings import Finding, failed, ok, skipped, warning
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import AppMisconfigured, InvalidGrant, TikTokError, Unavailable, UnreadableReply
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.jwks import JwksKeys
 
 GREATEST_SKEW = timedelta(seconds=30)
@@ -48,11 +49,11 @@ async def database(settings: Settings, db: Database) -> Finding:
     if is_missing(settings):
         return failed(f"There is no file {where}.", _MIGRATE)
     try:
-        await db.check_sessions()
+        await db.check_prepared_statements()
         began = time.perf_counter()
         await db.ping()
     except PreparedStatementsLost as error:
-        return failed(error.found, error.mend)
+        return failed(error.problem, error.fix)
     except ServiceUnavailable:
         return failed(
             f"{url.get_backend_name()} at {where} does not answer.", "Start it, or mend ACCOUNTS_DATABASE_URL."
@@ -74,7 +75,7 @@ async def keys(settings: Settings, db: Database) -> Finding:
     """Opens everything that is sealed."""
     await check_migrated(db)
     sealer, found = Sealer(settings.keys), _Seals()
-    for table in sealed.TABLES:
+    for table in sealed_tables.TABLES:
         async for row in _rows(db, table):
             found.look_at(sealer, table, row)
     total = sum(found.by_key.values())
@@ -106,7 +107,7 @@ class _Seals:
                 continue
             self.by_key[sealer.key_id_of(value)] += 1
             try:
-                sealer.open(value, table.place(row, name))
+                sealer.open(value, table.get_location(row, name))
             except SealBroken:
                 self.unreadable[f"{table.name}.{name}"] += 1
                 self.accounts.add(row.account_id)
@@ -116,7 +117,7 @@ async def _rows(db: Database, table: SealedTable) -> AsyncGenerator[Any]:
     after = UUID(int=0)
     while True:
         async with db.read() as session:
-            rows = await sealed.list_all(session, table, after=after, limit=READ_AT_ONCE)
+            rows = await sealed_tables.list_all(session, table, after=after, limit=READ_AT_ONCE)
         for row in rows:
             yield row
         if len(rows) < READ_AT_ONCE:
@@ -189,7 +190,7 @@ async def _listening(settings: Settings, clock: Clock, probe: Probe) -> AsyncGen
 
     timeout = settings.tiktok_timeout_seconds
     async with httpx.AsyncClient(
-        base_url=settings.tiktok_api_url, verify=trusted(), event_hooks={"response": [note]}
+        base_url=settings.tiktok_api_url, verify=get_ssl_context(), event_hooks={"response": [note]}
     ) as http:
         yield TikTokClient(
             http,

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import httpx
 
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 AUTHORIZATION_REMOVED = "authorization.removed"
 SIGNATURE = "TikTok-Signature"
@@ -105,7 +105,7 @@ class Webhooks:
         body = removal.body(self.client_key)
         headers = {"Content-Type": "application/json", SIGNATURE: self.sign(body, int(self.clock()))}
         try:
-            async with httpx.AsyncClient(verify=trusted(), timeout=PATIENCE_SECONDS) as http:
+            async with httpx.AsyncClient(verify=get_ssl_context(), timeout=PATIENCE_SECONDS) as http:
                 status = (await http.post(url, content=body, headers=headers)).status_code
         except httpx.HTTPError:
             status = None

@@ -16,7 +16,7 @@ from tiktok_accounts_gql.tiktok import replies
 from tiktok_accounts_gql.tiktok.errors import Unavailable, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.replies import Reply
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant, fields_of
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 MAX_REPLY_BYTES = 5 * 1024 * 1024  # so that texts of 1 MiB in it are cut, each by its kind, and cost nothing else
 CONNECT_SECONDS = 3.0
@@ -68,7 +68,7 @@ class TikTokClient:
         """`timeout`: seconds for a whole call, however slowly its reply drips."""
         http = httpx.AsyncClient(
             base_url=api_url,
-            verify=trusted(),
+            verify=get_ssl_context(),
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
             follow_redirects=False,

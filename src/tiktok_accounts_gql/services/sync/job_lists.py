@@ -46,14 +46,14 @@ class JobListService:
 
     async def list(self, viewer: Viewer, page: PageRequest, where: JobFilter) -> JobPage:
         """Newest first. Raises BadUserInput for cursors of another list."""
-        statement = sync_jobs.of_viewer(viewer.id, where)
+        statement = sync_jobs.select_jobs(viewer.id, where)
         found = await self._pager.read(statement, sync_jobs.NEWEST_FIRST, page)
         await self._recorded(viewer, len(found.edges))
         return JobPage(edges=found.edges, page_info=found.page_info, where=where)
 
     async def count(self, viewer: Viewer, where: JobFilter) -> int:
         async with self._db.read() as session:
-            return await sync_jobs.count(session, sync_jobs.of_viewer(viewer.id, where))
+            return await sync_jobs.count(session, sync_jobs.select_jobs(viewer.id, where))
 
     async def read(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncJob]:
         """Those of these jobs that are the viewer's."""
@@ -68,7 +68,7 @@ class JobListService:
 
     async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, where: ResultFilter) -> ResultPage:
         """In the order of the request. Raises BadUserInput for cursors of another list."""
-        statement = sync_jobs.results_of(viewer.id, job_id, where)
+        statement = sync_jobs.select_results(viewer.id, job_id, where)
         found = await self._pager.read(statement, sync_jobs.IN_ORDER, page)
         return ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
 
@@ -77,7 +77,7 @@ class JobListService:
     ) -> dict[UUID, ResultPage]:
         """As `list_results`, of several jobs by one statement; for a page without cursors."""
         async with self._db.read() as session:
-            ends = await result_pages.read_ends(
+            ends = await result_pages.list_first_pages(
                 session, viewer.id, job_ids, where, size=page.size, backward=page.backward
             )
         pages: dict[UUID, ResultPage] = {}

@@ -12,8 +12,8 @@ from sqlmodel import col
 
 from tests.support.rows import account, store
 from tiktok_accounts_gql.db import accounts
+from tiktok_accounts_gql.db.batch_writer import RESULT_SPACING, BatchWriter
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.grouped import APART, Grouped
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.wiring import Running
@@ -30,15 +30,15 @@ def db(running: Running) -> Database:
 Work = Callable[[Session], Awaitable[Any]]
 
 
-def grouping(db: Database, *, moment: timedelta = MOMENT, most: int = MOST) -> Grouped[Work, Any]:
+def grouping(db: Database, *, moment: timedelta = MOMENT, most: int = MOST) -> BatchWriter[Work, Any]:
     async def write(session: Session, works: Sequence[Work]) -> list[Any]:
         return [await work(session) for work in works]
 
-    return Grouped(db, write, moment=moment, most=most)
+    return BatchWriter(db, write, max_delay=moment, max_size=most)
 
 
 @pytest.fixture
-def grouped(db: Database) -> Grouped[Work, Any]:
+def grouped(db: Database) -> BatchWriter[Work, Any]:
     return grouping(db)
 
 
@@ -52,7 +52,7 @@ class Renaming:
     def of(self, account_id: UUID, name: str, error: Exception | None = None) -> Callable[[Session], Awaitable[str]]:
         async def rename(session: Session) -> str:
             self.sessions.append(session)
-            await accounts.change(session, self.viewer, account_id, **accounts.names(name, name))
+            await accounts.change(session, self.viewer, account_id, **accounts.name_columns(name, name))
             if error is not None:
                 raise error
             return name
@@ -67,7 +67,7 @@ async def names(db: Database, viewer: str) -> list[str | None]:
 
 
 async def test_one_transaction_for_all_and_each_gets_its_own_answer(
-    db: Database, grouped: Grouped[Work, Any], viewer: str
+    db: Database, grouped: BatchWriter[Work, Any], viewer: str
 ) -> None:
     stored = await store(db, *(account(viewer, number) for number in range(5)))
     renaming = Renaming(viewer)
@@ -78,7 +78,7 @@ async def test_one_transaction_for_all_and_each_gets_its_own_answer(
     assert len(set(map(id, renaming.sessions))) == 1
 
 
-async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped[Work, Any]) -> None:
+async def test_work_is_done_in_the_order_of_what_it_locks(grouped: BatchWriter[Work, Any]) -> None:
     done: list[int] = []
 
     def remember(number: int) -> Callable[[Session], Awaitable[None]]:
@@ -92,7 +92,7 @@ async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped[Work,
     assert done == [1, 2, 3]
 
 
-async def test_answers_are_spread_so_that_not_everybody_goes_on_at_once(grouped: Grouped[Work, Any]) -> None:
+async def test_answers_are_spread_so_that_not_everybody_goes_on_at_once(grouped: BatchWriter[Work, Any]) -> None:
     answered: list[float] = []
 
     async def nothing(session: Session) -> None:
@@ -103,10 +103,10 @@ async def test_answers_are_spread_so_that_not_everybody_goes_on_at_once(grouped:
         answered.append(asyncio.get_running_loop().time())
 
     await asyncio.gather(*(ask(number) for number in range(4)))
-    assert answered[-1] - answered[0] >= 3 * APART.total_seconds() - 0.005
+    assert answered[-1] - answered[0] >= 3 * RESULT_SPACING.total_seconds() - 0.005
 
 
-async def test_what_comes_later_is_another_group(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
+async def test_what_comes_later_is_another_group(db: Database, grouped: BatchWriter[Work, Any], viewer: str) -> None:
     [stored] = await store(db, account(viewer))
     renaming = Renaming(viewer)
     for number in range(3):
@@ -114,7 +114,7 @@ async def test_what_comes_later_is_another_group(db: Database, grouped: Grouped[
     assert await names(db, viewer) == ["new2"]
 
 
-async def test_a_mistake_is_only_its_own(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
+async def test_a_mistake_is_only_its_own(db: Database, grouped: BatchWriter[Work, Any], viewer: str) -> None:
     one, other, third = await store(db, *(account(viewer, number, username="old") for number in range(3)))
     renaming = Renaming(viewer)
     answers = await asyncio.gather(
@@ -128,7 +128,7 @@ async def test_a_mistake_is_only_its_own(db: Database, grouped: Grouped[Work, An
 
 
 async def test_nothing_is_tried_twice_when_nobody_knows_what_became_of_it(
-    db: Database, grouped: Grouped[Work, Any], viewer: str
+    db: Database, grouped: BatchWriter[Work, Any], viewer: str
 ) -> None:
     one, other = await store(db, account(viewer, 1), account(viewer, 2))
     renaming = Renaming(viewer)
@@ -176,7 +176,9 @@ async def test_of_two_groups_that_wait_for_each_other_both_come_to_their_end(
         assert len(renaming.sessions) > 4  # some were undone, and done again
 
 
-async def test_a_caller_who_leaves_takes_nobody_along(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
+async def test_a_caller_who_leaves_takes_nobody_along(
+    db: Database, grouped: BatchWriter[Work, Any], viewer: str
+) -> None:
     one, other = await store(db, account(viewer, 1), account(viewer, 2))
     renaming = Renaming(viewer)
     leaving = asyncio.create_task(grouped.run(1, renaming.of(one.id, "left")))

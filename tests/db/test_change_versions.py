@@ -17,10 +17,16 @@ from tests.support.rows import account, store
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import accounts
-from tiktok_accounts_gql.db.changes import BELIEVED, Changes, CountedChanges, HeardChanges, open_changes
+from tiktok_accounts_gql.db.change_versions import (
+    FRESH_FOR,
+    ChangeVersions,
+    NotifyChangeVersions,
+    SqliteChangeVersions,
+    open_change_versions,
+)
 from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.db.notifications import PING_EVERY, Notifications
+from tiktok_accounts_gql.db.notifications import PING_INTERVAL, Notifications
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Hub, address_of
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running
@@ -29,17 +35,17 @@ Act = Callable[[Session, Account], Awaitable[object]]
 ADDRESS = address_of("viewer")
 
 
-async def heard(changes: Changes, viewer: str, before: object) -> None:
+async def heard(changes: ChangeVersions, viewer: str, before: object) -> None:
     """The mark has changed, now or soon."""
     async with asyncio.timeout(10):
-        while (mark := changes.mark(viewer)) is None or mark == before:  # noqa: ASYNC110 - nothing says when
+        while (mark := changes.get(viewer)) is None or mark == before:  # noqa: ASYNC110 - nothing says when
             await asyncio.sleep(0.005)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def changes(settings: Settings) -> AsyncGenerator[Changes]:
+async def changes(settings: Settings) -> AsyncGenerator[ChangeVersions]:
     """As another process sees them: it publishes nothing."""
-    changes = open_changes(settings.database_url)
+    changes = open_change_versions(settings.database_url)
     hub = Hub(clock=utc_now)
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=utc_now)
     listening = asyncio.create_task(notifications.listen())
@@ -73,42 +79,42 @@ async def give_away(session: Session, row: Account) -> None:
 
 @pytest.mark.parametrize("act", [change, change_by_sql, remove, add, give_away])
 async def test_every_change_of_an_account_changes_its_viewers_mark(
-    changes: Changes, running: Running, viewer: str, act: Act
+    changes: ChangeVersions, running: Running, viewer: str, act: Act
 ) -> None:
     [row] = await store(running.db, account(viewer))
     await asyncio.sleep(0.2)
-    before, others = changes.mark(viewer), changes.mark("somebody else")
+    before, others = changes.get(viewer), changes.get("somebody else")
     async with running.db.transaction() as session:
         await act(session, row)
         await session.flush()
-        assert changes.mark(viewer) == before  # until it commits
+        assert changes.get(viewer) == before  # until it commits
     await heard(changes, viewer, before)
-    assert changes.mark("somebody else") == others
+    assert changes.get("somebody else") == others
 
 
-async def test_who_gets_an_account_is_told_as_well(changes: Changes, running: Running, viewer: str) -> None:
+async def test_who_gets_an_account_is_told_as_well(changes: ChangeVersions, running: Running, viewer: str) -> None:
     [row] = await store(running.db, account(viewer))
-    before = changes.mark(f"not {viewer}")
+    before = changes.get(f"not {viewer}")
     async with running.db.transaction() as session:
         await give_away(session, row)
     await heard(changes, f"not {viewer}", before)
 
 
-async def test_what_is_rolled_back_changes_nothing(changes: Changes, running: Running, viewer: str) -> None:
+async def test_what_is_rolled_back_changes_nothing(changes: ChangeVersions, running: Running, viewer: str) -> None:
     [row] = await store(running.db, account(viewer))
     await asyncio.sleep(0.2)
-    before = changes.mark(viewer)
+    before = changes.get(viewer)
     with suppress(ZeroDivisionError):
         async with running.db.transaction() as session:
             await change(session, row)
             raise ZeroDivisionError
     await asyncio.sleep(0.2)
-    assert changes.mark(viewer) == before
+    assert changes.get(viewer) == before
 
 
-async def test_names_of_viewers_may_be_any_text(changes: Changes, running: Running) -> None:
+async def test_names_of_viewers_may_be_any_text(changes: ChangeVersions, running: Running) -> None:
     viewer = f"\U0001f469 '\" {uuid4().hex}"
-    before = changes.mark(viewer)
+    before = changes.get(viewer)
     await store(running.db, account(viewer))
     await heard(changes, viewer, before)
 
@@ -116,72 +122,72 @@ async def test_names_of_viewers_may_be_any_text(changes: Changes, running: Runni
 async def test_a_process_marks_its_own_change_before_it_goes_on(running: Running, tiktok: TikTok, viewer: str) -> None:
     """On PostgreSQL too, where its message has yet to come back."""
     changes = running.changes
-    if isinstance(changes, HeardChanges):
-        changes.believe(float("inf"))  # nobody listens here
-    before = changes.mark(viewer)
+    if isinstance(changes, NotifyChangeVersions):
+        changes.mark_fresh(float("inf"))  # nobody listens here
+    before = changes.get(viewer)
     await tiktok.connect(viewer)
-    assert changes.mark(viewer) not in (before, None)
-    if isinstance(changes, HeardChanges):
-        changes.lose()
+    assert changes.get(viewer) not in (before, None)
+    if isinstance(changes, NotifyChangeVersions):
+        changes.mark_stale()
 
 
 def test_nothing_is_known_before_anything_was_heard_and_after_a_silence() -> None:
     now = 100.0
-    changes = HeardChanges(monotonic=lambda: now)
-    changes.begin()
-    assert changes.mark("viewer") is None
-    changes.believe(now)
-    assert changes.mark("viewer") is not None
-    now += BELIEVED.total_seconds()
-    assert changes.mark("viewer") is None
-    assert BELIEVED > 2 * PING_EVERY
+    changes = NotifyChangeVersions(monotonic=lambda: now)
+    changes.reset()
+    assert changes.get("viewer") is None
+    changes.mark_fresh(now)
+    assert changes.get("viewer") is not None
+    now += FRESH_FOR.total_seconds()
+    assert changes.get("viewer") is None
+    assert FRESH_FOR > 2 * PING_INTERVAL
 
 
 def test_nothing_from_before_a_silence_is_as_it_was() -> None:
-    changes = HeardChanges(monotonic=lambda: 0.0)
-    changes.begin()
-    changes.believe(0.0)
-    before = changes.mark("viewer")
-    changes.lose()
-    assert changes.mark("viewer") is None
-    changes.begin()
-    changes.believe(0.0)
-    assert changes.mark("viewer") not in (before, None)
+    changes = NotifyChangeVersions(monotonic=lambda: 0.0)
+    changes.reset()
+    changes.mark_fresh(0.0)
+    before = changes.get("viewer")
+    changes.mark_stale()
+    assert changes.get("viewer") is None
+    changes.reset()
+    changes.mark_fresh(0.0)
+    assert changes.get("viewer") not in (before, None)
 
 
 @pytest.mark.parametrize(("told", "same"), [(ADDRESS, False), (address_of("viewer 2"), True), ("what?", False)])
 def test_only_the_own_place_counts_unless_a_message_cannot_be_read(told: str, same: bool) -> None:
-    changes = HeardChanges(monotonic=lambda: 0.0)
-    changes.believe(0.0)
-    before = changes.mark("viewer")
-    changes.changed(told)
-    assert (changes.mark("viewer") == before) is same
+    changes = NotifyChangeVersions(monotonic=lambda: 0.0)
+    changes.mark_fresh(0.0)
+    before = changes.get("viewer")
+    changes.count_change(told)
+    assert (changes.get("viewer") == before) is same
 
 
 @on_sqlite
 async def test_without_the_table_nothing_is_known(backend: str, tmp_path: Any) -> None:
-    changes = CountedChanges(f"sqlite+aiosqlite:///{tmp_path / 'new.db'}")
-    assert changes.mark("viewer") is None
+    changes = SqliteChangeVersions(f"sqlite+aiosqlite:///{tmp_path / 'new.db'}")
+    assert changes.get("viewer") is None
     changes.close()
 
 
 @on_sqlite
 async def test_a_file_that_is_locked_is_not_waited_for(own_settings: Settings) -> None:
-    changes = open_changes(own_settings.database_url)
-    assert changes.mark("viewer") is not None
+    changes = open_change_versions(own_settings.database_url)
+    assert changes.get("viewer") is not None
     path = own_settings.database_url.partition("///")[2]
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert changes.mark("viewer") is not None  # writers are no hindrance
+    assert changes.get("viewer") is not None  # writers are no hindrance
     other.close()
     changes.close()
 
 
-async def test_an_event_of_an_account_is_not_needed(running: Running, changes: Changes, viewer: str) -> None:
+async def test_an_event_of_an_account_is_not_needed(running: Running, changes: ChangeVersions, viewer: str) -> None:
     """Whoever publishes without having changed anything costs at most a reading."""
     event = AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED)
-    before = changes.mark(viewer)
+    before = changes.get(viewer)
     async with running.db.transaction() as session:
         running.notifications.publish(session, viewer, event)
     await asyncio.sleep(0.1)
-    assert changes.mark(viewer) == before
+    assert changes.get(viewer) == before
