@@ -143,7 +143,11 @@ class CursorCodec:
             raise BadUserInput("This cursor comes from another version of this API. Begin again without it.")
         if raw[1:_HEAD_BYTES] != self._ordering:
             raise BadUserInput("This cursor does not belong to this list in this order.")
-        position = _decode_position(raw[_HEAD_BYTES:])
+        raw = raw[_HEAD_BYTES:]
+        try:
+            position = Position(_decode_key(raw[_ID_BYTES:]), UUID(bytes=raw[:_ID_BYTES]))
+        except (ValueError, OverflowError):
+            raise BadUserInput(_INVALID_CURSOR) from None
         if not self._key_type.accepts(position.key) or self.encode(position.key, position.id) != cursor:
             raise BadUserInput(_INVALID_CURSOR)
         return position
@@ -155,13 +159,6 @@ def _decode_base64url(cursor: str) -> bytes:
     try:
         return base64url.decode(cursor)
     except ValueError:
-        raise BadUserInput(_INVALID_CURSOR) from None
-
-
-def _decode_position(raw: bytes) -> Position:
-    try:
-        return Position(_decode_key(raw[_ID_BYTES:]), UUID(bytes=raw[:_ID_BYTES]))
-    except (ValueError, OverflowError):
         raise BadUserInput(_INVALID_CURSOR) from None
 
 

@@ -1,4 +1,4 @@
-"""Cancellation of tasks."""
+"""Cancellation of asyncio tasks."""
 
 import asyncio
 from typing import Any

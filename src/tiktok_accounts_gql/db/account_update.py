@@ -17,7 +17,7 @@ class NameColumns(TypedDict, total=False):
 
 
 class HealthColumns(TypedDict, total=False):
-    """An account's health."""
+    """The columns of an account's health (`services/health.py`)."""
 
     status: AccountStatus
     health_state: HealthState

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry(Generic[Item, Result]):
+class _QueuedItem(Generic[Item, Result]):
     sort_key: Any
     item: Item
     future: asyncio.Future[Result]
@@ -54,7 +54,7 @@ class BatchWriter(Generic[Item, Result]):
         self._max_delay_seconds = max_delay.total_seconds()
         self._max_size = max_size
         self._is_full = asyncio.Event()
-        self._queue: list[_Entry[Item, Result]] = []
+        self._queue: list[_QueuedItem[Item, Result]] = []
         self._collecting: asyncio.Task[None] | None = None
         self._retries: set[asyncio.Task[None]] = set()
 
@@ -65,7 +65,7 @@ class BatchWriter(Generic[Item, Result]):
         passed to `write` again after a rollback. Raises ServiceUnavailable.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Entry(sort_key=sort_key, item=item, future=future))
+        self._queue.append(_QueuedItem(sort_key=sort_key, item=item, future=future))
         if len(self._queue) >= self._max_size:
             self._is_full.set()
         if self._collecting is None:
@@ -90,7 +90,7 @@ class BatchWriter(Generic[Item, Result]):
             self._collecting = None
             _cancel(self._queue)  # after a cancellation nothing would write them
 
-    async def _write_batch(self, batch: list[_Entry[Item, Result]]) -> None:
+    async def _write_batch(self, batch: list[_QueuedItem[Item, Result]]) -> None:
         """Write a batch and resolve its futures. An item's error rolls all of it back: retry each alone, to find it."""
         try:
             batch = sorted(batch, key=lambda entry: entry.sort_key)
@@ -100,7 +100,9 @@ class BatchWriter(Generic[Item, Result]):
             _cancel(batch)
             raise
         except Exception as error:  # noqa: BLE001 - the callers get it
-            if len(batch) > 1 and _is_rolled_back(error):
+            # Whether anything was committed is unknown when the database became unavailable.
+            is_rolled_back = isinstance(error, Deadlocked) or not isinstance(error, ServiceUnavailable)
+            if len(batch) > 1 and is_rolled_back:
                 for entry in batch:
                     await self._write_batch([entry])
                 return
@@ -111,14 +113,11 @@ class BatchWriter(Generic[Item, Result]):
             loop = asyncio.get_running_loop()
             for position, (entry, result) in enumerate(pairs):
                 if isinstance(result, BatchSignal):
-                    self._retry_alone(entry)
+                    task = asyncio.create_task(self._write_batch([entry]))
+                    self._retries.add(task)
+                    task.add_done_callback(self._retries.discard)
                 else:
                     loop.call_later(position * RESULT_SPACING.total_seconds(), _set_result, entry.future, result)
-
-    def _retry_alone(self, entry: _Entry[Item, Result]) -> None:
-        task = asyncio.create_task(self._write_batch([entry]))
-        self._retries.add(task)
-        task.add_done_callback(self._retries.discard)
 
     @retry_on_deadlock
     async def _write_in_transaction(self, items: Sequence[Item]) -> Sequence[Result | BatchSignal]:
@@ -126,7 +125,7 @@ class BatchWriter(Generic[Item, Result]):
             return await self._write(session, items)
 
 
-def _cancel(entries: Sequence[_Entry[Any, Any]]) -> None:
+def _cancel(entries: Sequence[_QueuedItem[Any, Any]]) -> None:
     for entry in entries:
         entry.future.cancel()
 
@@ -134,8 +133,3 @@ def _cancel(entries: Sequence[_Entry[Any, Any]]) -> None:
 def _set_result(future: asyncio.Future[Result], result: Result) -> None:
     if not future.done():  # its caller may have been cancelled
         future.set_result(result)
-
-
-def _is_rolled_back(error: Exception) -> bool:
-    """Return whether nothing was committed; that is unknown when the database became unavailable."""
-    return isinstance(error, Deadlocked) or not isinstance(error, ServiceUnavailable)

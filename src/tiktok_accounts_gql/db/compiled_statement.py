@@ -41,7 +41,10 @@ class CompiledStatement:
             for position, column in enumerate(columns)
             if (converter := _build_result_converter(column.type, dialect))
         ]
-        self._make_row = _build_row_factory(row_type, [column.key for column in columns])
+        field_names = [column.key for column in columns]
+        fields = namedtuple("fields", field_names)  # type: ignore[misc] # noqa: PYI024 - the names are not static
+        named_tuple = type(row_type.__name__, (row_type, fields), {"__slots__": ()})
+        self._make_row: Callable[[Iterable[Any]], Any] = partial(tuple.__new__, named_tuple)  # faster than `_make`
 
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return positional parameters for the driver. Extra values are ignored. Raises KeyError for a missing one."""
@@ -56,13 +59,13 @@ class CompiledStatement:
         """Convert the driver's records to rows."""
         if not self._result_converters:
             return [self._make_row(record) for record in records]
-        return [self._make_row(self._convert(record)) for record in records]
-
-    def _convert(self, record: Iterable[Any]) -> list[Any]:
-        values = list(record)
-        for position, convert in self._result_converters:
-            values[position] = convert(values[position])
-        return values
+        rows = []
+        for record in records:
+            values = list(record)
+            for position, convert in self._result_converters:
+                values[position] = convert(values[position])
+            rows.append(self._make_row(values))
+        return rows
 
 
 def _is_constant(bind: Any) -> bool:
@@ -81,9 +84,3 @@ def _build_result_converter(column_type: Any, dialect: Dialect) -> Converter | N
         members: dict[Any, Any] = {None: None, **{value: converter(value) for value in column_type.enums}}
         return members.__getitem__
     return converter
-
-
-def _build_row_factory(row_type: type[Row], names: list[str]) -> Callable[[Iterable[Any]], Any]:
-    columns = namedtuple("columns", names)  # type: ignore[misc] # noqa: PYI024 - the names are not static
-    named_tuple = type(row_type.__name__, (row_type, columns), {"__slots__": ()})
-    return partial(tuple.__new__, named_tuple)  # `_make`, without its Python frame

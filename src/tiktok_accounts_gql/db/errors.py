@@ -46,20 +46,12 @@ class translate_database_errors:  # noqa: N801 - a context manager, as contextli
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
             return
-        if isinstance(error, Exception) and _is_statement_lost(error):
+        driver_error = error.orig if isinstance(error, DBAPIError) else error
+        state = getattr(driver_error, "sqlstate", None)
+        if state in _LOST_STATEMENT_STATES or _STATEMENT_POOLING_MESSAGE in str(driver_error):
             raise PreparedStatementsLost from error
         if _is_unavailable(error):
-            is_rolled_back = getattr(_get_driver_error(error), "sqlstate", None) in _ROLLED_BACK_STATES
-            raise (Deadlocked if is_rolled_back else ServiceUnavailable) from error
-
-
-def _get_driver_error(error: BaseException) -> BaseException | None:
-    return error.orig if isinstance(error, DBAPIError) else error
-
-
-def _is_statement_lost(error: Exception) -> bool:
-    cause = _get_driver_error(error)
-    return getattr(cause, "sqlstate", None) in _LOST_STATEMENT_STATES or _STATEMENT_POOLING_MESSAGE in str(cause)
+            raise (Deadlocked if state in _ROLLED_BACK_STATES else ServiceUnavailable) from error
 
 
 def _is_unavailable(error: BaseException) -> bool:

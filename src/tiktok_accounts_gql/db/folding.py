@@ -70,10 +70,9 @@ def fold(text: str) -> str:
 
     Hangul and Indic vowels are kept. The result has no control characters.
     """
-    folded = text.casefold() if text.isascii() else _strip_marks(text)
+    if text.isascii():
+        folded = text.casefold()
+    else:
+        characters = normalize("NFKD", normalize("NFKC", text).casefold())
+        folded = "".join(char for char in characters if combining(char) in _LETTERS)
     return normalize("NFC", " ".join(folded.translate(_TABLE).split()))
-
-
-def _strip_marks(text: str) -> str:
-    letters = normalize("NFKD", normalize("NFKC", text).casefold())
-    return "".join(char for char in letters if combining(char) in _LETTERS)

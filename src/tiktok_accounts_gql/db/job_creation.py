@@ -69,10 +69,14 @@ async def add_job(session: AsyncSession, job: SyncJob) -> None:
 async def add_selected(session: AsyncSession, job: SyncJob, targets: Select[Any], *, limit: int) -> int:
     """Insert a pending result for each of up to `limit` targets, in the viewer's next turns, and return how many."""
     first_turn = await _get_next_turn(session, job.viewer_id)
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    random_id: Any = (
+        func.gen_random_uuid() if is_postgresql else cast(func.lower(func.hex(func.randomblob(16))), Uuid())
+    )
     selected = targets.order_by(text("place")).limit(limit).subquery()
     position = selected.c.place - 1
     values = {
-        "id": _build_random_id(session),
+        "id": random_id,
         "job_id": literal(job.id, _results.c.job_id.type),
         "viewer_id": literal(job.viewer_id, _results.c.viewer_id.type),
         "position": position,
@@ -122,13 +126,6 @@ async def _get_next_turn(session: AsyncSession, viewer_id: str) -> int:
     reached = select(_results.c.turn).where(*is_untried).order_by(_results.c.turn).limit(1)
     row = (await session.execute(select(latest.scalar_subquery(), reached.scalar_subquery()))).one()
     return max(FIRST_TURN, (row[0] or 0) + 1, row[1] or 0)
-
-
-def _build_random_id(session: AsyncSession) -> Any:
-    """Return the SQL expression for a random UUID."""
-    if session.get_bind().dialect.name == "postgresql":
-        return func.gen_random_uuid()
-    return cast(func.lower(func.hex(func.randomblob(16))), Uuid())
 
 
 _jobs, _results = table_of(SyncJob), table_of(SyncResult)

@@ -71,9 +71,14 @@ class _PageStatements:
 
     async def fetch_rows(self, *, limit: int, without_key: bool) -> list[Any]:
         """Return the rows of one index scan, each with the extra columns."""
-        statement = self.db.compile(
-            (self.shape, without_key), lambda: self._select(without_key=without_key), self.query.row_type
-        )
+
+        def build() -> Select[Any]:
+            statement = self.query.select().add_columns(*self._build_extras())
+            statement = statement.where(*build_conditions(self.ordering, self.bounds, without_key=without_key))
+            order_by = build_order_by(self.ordering, backward=self.backward)
+            return statement.order_by(*order_by).limit(bindparam("size", type_=Integer))
+
+        statement = self.db.compile((self.shape, without_key), build, self.query.row_type)
         return await self.db.fetch(statement, {**self.query.values, **self.bounds.values, "size": limit})
 
     async def fetch_extras(self) -> Any:
@@ -82,12 +87,6 @@ class _PageStatements:
             return None
         statement = self.db.compile((self.shape, "extras"), lambda: select(*self._build_extras()))
         return (await self.db.fetch(statement, {**self.query.values, **self.bounds.values}))[0]
-
-    def _select(self, *, without_key: bool) -> Select[Any]:
-        statement = self.query.select().add_columns(*self._build_extras())
-        statement = statement.where(*build_conditions(self.ordering, self.bounds, without_key=without_key))
-        order_by = build_order_by(self.ordering, backward=self.backward)
-        return statement.order_by(*order_by).limit(bindparam("size", type_=Integer))
 
     def _build_extras(self) -> list[ColumnElement[Any]]:
         """Return the columns that every row repeats: the total, and whether there are rows beyond a given position."""

@@ -139,8 +139,13 @@ class Notifications:
         async with asyncio.timeout(TIMEOUT.total_seconds()):
             connection = await _connect(engine)
         is_lost = asyncio.Event()
+
+        def mark_lost(_: object) -> None:
+            self._changes.mark_stale()  # at once, before any request is read
+            is_lost.set()
+
         try:
-            connection.add_termination_listener(lambda _: self._mark_lost(is_lost))
+            connection.add_termination_listener(mark_lost)
             async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has no timeout
                 await connection.add_listener(CHANNEL, self._receive_event)
                 await connection.add_listener(CHANGES_CHANNEL, self._receive_change)
@@ -163,17 +168,18 @@ class Notifications:
     def _receive_event(self, connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
         try:
-            self._hub.deliver(*_load(payload))
+            values = orjson.loads(payload)
+            if "job" in values:
+                event: Event = JobChanged(job_id=UUID(values["job"]))
+            else:
+                event = AccountChanged(account_id=UUID(values["account"]), kind=ChangeKind(values["kind"]))
+            self._hub.deliver(values["to"], event)
         except Exception:  # noqa: BLE001 - another version of this server, or another application, sent it
             log.warning("unknown event")
 
     def _receive_change(self, connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
         self._changes.count_change(payload)
-
-    def _mark_lost(self, is_lost: asyncio.Event) -> None:
-        self._changes.mark_stale()  # at once, before any request is read
-        is_lost.set()
 
 
 async def _connect(engine: AsyncEngine) -> Any:
@@ -208,11 +214,3 @@ def _dump(address: str, event: Event) -> str:
     if isinstance(event, JobChanged):
         return orjson.dumps({"to": address, "job": str(event.job_id)}).decode()
     return orjson.dumps({"to": address, "account": str(event.account_id), "kind": event.kind}).decode()
-
-
-def _load(payload: str) -> tuple[str, Event]:
-    """Return an address and an event. Raises KeyError, ValueError or TypeError for a payload of another shape."""
-    values = orjson.loads(payload)
-    if "job" in values:
-        return values["to"], JobChanged(job_id=UUID(values["job"]))
-    return values["to"], AccountChanged(account_id=UUID(values["account"]), kind=ChangeKind(values["kind"]))

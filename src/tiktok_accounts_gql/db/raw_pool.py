@@ -32,7 +32,7 @@ class RawPool(Protocol):
         """Insert all rows or none, durably. `get_rows` is called when a connection may write."""
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections of the pool."""
 
 
 class PostgresRawPool:
@@ -54,10 +54,19 @@ class PostgresRawPool:
         await self._use(lambda connection: connection.executemany(text, get_rows()))
 
     async def _use(self, execute: Callable[[Any], Awaitable[Any]]) -> Any:
-        await self._acquire()
+        if self._free.locked():
+            async with asyncio.timeout(self._timeout):
+                await self._free.acquire()
+        else:
+            await self._free.acquire()  # without a timeout, which would cost more than a free semaphore
         connection = None
         try:
-            connection = self._pop_idle() or await self._connect()
+            while self._idle and connection is None:
+                connection = self._idle.pop()
+                if connection.is_closed():  # the server may have closed it while it was idle
+                    connection = None
+            if connection is None:
+                connection = await self._connect()
             result = await execute(connection)
         except BaseException:
             if connection is not None:
@@ -72,20 +81,6 @@ class PostgresRawPool:
     async def close(self) -> None:
         while self._idle:
             await self._idle.pop().close(timeout=self._timeout)
-
-    async def _acquire(self) -> None:
-        if not self._free.locked():  # a timeout costs more than a free semaphore
-            await self._free.acquire()
-            return
-        async with asyncio.timeout(self._timeout):
-            await self._free.acquire()
-
-    def _pop_idle(self) -> Any:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_closed():  # the server may have closed it while it was idle
-                return connection
-        return None
 
     async def _connect(self) -> Any:
         pooled = await self._engine.raw_connection()

@@ -18,15 +18,24 @@ async def list_first_pages(
     session: AsyncSession, viewer_id: str, job_ids: Sequence[UUID], filter: ResultFilter, *, size: int, backward: bool
 ) -> dict[UUID, Slice[SyncResult]]:
     """Return the first `size` results of each job in its order, or the last ones if `backward`."""
-    results: dict[UUID, list[SyncResult]] = {job_id: [] for job_id in job_ids}
+    results_by_job: dict[UUID, list[SyncResult]] = {job_id: [] for job_id in job_ids}
     parts = [_select_part(number, filter, backward=backward).subquery() for number in range(len(job_ids))]
     values = {f"job_{number}": job_id for number, job_id in enumerate(job_ids)}
     rows = await session.execute(
         union_all(*[select(part) for part in parts]), {"of_viewer": viewer_id, "size": size + 1, **values}
     )
     for row in rows:
-        results[row.job_id].append(SyncResult(**row._mapping))  # noqa: SLF001 - public, but for its name
-    return {job_id: _build_slice(results[job_id], size, backward=backward) for job_id in results}
+        results_by_job[row.job_id].append(SyncResult(**row._mapping))  # noqa: SLF001 - public, but for its name
+    slices = {}
+    for job_id, results in results_by_job.items():
+        results.sort(key=lambda result: result.position, reverse=backward)
+        has_more, page = len(results) > size, results[:size]
+        slices[job_id] = Slice(
+            rows=page[::-1] if backward else page,
+            has_next=has_more and not backward,
+            has_previous=has_more and backward,
+        )
+    return slices
 
 
 async def count(
@@ -51,13 +60,6 @@ def _select_part(number: int, filter: ResultFilter, *, backward: bool) -> Select
 
 def _build_conditions(filter: ResultFilter) -> list[Any]:
     return [col(SyncResult.outcome).in_(filter.outcomes)] if filter.outcomes else []
-
-
-def _build_slice(results: list[SyncResult], size: int, *, backward: bool) -> Slice[SyncResult]:
-    results.sort(key=lambda result: result.position, reverse=backward)
-    has_more, rows = len(results) > size, results[:size]
-    rows = rows[::-1] if backward else rows
-    return Slice(rows=rows, has_next=has_more and not backward, has_previous=has_more and backward)
 
 
 _results = table_of(SyncResult)

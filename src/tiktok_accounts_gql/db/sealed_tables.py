@@ -43,8 +43,12 @@ async def list_by_other_keys(
 ) -> Sequence[Any]:
     """Return up to `limit` rows with a value that another key sealed, in the order of their ids."""
     id_column = col(getattr(table.model, table.id))
-    is_sealed_by_other = or_(*[_is_sealed_by_other(getattr(table.model, name), key_id) for name in table.columns])
-    statement = select(table.model).where(id_column > after, is_sealed_by_other).order_by(id_column).limit(limit)
+    conditions: list[ColumnElement[bool]] = []
+    for column in [getattr(table.model, name) for name in table.columns]:
+        column_key_id = func.substr(column, _KEY_ID_START, len(key_id))
+        # SQLite returns NULL for a value that is too short for a key id.
+        conditions.append(and_(column.is_not(None), func.coalesce(column_key_id, literal(b"")) != key_id))
+    statement = select(table.model).where(id_column > after, or_(*conditions)).order_by(id_column).limit(limit)
     return (await session.scalars(statement)).all()
 
 
@@ -52,12 +56,6 @@ async def list_all(session: AsyncSession, table: SealedTable, *, after: UUID, li
     """Return up to `limit` rows in the order of their ids."""
     id_column = col(getattr(table.model, table.id))
     return (await session.scalars(select(table.model).where(id_column > after).order_by(id_column).limit(limit))).all()
-
-
-def _is_sealed_by_other(column: Any, key_id: bytes) -> ColumnElement[bool]:
-    """Return the condition, which is true of a value that is too short for a key id as well (NULL on SQLite)."""
-    column_key_id = func.coalesce(func.substr(column, _KEY_ID_START, len(key_id)), literal(b""))
-    return and_(column.is_not(None), column_key_id != key_id)
 
 
 async def replace(session: AsyncSession, table: SealedTable, row: Any, values: Mapping[str, bytes]) -> bool:

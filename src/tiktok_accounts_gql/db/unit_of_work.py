@@ -11,7 +11,6 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tiktok_accounts_gql.db.compiled_statement import CompiledStatement, Statement
@@ -23,6 +22,9 @@ Values = Mapping[str, Any]
 
 _KEY = "unit of work"  # in `AsyncSession.info`
 _MAX_COMPILED = 100
+
+
+_compile = lru_cache(_MAX_COMPILED)(CompiledStatement)
 
 
 class FlushStep(IntEnum):
@@ -94,8 +96,3 @@ async def _execute_rows(session: AsyncSession, rows: Mapping[Statement, Sequence
         compiled = _compile(statement, connection.dialect)
         executions.append((compiled.text, [compiled.parameters(row) for row in values]))
     await driver_connection.write_and_commit(executions)
-
-
-@lru_cache(_MAX_COMPILED)
-def _compile(statement: Statement, dialect: Dialect) -> CompiledStatement:
-    return CompiledStatement(statement, dialect)
