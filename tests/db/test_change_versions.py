@@ -1,4 +1,4 @@
-"""Marks: what equals an earlier one has not changed since."""
+"""Change versions: as long as a version is the same, the accounts are."""
 
 import asyncio
 import sqlite3
@@ -35,21 +35,21 @@ Act = Callable[[Session, Account], Awaitable[object]]
 ADDRESS = address_of("viewer")
 
 
-async def heard(changes: ChangeVersions, viewer: str, before: object) -> None:
-    """The mark has changed, now or soon."""
+async def wait_for_change(changes: ChangeVersions, viewer: str, before: object) -> None:
+    """Wait until the version is not `before` any more."""
     async with asyncio.timeout(10):
-        while (mark := changes.get(viewer)) is None or mark == before:  # noqa: ASYNC110 - nothing says when
+        while (version := changes.get(viewer)) is None or version == before:  # noqa: ASYNC110 - nothing says when
             await asyncio.sleep(0.005)
 
 
 @pytest_asyncio.fixture(scope="module")
 async def changes(settings: Settings) -> AsyncGenerator[ChangeVersions]:
-    """As another process sees them: it publishes nothing."""
+    """The versions as another process sees them."""
     changes = open_change_versions(settings.database_url)
     hub = Hub(clock=utc_now)
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=utc_now)
     listening = asyncio.create_task(notifications.listen())
-    await heard(changes, "viewer", None)
+    await wait_for_change(changes, "viewer", None)
     yield changes
     listening.cancel()
     await asyncio.wait([listening])
@@ -78,29 +78,31 @@ async def give_away(session: Session, row: Account) -> None:
 
 
 @pytest.mark.parametrize("act", [change, change_by_sql, remove, add, give_away])
-async def test_every_change_of_an_account_changes_its_viewers_mark(
+async def test_every_change_of_an_account_changes_its_viewers_version(
     changes: ChangeVersions, running: Running, viewer: str, act: Act
 ) -> None:
     [row] = await store(running.db, account(viewer))
     await asyncio.sleep(0.2)
-    before, others = changes.get(viewer), changes.get("somebody else")
+    before, unrelated = changes.get(viewer), changes.get("another viewer")
     async with running.db.transaction() as session:
         await act(session, row)
         await session.flush()
         assert changes.get(viewer) == before  # until it commits
-    await heard(changes, viewer, before)
-    assert changes.get("somebody else") == others
+    await wait_for_change(changes, viewer, before)
+    assert changes.get("another viewer") == unrelated
 
 
-async def test_who_gets_an_account_is_told_as_well(changes: ChangeVersions, running: Running, viewer: str) -> None:
+async def test_a_moved_account_changes_the_version_of_its_new_viewer(
+    changes: ChangeVersions, running: Running, viewer: str
+) -> None:
     [row] = await store(running.db, account(viewer))
     before = changes.get(f"not {viewer}")
     async with running.db.transaction() as session:
         await give_away(session, row)
-    await heard(changes, f"not {viewer}", before)
+    await wait_for_change(changes, f"not {viewer}", before)
 
 
-async def test_what_is_rolled_back_changes_nothing(changes: ChangeVersions, running: Running, viewer: str) -> None:
+async def test_a_rolled_back_change_changes_no_version(changes: ChangeVersions, running: Running, viewer: str) -> None:
     [row] = await store(running.db, account(viewer))
     await asyncio.sleep(0.2)
     before = changes.get(viewer)
@@ -116,14 +118,16 @@ async def test_names_of_viewers_may_be_any_text(changes: ChangeVersions, running
     viewer = f"\U0001f469 '\" {uuid4().hex}"
     before = changes.get(viewer)
     await store(running.db, account(viewer))
-    await heard(changes, viewer, before)
+    await wait_for_change(changes, viewer, before)
 
 
-async def test_a_process_marks_its_own_change_before_it_goes_on(running: Running, tiktok: TikTok, viewer: str) -> None:
-    """On PostgreSQL too, where its message has yet to come back."""
+async def test_a_process_counts_its_own_change_before_it_responds(
+    running: Running, tiktok: TikTok, viewer: str
+) -> None:
+    """On PostgreSQL too, where its own notification has not arrived yet."""
     changes = running.changes
     if isinstance(changes, NotifyChangeVersions):
-        changes.mark_fresh(float("inf"))  # nobody listens here
+        changes.mark_fresh(float("inf"))  # nothing listens in this test
     before = changes.get(viewer)
     await tiktok.connect(viewer)
     assert changes.get(viewer) not in (before, None)
@@ -131,7 +135,7 @@ async def test_a_process_marks_its_own_change_before_it_goes_on(running: Running
         changes.mark_stale()
 
 
-def test_nothing_is_known_before_anything_was_heard_and_after_a_silence() -> None:
+def test_versions_are_unknown_before_the_first_check_and_when_they_are_stale() -> None:
     now = 100.0
     changes = NotifyChangeVersions(monotonic=lambda: now)
     changes.reset()
@@ -143,7 +147,7 @@ def test_nothing_is_known_before_anything_was_heard_and_after_a_silence() -> Non
     assert FRESH_FOR > 2 * PING_INTERVAL
 
 
-def test_nothing_from_before_a_silence_is_as_it_was() -> None:
+def test_a_version_from_before_a_lost_connection_is_invalid() -> None:
     changes = NotifyChangeVersions(monotonic=lambda: 0.0)
     changes.reset()
     changes.mark_fresh(0.0)
@@ -155,36 +159,38 @@ def test_nothing_from_before_a_silence_is_as_it_was() -> None:
     assert changes.get("viewer") not in (before, None)
 
 
-@pytest.mark.parametrize(("told", "same"), [(ADDRESS, False), (address_of("viewer 2"), True), ("what?", False)])
-def test_only_the_own_place_counts_unless_a_message_cannot_be_read(told: str, same: bool) -> None:
+@pytest.mark.parametrize(("address", "is_same"), [(ADDRESS, False), (address_of("viewer 2"), True), ("what?", False)])
+def test_only_the_viewers_slot_counts_unless_a_message_is_malformed(address: str, is_same: bool) -> None:
     changes = NotifyChangeVersions(monotonic=lambda: 0.0)
     changes.mark_fresh(0.0)
     before = changes.get("viewer")
-    changes.count_change(told)
-    assert (changes.get("viewer") == before) is same
+    changes.count_change(address)
+    assert (changes.get("viewer") == before) is is_same
 
 
 @on_sqlite
-async def test_without_the_table_nothing_is_known(backend: str, tmp_path: Any) -> None:
+async def test_versions_are_unknown_without_the_table(backend: str, tmp_path: Any) -> None:
     changes = SqliteChangeVersions(f"sqlite+aiosqlite:///{tmp_path / 'new.db'}")
     assert changes.get("viewer") is None
     changes.close()
 
 
 @on_sqlite
-async def test_a_file_that_is_locked_is_not_waited_for(own_settings: Settings) -> None:
+async def test_a_locked_file_does_not_block(own_settings: Settings) -> None:
     changes = open_change_versions(own_settings.database_url)
     assert changes.get("viewer") is not None
     path = own_settings.database_url.partition("///")[2]
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert changes.get("viewer") is not None  # writers are no hindrance
+    assert changes.get("viewer") is not None  # a writer does not block readers
     other.close()
     changes.close()
 
 
-async def test_an_event_of_an_account_is_not_needed(running: Running, changes: ChangeVersions, viewer: str) -> None:
-    """Whoever publishes without having changed anything costs at most a reading."""
+async def test_an_event_without_a_change_changes_no_version(
+    running: Running, changes: ChangeVersions, viewer: str
+) -> None:
+    """An event that no change has caused costs at most one query."""
     event = AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED)
     before = changes.get(viewer)
     async with running.db.transaction() as session:

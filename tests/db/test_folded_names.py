@@ -28,7 +28,7 @@ def downgrade(connection: Connection) -> None:
 
 
 async def filled(db: Database, count: int) -> None:
-    """With names that are folded as a version before did."""
+    """Insert accounts whose names are folded as an earlier version did."""
     await migrate(db)
     rows = [account("v", n, display_name=NAMES[n % len(NAMES)], username=[None, "É_1"][n % 2]) for n in range(count)]
     await store(db, *[row.model_copy(update={**OLD, "username_key": row.username and "old"}) for row in rows])
@@ -45,7 +45,7 @@ def is_folded(row: Any) -> bool:
     return bool(dict(row._mapping) == accounts.name_columns(row.username, row.display_name))
 
 
-async def test_every_name_is_folded_anew(empty: Database) -> None:
+async def test_every_name_is_folded_again(empty: Database) -> None:
     await filled(empty, 40)
     assert not any(map(is_folded, await held(empty)))
     await migrate(empty)
@@ -65,7 +65,7 @@ async def test_no_portion_holds_more_than_500_accounts(empty: Database) -> None:
     assert last is None
 
 
-async def test_what_is_folded_is_not_written_again(empty: Database) -> None:
+async def test_a_folded_name_is_not_written_again(empty: Database) -> None:
     await filled(empty, 20)
     [portion] = _list_portions({BEFORE})
     await run(empty, lambda connection: portion(connection, None))
@@ -83,7 +83,7 @@ async def test_two_processes_may_fold_at_the_same_time(empty: Database, empty_ur
 
 
 async def test_an_account_that_is_renamed_meanwhile_keeps_its_new_name(empty: Database) -> None:
-    """Read with the old name, written under the new one: what is folded is of one name."""
+    """The account is read with its old name and written after its rename, and keeps the columns of one name."""
     await filled(empty, 1)
     [portion] = _list_portions({BEFORE})
     renamed = accounts.name_columns("new", "New")

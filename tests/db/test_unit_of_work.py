@@ -1,4 +1,4 @@
-"""What a transaction writes at its end."""
+"""Work that a transaction defers to its end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,8 +26,8 @@ def db(running: Running) -> Database:
     return running.db
 
 
-class Written(list[tuple[str, list[int]]]):
-    """What was written, and by what name."""
+class Recorder(list[tuple[str, list[int]]]):
+    """Callbacks that record their calls."""
 
     async def odd(self, session: Session, items: Sequence[int]) -> None:
         del session
@@ -38,8 +38,8 @@ class Written(list[tuple[str, list[int]]]):
         self.append(("even", list(items)))
 
 
-async def test_all_of_a_kind_is_written_at_once_and_in_order(db: Database) -> None:
-    written = Written()
+async def test_a_callback_gets_all_of_its_items_at_once_and_in_order(db: Database) -> None:
+    written = Recorder()
     async with db.transaction() as session:
         defer(session, FlushStep.JOB_COUNTS, written.odd, [1, 3])
         defer(session, FlushStep.JOB_COUNTS, written.odd, [5])
@@ -47,21 +47,21 @@ async def test_all_of_a_kind_is_written_at_once_and_in_order(db: Database) -> No
     assert written == [("odd", [1, 3, 5])]
 
 
-async def test_what_writing_one_kind_asks_for_joins_the_other_kind(db: Database) -> None:
-    written = Written()
+async def test_work_that_a_callback_defers_joins_that_of_a_later_step(db: Database) -> None:
+    written = Recorder()
     async with db.transaction() as session:
         defer(session, FlushStep.JOB_COUNTS, written.odd, [1])
         defer(session, FlushStep.SYNC_RESULTS, written.even, [2])
     assert written == [("even", [2]), ("odd", [1, 3])]
 
 
-async def undone(db: Database, written: Written) -> None:
+async def raise_in_body(db: Database, written: Recorder) -> None:
     async with db.transaction() as session:
         defer(session, FlushStep.JOB_COUNTS, written.odd, [1])
         raise ZeroDivisionError
 
 
-async def failed(db: Database, written: Written) -> None:
+async def raise_in_callback(db: Database, written: Recorder) -> None:
     async def fail(session: Session, items: Sequence[int]) -> None:
         raise ZeroDivisionError
 
@@ -71,11 +71,11 @@ async def failed(db: Database, written: Written) -> None:
         defer(session, FlushStep.SYNC_RESULTS, fail, [2])
 
 
-@pytest.mark.parametrize("ending", [undone, failed])
-async def test_a_transaction_that_is_undone_writes_nothing(
-    db: Database, ending: Callable[[Database, Written], Awaitable[None]]
+@pytest.mark.parametrize("ending", [raise_in_body, raise_in_callback])
+async def test_a_rolled_back_transaction_writes_nothing(
+    db: Database, ending: Callable[[Database, Recorder], Awaitable[None]]
 ) -> None:
-    written = Written()
+    written = Recorder()
     with pytest.raises(ZeroDivisionError):
         await ending(db, written)
     async with db.transaction():
@@ -83,10 +83,10 @@ async def test_a_transaction_that_is_undone_writes_nothing(
     assert written == []
 
 
-async def test_outside_of_a_transaction_nothing_is_lost_in_silence(db: Database) -> None:
+async def test_work_cannot_be_deferred_outside_of_a_transaction(db: Database) -> None:
     async with db.read() as session:
         with pytest.raises(KeyError):
-            defer(session, FlushStep.JOB_COUNTS, Written().odd, [1])
+            defer(session, FlushStep.JOB_COUNTS, Recorder().odd, [1])
 
 
 def snapshot(row: Account, recorded_at: datetime = NOON) -> dict[str, Any]:
@@ -94,14 +94,14 @@ def snapshot(row: Account, recorded_at: datetime = NOON) -> dict[str, Any]:
 
 
 async def stored(db: Database, row: Account) -> tuple[str, list[datetime]]:
-    """Its name, and the times of its snapshots."""
+    """Return the account's name and the times of its snapshots."""
     async with db.read() as session:
         name = await session.scalar(select(col(Account.display_name)).where(col(Account.id) == row.id))
         times = select(col(Snapshot.recorded_at)).where(col(Snapshot.account_id) == row.id)
         return str(name), list((await session.scalars(times.order_by(col(Snapshot.recorded_at)))).all())
 
 
-async def test_rows_are_written_by_one_execution_after_all_work(db: Database, viewer: str) -> None:
+async def test_rows_are_written_by_one_execution_after_all_callbacks(db: Database, viewer: str) -> None:
     [row] = await store(db, account(viewer))
     later = NOON + timedelta(hours=1)
 
@@ -117,7 +117,7 @@ async def test_rows_are_written_by_one_execution_after_all_work(db: Database, vi
     assert await stored(db, row) == (row.display_name, [NOON, later])
 
 
-async def test_a_row_that_cannot_be_written_undoes_the_transaction(db: Database, viewer: str) -> None:
+async def test_a_row_that_cannot_be_written_rolls_the_transaction_back(db: Database, viewer: str) -> None:
     [row] = await store(db, account(viewer))
 
     async def change() -> None:
@@ -132,8 +132,8 @@ async def test_a_row_that_cannot_be_written_undoes_the_transaction(db: Database,
         assert (await accounts.get(session, viewer, row.id)).username != "new"
 
 
-async def test_who_leaves_while_rows_are_written_leaves_all_or_nothing(db: Database, viewer: str) -> None:
-    """And nobody after them waits."""
+async def test_a_cancelled_commit_writes_all_or_nothing(db: Database, viewer: str) -> None:
+    """And it releases the writer lock."""
     [row] = await store(db, account(viewer, display_name="old"))
 
     async def change(number: int) -> None:
@@ -155,19 +155,19 @@ async def test_who_leaves_while_rows_are_written_leaves_all_or_nothing(db: Datab
     assert (await stored(db, row))[0] == "name 99"
 
 
-async def test_an_amended_account_is_as_it_will_be_and_nobody_elses(db: Database, viewer: str) -> None:
+async def test_an_account_that_is_updated_at_commit_has_its_new_values_at_once(db: Database, viewer: str) -> None:
     [row] = await store(db, account(viewer, display_name="old"))
     async with db.transaction() as session:
         locked = await account_writes.lock(session, [(viewer, row.id), (f"other of {viewer}", row.id)])
         assert locked.keys() == {(viewer, row.id)}
-        amended = account_writes.update_at_commit(session, locked[viewer, row.id], **accounts.name_columns(None, "new"))
-        assert amended.display_name == "new"
+        updated = account_writes.update_at_commit(session, locked[viewer, row.id], **accounts.name_columns(None, "new"))
+        assert updated.display_name == "new"
         assert (await accounts.get(session, viewer, row.id)).display_name == "new"
     assert (await stored(db, row))[0] == "new"
 
 
-async def test_objects_are_written_before_the_rows_that_hang_on_them(db: Database, viewer: str) -> None:
-    """On SQLite the rows commit: an object that was only added would come too late."""
+async def test_objects_are_written_before_the_rows_that_refer_to_them(db: Database, viewer: str) -> None:
+    """On SQLite the rows are written with the commit: an object that was only added would come too late."""
     row = account(viewer)
     async with db.transaction() as session:
         session.add(row)

@@ -1,4 +1,4 @@
-"""What hosts of PostgreSQL hand out as a URL, for both drivers."""
+"""URLs as hosting providers of PostgreSQL give them out, for both drivers."""
 
 import asyncio
 
@@ -53,9 +53,7 @@ async def test_a_parameter_works_for_both_drivers(
 
 
 @on_postgresql
-async def test_hosts_in_front_and_behind_are_tried_one_after_another(
-    request: pytest.FixtureRequest, backend: str
-) -> None:
+async def test_several_hosts_are_tried_one_after_another(request: pytest.FixtureRequest, backend: str) -> None:
     assert backend == "postgresql"
     plain = make_url(postgres_url(request.config))
     host, port = plain.query.get("host", plain.host), plain.port or plain.query.get("port", 5432)
@@ -83,17 +81,17 @@ def test_the_systems_certificates_are_checked() -> None:
     assert arguments["ssl"].check_hostname
 
 
-def test_several_hosts_may_stand_in_front() -> None:
+def test_several_hosts_may_precede_the_path() -> None:
     url = normalize_url("postgresql://u:p%40@one:1,two/d?sslmode=require")
     assert make_url(url).query == {"host": "one,two", "port": "1,5432", "sslmode": "require"}
     assert (make_url(url).username, make_url(url).password, make_url(url).database) == ("u", "p@", "d")
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [("colour=red&sslmode=require", "colour"), ("sslmode=perhaps", "sslmode"), ("host=a&host=b", "host")],
 )
-def test_what_is_unknown_is_named_in_one_line(query: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as refused:
+def test_an_invalid_parameter_is_named_in_one_line(query: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
         normalize_url(f"postgresql://u@h/d?{query}")
     assert "\n" not in str(refused.value)
