@@ -44,7 +44,7 @@ async def wait_for_change(changes: ChangeVersions, viewer: str, before: object) 
 
 @pytest_asyncio.fixture(scope="module")
 async def changes(settings: Settings) -> AsyncGenerator[ChangeVersions]:
-    """The versions as another process sees them."""
+    """Open the versions as another process sees them."""
     changes = open_change_versions(settings.database_url)
     hub = Hub(clock=utc_now)
     notifications = Notifications.open(settings.database_url, hub=hub, changes=changes, clock=utc_now)
