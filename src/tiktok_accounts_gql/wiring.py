@@ -226,7 +226,6 @@ async def open_services(
             db=db,
             audit=audit,
             notifications=notifications,
-            pager=pager,
             idempotency=idempotency,
             revocations=revocations,
             clock=clock,

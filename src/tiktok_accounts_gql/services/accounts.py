@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
@@ -12,7 +11,6 @@ from tiktok_accounts_gql.db.account_totals import AccountsSummary
 from tiktok_accounts_gql.db.account_update import AccountUpdate
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.db.retry import retry_on_deadlock
@@ -21,7 +19,7 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
-from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.paging import build_page, decode_bounds
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.viewer import Viewer
 
@@ -55,7 +53,6 @@ class AccountService:
         db: Database,
         audit: AuditService,
         notifications: Notifications,
-        pager: Pager,
         idempotency: IdempotencyService,
         revocations: RevocationService,
         clock: Clock,
@@ -63,7 +60,6 @@ class AccountService:
         self._db = db
         self._audit = audit
         self._notifications = notifications
-        self._pager = pager
         self._idempotency = idempotency
         self._revocations = revocations
         self._clock = clock
@@ -78,11 +74,9 @@ class AccountService:
     ) -> AccountPage:
         """Of rows with no more than what is loaded `ahead`. Raises BadUserInput for cursors of another list."""
         ordering = accounts.build_ordering(order.field, descending=order.descending)
-
-        async def read(within: Range) -> Slice[Any]:
-            return await account_queries.fetch_page(self._db, viewer.id, where, ordering, page, within, ahead)
-
-        found = await self._pager.page(ordering, page, read)
+        bounds = decode_bounds(ordering, page)
+        rows = await account_queries.fetch_page(self._db, viewer.id, where, ordering, page, bounds, ahead)
+        found = build_page(ordering, rows)
         await self._audit.record_read(viewer, AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=len(found.edges)))
         return AccountPage(edges=found.edges, page_info=found.page_info, total=found.total, where=where)
 

@@ -124,7 +124,7 @@ class AuditService:
     async def list(self, viewer: Viewer, page: PageRequest, where: AuditEventFilter) -> Page[AuditEvent]:
         """Newest first. Raises BadUserInput for cursors of another list."""
         statement = audit.select_events(viewer.id, where)
-        events = await self._pager.read(statement, audit.NEWEST_FIRST, page)
+        events = await self._pager.list_page(statement, audit.NEWEST_FIRST, page)
         await self.record_read(viewer, AuditAction.AUDIT_EVENTS_READ, Detail(name="count", value=len(events.edges)))
         return events
 

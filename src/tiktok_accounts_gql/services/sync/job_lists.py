@@ -3,18 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import result_pages, sync_jobs
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
-from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.paging import Pager, build_page
 from tiktok_accounts_gql.services.viewer import Viewer
 
 
@@ -47,7 +45,7 @@ class JobListService:
     async def list(self, viewer: Viewer, page: PageRequest, where: JobFilter) -> JobPage:
         """Newest first. Raises BadUserInput for cursors of another list."""
         statement = sync_jobs.select_jobs(viewer.id, where)
-        found = await self._pager.read(statement, sync_jobs.NEWEST_FIRST, page)
+        found = await self._pager.list_page(statement, sync_jobs.NEWEST_FIRST, page)
         await self._recorded(viewer, len(found.edges))
         return JobPage(edges=found.edges, page_info=found.page_info, where=where)
 
@@ -69,7 +67,7 @@ class JobListService:
     async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, where: ResultFilter) -> ResultPage:
         """In the order of the request. Raises BadUserInput for cursors of another list."""
         statement = sync_jobs.select_results(viewer.id, job_id, where)
-        found = await self._pager.read(statement, sync_jobs.IN_ORDER, page)
+        found = await self._pager.list_page(statement, sync_jobs.IN_ORDER, page)
         return ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
 
     async def list_first_results(
@@ -82,7 +80,7 @@ class JobListService:
             )
         pages: dict[UUID, ResultPage] = {}
         for job_id, end in ends.items():
-            found = await self._pager.page(sync_jobs.IN_ORDER, page, partial(_given, end))
+            found = build_page(sync_jobs.IN_ORDER, end)
             pages[job_id] = ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
         return pages
 
@@ -108,11 +106,6 @@ class JobListService:
 
     async def _recorded(self, viewer: Viewer, count: int) -> None:
         await self._audit.record_read(viewer, AuditAction.SYNC_JOBS_READ, Detail(name="count", value=count))
-
-
-async def _given(end: Slice[SyncResult], within: Range) -> Slice[SyncResult]:
-    del within  # a page without cursors is everywhere
-    return end
 
 
 def progress(job: SyncJob) -> float:
