@@ -129,7 +129,7 @@ class Notifications:
         is_expected = isinstance(error, _EXPECTED_ERRORS)
         log.log(
             logging.WARNING if is_expected else logging.ERROR,
-            "events are not heard",
+            "event listener failed",
             reason=type(error).__name__,
             exc_info=None if is_expected else error,
         )

@@ -70,7 +70,7 @@ class PostgresRawPool:
             result = await execute(connection)
         except BaseException:
             if connection is not None:
-                connection.terminate()  # may be cancelled in the middle of a result, whose rest nobody may read
+                connection.terminate()  # may be cancelled in the middle of a result, whose rest must not be read
             raise
         else:
             self._idle.append(connection)

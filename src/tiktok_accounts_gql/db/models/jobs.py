@@ -51,7 +51,7 @@ class SyncJob(SQLModel, table=True):
 class SyncResult(SQLModel, table=True):
     """One account of a sync job. `account_id` is as the client sent it, and need not be one of the viewer's.
 
-    Results of lower turns are read first, whoever their viewer is; each viewer has one result in each turn.
+    Results of lower turns are read first, of any viewer; each viewer has one result in each turn.
     """
 
     __tablename__ = "sync_results"
