@@ -23,8 +23,8 @@ from bench.processes import SERVER, pinned
 from bench.rows import viewer_id
 from bench.stores import plain
 from tiktok_accounts_gql.app import create_app, create_engine, tame_collector
-from tiktok_accounts_gql.db import account_rows, accounts
-from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db import account_queries, accounts
+from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.keyset import Range
@@ -95,10 +95,10 @@ def _of_the_driver(drivers: list[Any], viewers: list[Viewer]) -> dict[str, Layer
 
 def _of_services(db: Database, services: Services, viewers: list[Viewer]) -> dict[str, Layer]:
     page, where, order = PageRequest.of(LIST.first, None, None, None), AccountFilter(), AccountOrder()
-    newest = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
-    ahead, listed = Ahead(attributes=COLUMNS), Detail(name="count", value=LIST.first)
+    newest = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
+    ahead, listed = LoadHints(attributes=COLUMNS), Detail(name="count", value=LIST.first)
     return {
-        "`db`: the page as rows": lambda viewer: account_rows.read_page(
+        "`db`: the page as rows": lambda viewer: account_queries.fetch_page(
             db, viewers[viewer].id, where, newest, page, Range(), ahead
         ),
         "the audit alone": lambda viewer: services.audit.record_read(

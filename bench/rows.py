@@ -63,7 +63,7 @@ def _row(viewer: int, number: int) -> dict[str, Any]:
         "id": account_id(viewer, number),
         "viewer_id": viewer_id(viewer),
         "open_id": f"open-{viewer}-{number}",
-        **accounts.names(f"user_{word[:10]}", f"Display {word[10:18]}"),
+        **accounts.name_columns(f"user_{word[:10]}", f"Display {word[10:18]}"),
         "avatar_hash": word * 2,
         "is_verified": number % 7 == 0,
         "status": status,

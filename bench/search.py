@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.service_calls import settings
 from tests.support.rows import account, store
-from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.accounts import AccountOrder
@@ -47,7 +47,7 @@ def searches(running: Running) -> dict[str, Callable[[], Awaitable[Any]]]:
     page = PageRequest.of(20, None, None, None)
 
     def search(text: str, order: AccountOrder = newest) -> Callable[[], Awaitable[Any]]:
-        where, ahead = AccountFilter(search=text), Ahead(attributes=frozenset({"username", "display_name"}))
+        where, ahead = AccountFilter(search=text), LoadHints(attributes=frozenset({"username", "display_name"}))
         return lambda: running.services.accounts.list(VIEWER, page, where, order, ahead)
 
     return {

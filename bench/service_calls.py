@@ -18,7 +18,7 @@ from pydantic import SecretStr
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.rows import account, store
-from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import AccountStatus
 from tiktok_accounts_gql.pagination import PageRequest
@@ -73,7 +73,9 @@ def calls(running: Running) -> dict[str, Callable[[], Awaitable[Any]]]:
         return PageRequest.of(size, None, None, None)
 
     async def planned(size: int, *, total: bool) -> None:
-        await accounts.list(FEW, page(size), AccountFilter(), order, Ahead(attributes=frozenset(NAMES), total=total))
+        await accounts.list(
+            FEW, page(size), AccountFilter(), order, LoadHints(attributes=frozenset(NAMES), total=total)
+        )
 
     async def counted(viewer: Viewer, where: AccountFilter) -> None:
         await accounts.list(viewer, page(20), where, order)

@@ -27,7 +27,7 @@ from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
 from tiktok_accounts_gql.sandbox.app import Sandbox, create_sandbox
 from tiktok_accounts_gql.sandbox.server import SandboxServer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 COVERAGE_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
@@ -157,7 +157,7 @@ async def server_url(settings: Settings) -> AsyncGenerator[str]:
 
 @pytest_asyncio.fixture(scope="session")
 async def http(server_url: str) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server_url, verify=trusted(), timeout=30) as client:
+    async with httpx.AsyncClient(base_url=server_url, verify=get_ssl_context(), timeout=30) as client:
         yield client
 
 

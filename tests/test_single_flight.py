@@ -1,4 +1,4 @@
-"""Many callers, one call."""
+"""Sharing of one call between concurrent callers."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def test_callers_at_the_same_time_share_one_call() -> None:
     assert sorted(await asyncio.gather(flights.run("a", call), flights.run("b", call))) == [4, 4]
 
 
-async def test_all_callers_hear_of_a_failure_and_the_next_one_tries_again() -> None:
+async def test_all_callers_get_a_failure_and_the_next_one_tries_again() -> None:
     async def fail() -> int:
         await asyncio.sleep(0)
         raise ValueError("no")
@@ -34,7 +34,7 @@ async def test_all_callers_hear_of_a_failure_and_the_next_one_tries_again() -> N
         await flights.run("a", fail)
 
 
-async def test_the_call_goes_on_when_its_caller_leaves() -> None:
+async def test_the_call_continues_when_its_caller_is_cancelled() -> None:
     done = asyncio.Event()
 
     async def call() -> int:

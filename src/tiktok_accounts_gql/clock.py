@@ -1,4 +1,4 @@
-"""The time, handed in wherever it is needed, so that a test can set it."""
+"""The wall clock, passed to every object that needs it, so that a test can set it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

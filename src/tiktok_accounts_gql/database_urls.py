@@ -1,7 +1,7 @@
-"""ACCOUNTS_DATABASE_URL, as two drivers take it: asyncpg for our own statements, psycopg (libpq) for the job engine.
+"""Conversion of ACCOUNTS_DATABASE_URL for two drivers: asyncpg for our own statements, psycopg (libpq) for the job engine.
 
-What hosts of PostgreSQL hand out are libpq's URLs. asyncpg reads most of their parameters itself from a DSN, sends the rest
-to the server as settings, and knows nothing of those that are about libpq's own sockets and authentication.
+Hosting providers of PostgreSQL give out libpq's URLs. asyncpg reads most of their parameters from a DSN, sends the rest to
+the server as settings, and does not know those of libpq's own sockets and authentication.
 """
 
 import ssl
@@ -19,7 +19,7 @@ _DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_FOR_BOTH = frozenset(
+_SHARED_PARAMETERS = frozenset(
     [
         "host",
         "port",
@@ -44,8 +44,8 @@ _FOR_BOTH = frozenset(
         "options",
     ]
 )
-# The pool has a time-out of its own; the system's keep-alives do; SCRAM works without channel binding.
-_FOR_LIBPQ = frozenset(
+# asyncpg does without: the pool has a timeout, the system keep-alives, and SCRAM works without channel binding.
+_LIBPQ_PARAMETERS = frozenset(
     [
         "hostaddr",
         "connect_timeout",
@@ -70,10 +70,13 @@ _FOR_LIBPQ = frozenset(
 )
 
 
-def understood(value: str) -> str:
-    """The URL that all else is made from, for asyncpg or aiosqlite. Raises ValueError, which says what is wrong."""
+def normalize_url(value: str) -> str:
+    """Return the URL as the other functions take it, with asyncpg or aiosqlite as driver.
+
+    Raises ValueError with a message that continues "ACCOUNTS_DATABASE_URL …".
+    """
     try:
-        url = make_url(_one_host_in_front(value))
+        url = make_url(_move_hosts_to_query(value))
     except (ArgumentError, ValueError):
         raise ValueError("is not a database URL such as sqlite:///accounts.db or postgresql://user@host/name") from None
     if url.drivername not in _DRIVERS:
@@ -82,37 +85,37 @@ def understood(value: str) -> str:
         if url.database in (None, "", ":memory:"):
             raise ValueError("needs a file: a database in memory is gone with the process")
     else:
-        url = _checked(url)
+        url = _check_parameters(url)
     return url.set(drivername=_DRIVERS[url.drivername]).render_as_string(hide_password=False)
 
 
-def for_libpq(url: str) -> str:
-    """Of what `understood` made, for SQLAlchemy with psycopg, or with sqlite3."""
+def to_libpq_url(url: str) -> str:
+    """Return a normalized URL for SQLAlchemy with psycopg, or with sqlite3."""
     parsed = make_url(url)
     driver = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+psycopg"
     return parsed.set(drivername=driver).render_as_string(hide_password=False)
 
 
-def for_asyncpg(url: str) -> tuple[str, dict[str, Any]]:
-    """The URL and the `connect_args` for SQLAlchemy's engine: the driver itself reads the rest."""
+def to_asyncpg_arguments(url: str) -> tuple[str, dict[str, Any]]:
+    """Return the URL and the `connect_args` for SQLAlchemy's engine. They contain a DSN that asyncpg reads itself."""
     parsed = make_url(url)
-    query = {name: value for name, value in parsed.query.items() if name not in _FOR_LIBPQ}
+    query = {name: value for name, value in parsed.query.items() if name not in _LIBPQ_PARAMETERS}
     arguments: dict[str, Any] = {}
     if query.get("sslrootcert") == "system":
         del query["sslrootcert"]
         query.pop("sslmode", None)
-        arguments["ssl"] = ssl.create_default_context()  # as libpq: the host's name is checked as well
+        arguments["ssl"] = ssl.create_default_context()  # as in libpq, this checks the host name too
     dsn = parsed.set(drivername="postgresql", query=query)
     return "postgresql+asyncpg://", {"dsn": dsn.render_as_string(hide_password=False), **arguments}
 
 
-def _checked(url: URL) -> URL:
-    """Raises ValueError."""
+def _check_parameters(url: URL) -> URL:
+    """Return the URL with the names of parameters that libpq uses. Raises ValueError."""
     query = dict(url.query)
-    if "ssl" in query:  # as asyncpg and JDBC call it
+    if "ssl" in query:  # asyncpg's and JDBC's name of sslmode
         mode = query.pop("ssl")
         query.setdefault("sslmode", "require" if mode == "true" else mode)
-    unknown = sorted(query.keys() - _FOR_BOTH - _FOR_LIBPQ)
+    unknown = sorted(query.keys() - _SHARED_PARAMETERS - _LIBPQ_PARAMETERS)
     if unknown:
         raise ValueError(f"has a parameter that PostgreSQL's clients do not know: {', '.join(unknown)}")
     repeated = sorted(name for name, value in query.items() if not isinstance(value, str))
@@ -123,13 +126,13 @@ def _checked(url: URL) -> URL:
     return url.set(query=query)
 
 
-def _one_host_in_front(value: str) -> str:
-    """`//user@one:1,two:2/name` has its hosts in front of the path, where SQLAlchemy takes one: they go behind it."""
+def _move_hosts_to_query(value: str) -> str:
+    """Move several hosts (`//user@a:1,b:2/name`) to parameters: SQLAlchemy takes one host in front of the path."""
     authority = urlsplit(value).netloc
-    account, at, hosts = authority.rpartition("@")
+    user, at, hosts = authority.rpartition("@")
     if "," not in hosts:
         return value
     pairs = [host.rsplit(":", 1) if ":" in host.rpartition("]")[2] else [host, "5432"] for host in hosts.split(",")]
     names, ports = (",".join(part) for part in zip(*pairs, strict=True))
-    joined = "&" if "?" in value else "?"
-    return f"{value.replace(authority, f'{account}{at}', 1)}{joined}host={names}&port={ports}"
+    separator = "&" if "?" in value else "?"
+    return f"{value.replace(authority, f'{user}{at}', 1)}{separator}host={names}&port={ports}"

@@ -1,9 +1,9 @@
 """Pages and cursors, as in Relay's Cursor Connections Specification.
 
-A cursor is the place of a row in one ordering: base64url of `version · ordering · id · sort key`. It is not signed: a place
-gives nobody anything, for every statement names the viewer. A cursor of another version or ordering is refused by what it
-says, and one that could not have been written here by how it is written. Nothing in it is random or secret, so the same
-row has the same cursor in every request and from every server.
+A cursor is the position of a row in one ordering: base64url of `version · ordering · id · sort key`. It is not signed: a
+position gives no access to anything, because every statement names the viewer. A cursor of another version or ordering is
+refused by its content, and so is one that this module would have encoded differently. Nothing in it is random or secret, so
+the same row has the same cursor in every request and from every server.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ DEFAULT_SIZE = 20
 MAX_SIZE = 50
 MAX_CURSOR_LENGTH = 2000
 
-_NO_CURSOR = "This is not a cursor."
+_INVALID_CURSOR = "This is not a cursor."
 
 SortKey = str | int | datetime | None
 Row = TypeVar("Row")
@@ -36,9 +36,9 @@ _MAX_DIGITS = 20  # of 64 bits, with a sign
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which page: `size` rows after and before these cursors, from the beginning or from the end.
+    """A request for `size` rows between two cursors: the first ones, or the last ones if `backward`.
 
-    An empty cursor is none: Apollo's client makes one of the null cursor of an empty page.
+    An empty cursor counts as none: Apollo's client sends one for the null cursor of an empty page.
     """
 
     size: int
@@ -48,7 +48,7 @@ class PageRequest:
 
     @classmethod
     def of(cls, first: int | None, after: str | None, last: int | None, before: str | None) -> Self:
-        """Raises BadUserInput."""
+        """Return the request of a connection's four arguments. Raises BadUserInput."""
         if first is not None and last is not None:
             raise BadUserInput("Give `first` or `last`, not both.")
         size = DEFAULT_SIZE if first is None and last is None else first if last is None else last
@@ -59,7 +59,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The place of a row in an ordering."""
+    """The position of a row in an ordering."""
 
     key: SortKey
     id: UUID
@@ -75,23 +75,23 @@ class PageInfo:
 
 @dataclass(slots=True)  # frozen ones take four times as long to make, and pages have many
 class Edge(Generic[Row]):
-    """Its cursor is made when somebody asks for it: most lists are read for their nodes."""
+    """A node with its cursor, which is encoded when it is read: most lists are read for their nodes."""
 
     node: Row
-    place: Callable[[Row], str]
+    encode_cursor: Callable[[Row], str]
 
     @property
     def cursor(self) -> str:
-        return self.place(self.node)
+        return self.encode_cursor(self.node)
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """What a connection shows."""
+    """The fields of a connection. `total` counts all pages; None if it was not counted with the page."""
 
     edges: Sequence[Edge[Row]]
     page_info: PageInfo
-    total: int | None = None  # over all pages, if it was counted along
+    total: int | None = None
 
     @classmethod
     def of(cls, edges: Sequence[Edge[Row]], *, has_next: bool, has_previous: bool, total: int | None = None) -> Self:
@@ -108,64 +108,61 @@ class Page(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SortKeys:
-    """Which values the sort key of an ordering can have. `most`: characters of a text, or bits of a number."""
+class SortKeyType:
+    """The values that the sort key of an ordering can have. `max_size`: characters of a text, or bits of a number."""
 
-    kind: type[str] | type[int] | type[datetime]
+    type: type[str] | type[int] | type[datetime]
     nullable: bool
-    most: int = 64
+    max_size: int = 64
 
-    def allow(self, key: SortKey) -> bool:
+    def accepts(self, key: SortKey) -> bool:
         if key is None:
             return self.nullable
-        if type(key) is not self.kind:
+        if key.__class__ is not self.type:
             return False
         if isinstance(key, str):
-            return len(key) <= self.most and "\0" not in key
-        return isinstance(key, datetime) or -(1 << (self.most - 1)) <= key < 1 << (self.most - 1)
+            return len(key) <= self.max_size and "\0" not in key
+        return isinstance(key, datetime) or -(1 << (self.max_size - 1)) <= key < 1 << (self.max_size - 1)
 
 
-class Cursors:
-    """The cursors of one ordering."""
+class CursorCodec:
+    """Encodes and decodes the cursors of one ordering."""
 
-    def __init__(self, ordering: str, keys: SortKeys) -> None:
+    def __init__(self, ordering: str, key_type: SortKeyType) -> None:
         self._ordering = blake2b(ordering.encode(), digest_size=_ORDERING_BYTES).digest()
         self._head = _VERSION + self._ordering
-        self._keys = keys
+        self._key_type = key_type
 
     def encode(self, key: SortKey, id: UUID) -> str:
-        return base64url.encode(self._head + id.bytes + _key_bytes(key))
+        return base64url.encode(self._head + id.bytes + _encode_key(key))
 
     def decode(self, cursor: str) -> Position:
-        """Raises BadUserInput."""
-        raw = _raw(cursor)
+        """Return the cursor's position. Raises BadUserInput."""
+        raw = _decode_base64url(cursor)
         if raw[:1] != _VERSION:
             raise BadUserInput("This cursor comes from another version of this API. Begin again without it.")
         if raw[1:_HEAD_BYTES] != self._ordering:
             raise BadUserInput("This cursor does not belong to this list in this order.")
-        position = _position(raw[_HEAD_BYTES:])
-        if not self._keys.allow(position.key) or self.encode(position.key, position.id) != cursor:
-            raise BadUserInput(_NO_CURSOR)
+        raw = raw[_HEAD_BYTES:]
+        try:
+            position = Position(_decode_key(raw[_ID_BYTES:]), UUID(bytes=raw[:_ID_BYTES]))
+        except (ValueError, OverflowError):
+            raise BadUserInput(_INVALID_CURSOR) from None
+        if not self._key_type.accepts(position.key) or self.encode(position.key, position.id) != cursor:
+            raise BadUserInput(_INVALID_CURSOR)
         return position
 
 
-def _raw(cursor: str) -> bytes:
+def _decode_base64url(cursor: str) -> bytes:
     if not 0 < len(cursor) <= MAX_CURSOR_LENGTH:
-        raise BadUserInput(_NO_CURSOR)
+        raise BadUserInput(_INVALID_CURSOR)
     try:
         return base64url.decode(cursor)
     except ValueError:
-        raise BadUserInput(_NO_CURSOR) from None
+        raise BadUserInput(_INVALID_CURSOR) from None
 
 
-def _position(place: bytes) -> Position:
-    try:
-        return Position(_key_value(place[_ID_BYTES:]), UUID(bytes=place[:_ID_BYTES]))
-    except (ValueError, OverflowError):
-        raise BadUserInput(_NO_CURSOR) from None
-
-
-def _key_bytes(key: SortKey) -> bytes:
+def _encode_key(key: SortKey) -> bytes:
     if key is None:
         return b""
     if isinstance(key, str):
@@ -175,14 +172,14 @@ def _key_bytes(key: SortKey) -> bytes:
     return b"i%d" % key
 
 
-def _key_value(raw: bytes) -> SortKey:
-    """Raises ValueError and OverflowError."""
+def _decode_key(raw: bytes) -> SortKey:
+    """Return the sort key. Raises ValueError and OverflowError."""
     kind, value = raw[:1], raw[1:]
     if not kind:
         return None
     if kind == b"s":
         return value.decode()
     if kind not in {b"i", b"t"} or len(value) > _MAX_DIGITS:
-        raise ValueError("No sort key begins so, or is that long.")
+        raise ValueError("The sort key has an unknown type or too many digits.")
     number = int(value)
     return _EPOCH + number * _MICROSECOND if kind == b"t" else number

@@ -1,46 +1,48 @@
-"""Many callers, one call."""
+"""Sharing of one call between concurrent callers (single-flight)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Callers with the same key at the same time share one call and its outcome.
+    """Concurrent callers with the same key share one call and its result.
 
-    The call goes on when a caller is cancelled: others may wait for it, and what it changes is never half done.
+    The call continues when a caller is cancelled: others may wait for it, and its changes are never left half done.
     """
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, asyncio.Task[T]] = {}
 
     def has(self, key: Hashable) -> bool:
-        """Whether a call is under way, which the next caller will share."""
+        """Return whether a call is running, which the next caller will share."""
         return key in self._flights
 
     async def run(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of the running call, or start `call`. Raises what the call raises."""
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = asyncio.ensure_future(_awaited(call))
-            flight.add_done_callback(lambda done: self._landed(key, done))
+            flight = self._flights[key] = asyncio.ensure_future(_await(call))
+            flight.add_done_callback(partial(self._remove, key))
         return await asyncio.shield(flight)
 
     def find(self, key: Hashable) -> Awaitable[T] | None:
-        """The call that is under way, if any."""
+        """Return an awaitable of the running call, or None."""
         flight = self._flights.get(key)
         return None if flight is None else asyncio.shield(flight)
 
-    def _landed(self, key: Hashable, flight: asyncio.Task[T]) -> None:
+    def _remove(self, key: Hashable, flight: asyncio.Task[T]) -> None:
         del self._flights[key]
         if not flight.cancelled():
-            flight.exception()  # seen, even if every caller has left
+            flight.exception()  # retrieved, even if every caller was cancelled
 
     async def settle(self) -> None:
-        """Waits for what is under way."""
+        """Wait until the calls that are running now have ended."""
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
 
 
-async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
+async def _await(call: Callable[[], Awaitable[T]]) -> T:
     return await call()

@@ -1,4 +1,4 @@
-"""Whom this process trusts when it asks others over TLS."""
+"""The TLS settings of all HTTP clients in this process."""
 
 import ssl
 from functools import cache
@@ -7,6 +7,6 @@ import httpx
 
 
 @cache
-def trusted() -> ssl.SSLContext:
-    """For every HTTP client alike: reading the certificates takes 25 ms of processor time."""
+def get_ssl_context() -> ssl.SSLContext:
+    """Return the one context of this process: reading the certificates takes 25 ms of processor time."""
     return httpx.create_ssl_context()

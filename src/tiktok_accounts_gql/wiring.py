@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tiktok_accounts_gql.clock import Clock, utc_now
-from tiktok_accounts_gql.crypto import Place, Sealer, uncounted
-from tiktok_accounts_gql.db.changes import Changes, open_changes
+from tiktok_accounts_gql.crypto import Sealer, SecretLocation, ignore_failure
+from tiktok_accounts_gql.db.change_versions import ChangeVersions, open_change_versions
 from tiktok_accounts_gql.db.cost_buckets import BucketSize
-from tiktok_accounts_gql.db.database import Database, check_folder
+from tiktok_accounts_gql.db.database import Database, check_sqlite_folder
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.db.quota import Endpoint
@@ -70,7 +70,7 @@ class Running:
     db: Database
     hub: Hub
     notifications: Notifications
-    changes: Changes
+    changes: ChangeVersions
     services: Services
     grants: Grants
     tokens: TokenService
@@ -84,7 +84,7 @@ class Running:
 
 async def migrate_everything(url: str) -> None:
     """Brings our tables and the job engine's up to this version. Raises ServiceUnavailable."""
-    check_folder(url)
+    check_sqlite_folder(url)
     db = Database.open(url)
     try:
         await migrate(db)
@@ -98,8 +98,8 @@ async def open_services(
     settings: Settings,
     *,
     clock: Clock = utc_now,
-    probe_every: timedelta = PROBE_EVERY,
-    count_unreadable: Callable[[Place], None] = uncounted,
+    probe_interval: timedelta = PROBE_EVERY,
+    count_unreadable: Callable[[SecretLocation], None] = ignore_failure,
     count_failure: Callable[[FailureKind], None] = ignore,
 ) -> AsyncGenerator[Running]:
     """Closes what it opened after what is under way has ended: a rotated token is never dropped.
@@ -117,22 +117,22 @@ async def open_services(
     pictures = PictureClient.open(hosts=settings.tiktok_avatar_hosts)
     writer = AuditWriter(db, failure_log)
     pager = Pager(db)
-    sealer = Sealer(settings.keys, count=count_unreadable)
+    sealer = Sealer(settings.keys, on_failure=count_unreadable)
     audit = AuditService(db=db, writer=writer, pager=pager, clock=clock)
     two_calls = timedelta(seconds=2 * settings.tiktok_timeout_seconds)
     hub = Hub(clock=clock)
-    changes = open_changes(settings.database_url)
+    changes = open_change_versions(settings.database_url)
     notifications = Notifications.open(
         settings.database_url,
         hub=hub,
         changes=changes,
         clock=clock,
-        lost=lambda _: failure_log.count(FailureKind.LISTENER),
+        on_error=lambda _: failure_log.count(FailureKind.LISTENER),
     )
     scopes = settings.tiktok_scopes
     grants = Grants(db=db, sealer=sealer, scopes=scopes, clock=clock)
     failures, stopping = settings.tiktok_failures_before_pause, asyncio.Event()
-    pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_every=probe_every)
+    pace = pace_of(settings.tiktok_requests_per_minute, failures=failures, probe_interval=probe_interval)
     slots = {endpoint: Slots(db=db, endpoint=endpoint, pace=pace, stopping=stopping) for endpoint in Endpoint}
     reader = AccountReader(slots=slots[Endpoint.USER_INFO], tiktok=tiktok)
     oauth = OAuthCalls(token_slots=slots[Endpoint.TOKEN], revoke_slots=slots[Endpoint.REVOKE], tiktok=tiktok)
@@ -226,7 +226,6 @@ async def open_services(
             db=db,
             audit=audit,
             notifications=notifications,
-            pager=pager,
             idempotency=idempotency,
             revocations=revocations,
             clock=clock,

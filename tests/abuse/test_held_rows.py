@@ -19,10 +19,11 @@ from tests.accounts.test_sync import sync
 from tests.support.backends import on_postgresql
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.db import account_groups, accounts
-from tiktok_accounts_gql.db.again import again_if_undone
-from tiktok_accounts_gql.db.database import Database, Deadlocked
+from tiktok_accounts_gql.db import account_writes, accounts
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.errors import Deadlocked
 from tiktok_accounts_gql.db.models import Account, AuditAction
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running
 
@@ -80,19 +81,19 @@ async def test_an_audit_group_that_meets_a_deadlock_is_written_again(
 ) -> None:
     """PostgreSQL says so in the middle of the first attempt, by its own word."""
     refused = 0
-    fetch = running.db._direct.append
+    insert_rows = running.db._raw_pool.insert
 
-    async def append(statement: str, gather: Callable[[], object]) -> None:
+    async def insert(statement: str, get_rows: Callable[[], object]) -> None:
         nonlocal refused
         if not refused:
             refused += 1
-            gather()
-            await running.db._direct.fetch(
+            get_rows()
+            await running.db._raw_pool.fetch(
                 "DO $$ BEGIN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END $$", ()
             )
-        await fetch(statement, gather)  # type: ignore[arg-type]
+        await insert_rows(statement, get_rows)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running.db._direct, "append", append)
+    monkeypatch.setattr(running.db._raw_pool, "insert", insert)
     await running.services.audit.record_read(Viewer(id=viewer), AuditAction.SUMMARY_READ)
     async with running.db.read() as session:
         stored = await session.scalar(
@@ -105,7 +106,7 @@ async def test_an_audit_group_that_meets_a_deadlock_is_written_again(
 async def test_what_postgresql_undid_is_done_again_and_five_times_at_most(running: Running, state: str) -> None:
     attempts = Counter[str]()
 
-    @again_if_undone
+    @retry_on_deadlock
     async def work(name: str, undone: int) -> str:
         attempts[name] += 1
         async with running.db.transaction() as session:
@@ -124,7 +125,7 @@ async def test_a_lock_of_accounts_that_does_not_wait_leaves_out_what_is_held(
 ) -> None:
     account, other = await tiktok.connect(viewer), await tiktok.connect(viewer)
     async with held(running.db, account), running.db.transaction() as session:
-        locked = await account_groups.lock(session, [(viewer, account.id), (viewer, other.id)], wait=False)
+        locked = await account_writes.lock(session, [(viewer, account.id), (viewer, other.id)], wait=False)
     assert set(locked) == {(viewer, other.id)}
 
 

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from tests.execution.both import answer
 from tests.support.rows import account, store
 from tests.support.standstill import longest_stand_still
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Snapshot
 from tiktok_accounts_gql.db.snapshots import hour_of
@@ -71,7 +71,7 @@ async def test_many_long_histories_let_others_run(
     for _ in range(3):  # the first one also prepares statements
         asking = Viewer(id=stored)
         context = Context(viewer=asking, services=running.services, loaders=Loaders(asking, running.services))
-        with counting() as statements:
+        with counted_statements() as statements:
             async with longest_stand_still() as still:
                 result = await answer(engine, QUERY, {"from": start}, context)
         assert statements.reads_of("snapshots") <= 2

@@ -22,7 +22,7 @@ from tests.support.server import Api, started
 from tests.support.sockets import PROTOCOL, address, connected
 from tiktok_accounts_gql.server import http as protocol
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web import connections
 
 pytestmark = [on_sqlite, pytest.mark.untraced]
@@ -37,7 +37,7 @@ async def served(settings: Settings) -> AsyncGenerator[Api]:
     """A server on the loop of the test, by the constants as they are now."""
     async with (
         started(settings) as (_, url),
-        httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client,
     ):
         yield Api(http=client, settings=settings, viewer="nobody")
 
@@ -195,7 +195,7 @@ async def test_more_connections_than_files_do_not_lock_others_out(
             during = await asyncio.to_thread(watched.report, at_least=50)
             for path in ("/livez", "/readyz", "/metrics", "/nothing"):
                 began = time.monotonic()
-                async with httpx.AsyncClient(base_url=api.http.base_url, verify=trusted()) as newcomer:
+                async with httpx.AsyncClient(base_url=api.http.base_url, verify=get_ssl_context()) as newcomer:
                     assert (await newcomer.get(path)).status_code == (404 if path == "/nothing" else 200)
                 assert time.monotonic() - began < 2
         print(f"{SILENT} connections: {during}")  # noqa: T201

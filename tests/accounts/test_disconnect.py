@@ -13,7 +13,7 @@ from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db.models import Account, AuditEvent, OwedRevocation, Snapshot, TokenPair
+from tiktok_accounts_gql.db.models import Account, AuditEvent, PendingRevocation, Snapshot, TokenPair
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -57,15 +57,15 @@ async def rows(running: Running, model: type[SQLModel], account: Account) -> lis
         return list(await session.scalars(select(model).where(col(model.account_id) == account.id)))  # type: ignore[attr-defined]
 
 
-async def owed_after_a_failure(tiktok: TikTok, running: Running, account: Account) -> OwedRevocation:
+async def owed_after_a_failure(tiktok: TikTok, running: Running, account: Account) -> PendingRevocation:
     """Once TikTok was asked, and the process that asked has let go of it."""
 
     async def is_released() -> bool:
-        [row] = await rows(running, OwedRevocation, account)
+        [row] = await rows(running, PendingRevocation, account)
         return tiktok.revocations(account.open_id) == 1 and row.lease_until is None
 
     await until(is_released)
-    owed: list[OwedRevocation] = await rows(running, OwedRevocation, account)
+    owed: list[PendingRevocation] = await rows(running, PendingRevocation, account)
     return owed[0]
 
 
@@ -73,7 +73,7 @@ async def settled(running: Running, account: Account) -> None:
     """Once TikTok was told, or has no more to be told."""
 
     async def owes_nothing() -> bool:
-        return await rows(running, OwedRevocation, account) == []
+        return await rows(running, PendingRevocation, account) == []
 
     await until(owes_nothing)
 
@@ -115,7 +115,7 @@ async def test_without_an_answer_of_tiktok_the_revocation_is_owed_and_settled_la
     assert tiktok.revoked(account.open_id) is False
     await running.revocations.settle(owed)
     assert tiktok.revoked(account.open_id) is True
-    assert await rows(running, OwedRevocation, account) == []
+    assert await rows(running, PendingRevocation, account) == []
 
 
 async def test_an_expired_access_token_is_renewed_to_be_revoked(api: Api, tiktok: TikTok, running: Running) -> None:
@@ -128,7 +128,7 @@ async def test_an_expired_access_token_is_renewed_to_be_revoked(api: Api, tiktok
     await running.revocations.settle(owed)
     assert tiktok.refreshes(account.open_id) == 1
     assert tiktok.revoked(account.open_id) is True
-    assert await rows(running, OwedRevocation, account) == []
+    assert await rows(running, PendingRevocation, account) == []
 
 
 async def test_an_authorization_that_is_gone_already_is_no_debt(api: Api, tiktok: TikTok, running: Running) -> None:
@@ -212,15 +212,15 @@ async def test_connected_again_it_is_the_same_account(api: Api, tiktok: TikTok, 
 # TikTok is told beside the answer
 
 
-async def owed(running: Running, account: Account) -> OwedRevocation:
-    [row] = await rows(running, OwedRevocation, account)
-    assert isinstance(row, OwedRevocation)
+async def owed(running: Running, account: Account) -> PendingRevocation:
+    [row] = await rows(running, PendingRevocation, account)
+    assert isinstance(row, PendingRevocation)
     return row
 
 
 async def change_owed(running: Running, account: Account, **values: Any) -> None:
     async with running.db.transaction() as session:
-        changed = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id).values(**values)
+        changed = update(PendingRevocation).where(col(PendingRevocation.account_id) == account.id).values(**values)
         await session.execute(changed)
 
 
@@ -272,7 +272,7 @@ async def test_a_stop_waits_for_the_revocation_under_way(tiktok: TikTok, setting
         await until(lambda: all(one.fault.open_id != account.open_id for one in tiktok.sandbox.faults.list_active()))
         assert not tiktok.revoked(account.open_id)
     assert tiktok.revoked(account.open_id)
-    assert await rows(tiktok.running, OwedRevocation, account) == []
+    assert await rows(tiktok.running, PendingRevocation, account) == []
 
 
 async def test_after_a_crash_another_process_revokes_at_once(
@@ -339,4 +339,4 @@ async def test_whoever_waited_for_a_slot_for_too_long_does_not_renew_a_second_ti
     await change_owed(running, account, next_attempt_at=utc_now() + timedelta(minutes=2))  # another process claimed it
     await running.revocations.settle(mine)
     assert tiktok.refreshes(account.open_id) == 0
-    assert await rows(running, OwedRevocation, account) != []
+    assert await rows(running, PendingRevocation, account) != []

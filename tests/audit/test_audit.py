@@ -12,7 +12,7 @@ from sqlmodel import col
 from tests.support.backends import on_sqlite
 from tests.support.rows import account, store
 from tests.support.server import Api
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import AuditEvent
@@ -78,7 +78,7 @@ async def test_reading_nothing_leaves_nothing(running: Running, viewer: str) -> 
 
 
 async def test_reads_at_the_same_time_commit_in_groups(api: Api, running: Running) -> None:
-    with counting() as statements:
+    with counted_statements() as statements:
         await asyncio.gather(*[api.data("{ accountsSummary { totalAccounts } }") for _ in range(40)])
     assert len(await stored(running, api.viewer)) == 40
     assert statements.writes_of("audit_events") < 40

@@ -19,7 +19,7 @@ from tiktok_accounts_gql.db.models import AuditEvent
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 SCHEMA = build_schema((Path(__file__).parents[2] / "schema.graphql").read_text())
@@ -335,7 +335,7 @@ async def test_syncs_at_once_leave_an_event_each_in_two_processes(
     account = await scene.tiktok.connect(api.viewer)
     asked, sent = scene.tiktok.user_infos(account.open_id), {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}
     scene.tiktok.fail(USER_INFO_PATH, account, delay_seconds=0.5, passthrough=True)
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as http:
+    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as http:
         other = Scene(api=Api(http=http, settings=settings, viewer=api.viewer), tiktok=scene.tiktok, running=running)
         requests = await asyncio.gather(*[one.ask(SYNC, input=sent) for one in (scene, other) * 3])
     assert scene.tiktok.user_infos(account.open_id) - asked == 1
@@ -376,7 +376,7 @@ async def test_a_refusal_that_cannot_be_recorded_is_answered_as_unavailable(
     """Nothing was done, so asking again is safe; an answer without an event would be a hole in the log."""
     async with (
         serving(own_settings) as url,
-        httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as http,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as http,
         open_services(own_settings) as running,
     ):
         mine = Api(http=http, settings=own_settings, viewer=api.viewer)

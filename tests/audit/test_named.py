@@ -46,7 +46,7 @@ async def test_an_event_keeps_the_name_of_its_time(api: Api, running: Running) -
     query, global_id = "query A($id: ID!) { account(id: $id) { id } }", ids.encode(ids.Kind.ACCOUNT, row.id)
     await api.data(query, id=global_id)
     async with running.db.transaction() as session:
-        await accounts.change(session, api.viewer, row.id, **accounts.names("after", "x"))
+        await accounts.change(session, api.viewer, row.id, **accounts.name_columns("after", "x"))
     await api.data(query, id=global_id)
     await api.data(DISCONNECT, id=global_id)
     told = await nodes(api, accountId=global_id)

@@ -13,7 +13,7 @@ import httpx
 from tests.cli.processes import CommandProcess, start_command
 from tests.support.server import Api
 from tiktok_accounts_gql.settings import PREFIX, Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 LISTENS = re.compile(r"Uvicorn running on (http://127\.0\.0\.1:\d+)")
 
@@ -53,7 +53,7 @@ async def run_server(
         folder, "serve", "--port", "0", *options, env=environment_variables(settings), files=files
     ) as server:
         url = server.wait_for(_find_url, server.err)
-        async with httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
+        async with httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client:
             yield server, Api(http=client, settings=settings, viewer=viewer)
 
 

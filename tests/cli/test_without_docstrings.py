@@ -14,7 +14,7 @@ from tests.cli.processes import create_environment, run
 from tests.cli.serving import run_server
 from tests.support.backends import on_sqlite
 from tests.support.sockets import opened
-from tiktok_accounts_gql.db.database import Deadlocked, PreparedStatementsLost
+from tiktok_accounts_gql.db.errors import Deadlocked, PreparedStatementsLost
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
 

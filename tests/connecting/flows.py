@@ -10,7 +10,7 @@ from tests.support.server import Api
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.browser import NAME
 from tiktok_accounts_gql.wiring import Running
 
@@ -82,7 +82,7 @@ async def go_on_at(running: Running, link: str) -> str:
 async def consent(link: str, open_id: str, **sandbox: str) -> Answer:
     """What TikTok's redirect brings once this user has consented."""
     url = httpx.URL(link).copy_merge_params({"sandbox_user": open_id, **sandbox})
-    async with httpx.AsyncClient(verify=trusted()) as browser:
+    async with httpx.AsyncClient(verify=get_ssl_context()) as browser:
         answer = await browser.get(url)
     brought = parameters(answer.headers["location"])
     return {name: brought[name] for name in ("state", "code")}

@@ -13,7 +13,7 @@ from tiktok_accounts_gql.db.models import (
     AuditEvent,
     Avatar,
     ConnectionAttempt,
-    OwedRevocation,
+    PendingRevocation,
     Snapshot,
     TokenPair,
 )
@@ -65,7 +65,7 @@ async def attempts(running: Running, viewer: str) -> list[ConnectionAttempt]:
 
 async def counts(running: Running, viewer: str) -> dict[str, int]:
     """How many rows a viewer has of what connecting makes."""
-    tables: tuple[Any, ...] = (Account, TokenPair, Snapshot, Avatar, OwedRevocation)
+    tables: tuple[Any, ...] = (Account, TokenPair, Snapshot, Avatar, PendingRevocation)
     async with running.db.read() as session:
         return {
             table.__tablename__: (
@@ -91,7 +91,7 @@ async def pair(running: Running, settings: Settings, account: Account) -> Pair:
         sealed = await token_pairs.find(session, account.viewer_id, account.id)
     assert sealed is not None
     opened = {
-        column: Sealer(settings.keys).open(value, token_pairs.place(account.id, column))
+        column: Sealer(settings.keys).open(value, token_pairs.get_location(account.id, column))
         for column, value in (("access_token", sealed.access_token), ("refresh_token", sealed.refresh_token))
         if value is not None
     }

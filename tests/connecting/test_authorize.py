@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db import connection_attempts
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 
@@ -70,13 +70,13 @@ async def test_a_desktop_app_proves_itself_by_a_challenge_in_hex(
     api: Api, running: Running, settings: Settings
 ) -> None:
     desktop = settings.model_copy(update={"tiktok_login_platform": "desktop"})
-    async with serving(desktop) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as http:
+    async with serving(desktop) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as http:
         mine = Api(http=http, settings=desktop, viewer=api.viewer)
         link = await flows.go_on(http, await flows.started(mine))
         sent = flows.parameters(link)
         [attempt] = await stored.attempts(running, api.viewer)
         assert attempt.code_verifier is not None
-        verifier = Sealer(settings.keys).open(attempt.code_verifier, connection_attempts.verifier_place(attempt.id))
+        verifier = Sealer(settings.keys).open(attempt.code_verifier, connection_attempts.verifier_location(attempt.id))
         assert 43 <= len(verifier) <= 128
         assert sent["code_challenge_method"] == "S256"
         assert sent["code_challenge"] == sha256(verifier.encode()).hexdigest()

@@ -22,7 +22,7 @@ from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 NOTHING = {"accounts": 0, "token_pairs": 0, "snapshots": 0, "avatars": 0, "owed_revocations": 0}
@@ -127,7 +127,7 @@ async def test_callbacks_at_once_at_two_servers_exchange_once(
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, delay_seconds=0.3, passthrough=True))
     async with (
         serving(settings) as url,
-        httpx.AsyncClient(base_url=url, verify=trusted(), cookies=http.cookies) as other,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), cookies=http.cookies) as other,
     ):
         responses = await asyncio.gather(*[flows.come_back(one, answer) for one in (http, other) * 4])
     assert len({one.headers["location"] for one in responses}) == 1

@@ -12,7 +12,7 @@ import pytest
 
 from tests.connecting import stored
 from tests.support.server import Api
-from tests.support.statements import told
+from tests.support.statements import listening_to_statements
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.errors import (
@@ -64,12 +64,12 @@ def breaking(statement: str) -> Iterator[None]:
     """The database breaks down once, at the next statement that begins like this."""
     seen: list[str] = []
 
-    def break_down(sent: str, _parameters: Any) -> None:
-        if sent.startswith(statement) and not seen:
-            seen.append(sent)
+    def break_down(sent_statement: str, _parameters: Any) -> None:
+        if sent_statement.startswith(statement) and not seen:
+            seen.append(sent_statement)
             raise RuntimeError("The disk is full.")
 
-    with told(break_down):
+    with listening_to_statements(break_down):
         yield
     assert seen
 

@@ -20,7 +20,7 @@ from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 ALL_SCOPES = ["user.info.basic", "user.info.profile", "user.info.stats"]
@@ -97,7 +97,7 @@ async def test_calls_at_once_at_two_servers_exchange_once(
 ) -> None:
     answer, before = await flows.consented(api, open_id), exchanges(tiktok)
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, delay_seconds=0.3, passthrough=True))
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as http:
+    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as http:
         other = Api(http=http, settings=settings, viewer=api.viewer)
         payloads = await asyncio.gather(*[flows.connect(one, answer) for one in (api, other) * 4])
     assert payloads == [payloads[0]] * 8

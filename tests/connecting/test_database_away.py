@@ -31,7 +31,7 @@ from tests.support.postgres import start_server
 from tests.support.tapping import Wire, tapped
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
-from tiktok_accounts_gql.db.models import Account, OwedRevocation
+from tiktok_accounts_gql.db.models import Account, PendingRevocation
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.sandbox.faults import Fault
@@ -314,9 +314,9 @@ async def test_a_pair_on_its_way_to_be_revoked_is_revoked(scene: Scene, viewer: 
     assert [call.error for call in refreshes] == [None]
 
 
-async def owed_of(running: Running, account: Account) -> list[OwedRevocation]:
+async def owed_of(running: Running, account: Account) -> list[PendingRevocation]:
     async with running.db.read() as session:
-        owed = select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+        owed = select(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
         return list(await session.scalars(owed))
 
 

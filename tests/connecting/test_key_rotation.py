@@ -17,21 +17,21 @@ from typer.testing import CliRunner, Result
 from tests.connecting import flows, stored
 from tests.support import rows
 from tests.support.server import Api, serving
-from tests.support.statements import told
+from tests.support.statements import listening_to_statements
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.cli.main import app
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
-from tiktok_accounts_gql.db import sealed, token_pairs
+from tiktok_accounts_gql.db import sealed_tables, token_pairs
 from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import Account, TokenPair
-from tiktok_accounts_gql.db.sealed import SealedTable
+from tiktok_accounts_gql.db.sealed_tables import SealedTable
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.key_rotation import BATCH, BEFORE_ALL, KeyRotation
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import PREFIX, Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 OLD, NEW, LOST = os.urandom(32), os.urandom(32), os.urandom(32)
@@ -59,7 +59,7 @@ class House:
         """Of everything sealed, by table and column."""
         found: dict[str, set[bytes]] = {}
         async with self.running.db.read() as session:
-            for table in sealed.TABLES:
+            for table in sealed_tables.TABLES:
                 for row in await sealed_rows(session, table):
                     for name in table.columns:
                         if (value := getattr(row, name)) is not None:
@@ -68,7 +68,7 @@ class House:
 
 
 async def sealed_rows(session: Session, table: SealedTable) -> Sequence[Any]:
-    return await sealed.list_by_other_keys(session, table, key_id=b"none", after=BEFORE_ALL, limit=10_000)
+    return await sealed_tables.list_by_other_keys(session, table, key_id=b"none", after=BEFORE_ALL, limit=10_000)
 
 
 def key_id(key: bytes) -> bytes:
@@ -91,7 +91,7 @@ async def furnished(house: House, viewer: str) -> tuple[Account, str]:
     await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
     await until(lambda: house.tiktok.revocations(gone.open_id) == 1)
     begun = await house.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-    columns = {f"{table.model.__tablename__}.{name}" for table in sealed.TABLES for name in table.columns}
+    columns = {f"{table.model.__tablename__}.{name}" for table in sealed_tables.TABLES for name in table.columns}
     assert await house.key_ids() == {column: {key_id(OLD)} for column in columns}
     return account, begun.authorization_url
 
@@ -129,7 +129,7 @@ async def test_what_is_owed_to_tiktok_is_settled_with_the_new_key(house: House, 
     assert not house.tiktok.revoked(gone.open_id)
     await house.rotate(NEW, OLD)
     async with house.running.db.read() as session:
-        [owed] = await sealed_rows(session, sealed.TABLES[1])
+        [owed] = await sealed_rows(session, sealed_tables.TABLES[1])
     async with open_services(with_keys(house.settings, NEW)) as running:
         await running.revocations.settle(owed)
     assert house.tiktok.revoked(gone.open_id)
@@ -170,7 +170,7 @@ async def many_pairs(house: House, viewer: str, count: int) -> list[Account]:
     sealer = Sealer([OLD])
     async with house.running.db.transaction() as session:
         for account in accounts:
-            place = token_pairs.place(account.id, "access_token")
+            place = token_pairs.get_location(account.id, "access_token")
             session.add(
                 TokenPair(
                     account_id=account.id,
@@ -188,14 +188,14 @@ def broken_off(after: int) -> Iterator[None]:
     """The database breaks down after so many rows."""
     count = 0
 
-    def break_down(sent: str, _parameters: Any) -> None:
+    def break_down(sent_statement: str, _parameters: Any) -> None:
         nonlocal count
-        if sent.startswith("UPDATE token_pairs"):
+        if sent_statement.startswith("UPDATE token_pairs"):
             count += 1
             if count > after:
                 raise RuntimeError("The power is gone.")
 
-    with told(break_down):
+    with listening_to_statements(break_down):
         yield
 
 
@@ -331,7 +331,9 @@ async def two_servers(settings: Settings, viewer: str, *lists: Sequence[bytes]) 
             own = with_keys(settings, *keys)
             running = await stack.enter_async_context(open_services(own))
             url = await stack.enter_async_context(serving(own))
-            http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30))
+            http = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30)
+            )
             servers.append(Server(running=running, api=Api(http=http, settings=own, viewer=viewer)))
         yield servers
 

@@ -14,7 +14,7 @@ from tests.connecting.test_tokens import newest
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.db import revocations
-from tiktok_accounts_gql.db.models import Account, OwedRevocation
+from tiktok_accounts_gql.db.models import Account, PendingRevocation
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
@@ -24,9 +24,9 @@ Whose = Callable[[str], str]
 WHOSE: dict[str, Whose] = {"the same viewer": lambda viewer: viewer, "another viewer": lambda _: f"next-{uuid4().hex}"}
 
 
-async def owed(running: Running, account: Account) -> list[OwedRevocation]:
+async def owed(running: Running, account: Account) -> list[PendingRevocation]:
     async with running.db.read() as session:
-        rows = select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+        rows = select(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
         return list(await session.scalars(rows))
 
 
@@ -46,7 +46,7 @@ async def given_up(tiktok: TikTok, viewer: str) -> Account:
 
 async def make_due(running: Running, account: Account) -> None:
     async with running.db.transaction() as session:
-        due = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+        due = update(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
         await session.execute(due.values(next_attempt_at=account.created_at - timedelta(days=1)))
 
 
@@ -134,8 +134,8 @@ async def test_the_lease_of_a_dead_process_ends(
 ) -> None:
     gone = await given_up(tiktok, viewer)
     async with running.db.transaction() as session:
-        [row] = await session.scalars(select(OwedRevocation).where(col(OwedRevocation.account_id) == gone.id))
-        assert await revocations.lease(session, row, seconds=1)
+        [row] = await session.scalars(select(PendingRevocation).where(col(PendingRevocation.account_id) == gone.id))
+        assert await revocations.acquire_lease(session, row, seconds=1)
     account = await tiktok.connect(viewer, gone.open_id)
     assert await owed(running, gone) == []
     assert await works(tiktok, settings, account)

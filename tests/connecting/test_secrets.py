@@ -21,7 +21,7 @@ from tests.support.rows import account as account_row
 from tests.support.rows import store
 from tests.support.server import Api
 from tests.support.tiktok import CLIENT_SECRET, TikTok
-from tiktok_accounts_gql.db.models import Account, OwedRevocation, TokenPair
+from tiktok_accounts_gql.db.models import Account, PendingRevocation, TokenPair
 from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, TokensUnreadable
 from tiktok_accounts_gql.logs import QUIET_LOGGERS, configure_logs
 from tiktok_accounts_gql.resolvers import ids
@@ -147,7 +147,7 @@ async def lived(api: Api, tiktok: TikTok, running: Running) -> Life:
     life.echo(REVOKE_PATH, account, 503, "server_error")
     await life.ask(DISCONNECT, account)
     async with running.db.read() as session:
-        [owed] = await session.scalars(select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id))
+        [owed] = await session.scalars(select(PendingRevocation).where(col(PendingRevocation.account_id) == account.id))
     life.echo(REVOKE_PATH, account, 500, "server_error")
     await running.revocations.settle(owed)
     owed.access_token_expires_at -= timedelta(days=1)

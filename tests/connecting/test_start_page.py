@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db import connection_attempts
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.browser import NAME
 from tiktok_accounts_gql.wiring import Running, open_services
 
@@ -43,7 +43,7 @@ async def browsers(server_url: str) -> AsyncGenerator[Browsers]:
     opened: list[httpx.AsyncClient] = []
 
     def browser() -> httpx.AsyncClient:
-        opened.append(httpx.AsyncClient(base_url=server_url, verify=trusted(), timeout=30))
+        opened.append(httpx.AsyncClient(base_url=server_url, verify=get_ssl_context(), timeout=30))
         return opened[-1]
 
     yield browser
@@ -326,7 +326,7 @@ async def test_by_https_the_cookie_is_secure_and_of_this_host_alone(
 ) -> None:
     """Whether the proxy in front of us says https or not."""
     public = settings.model_copy(update={"public_url": "https://accounts.example.com"})
-    async with serving(public) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as http:
+    async with serving(public) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as http:
         link = await flows.started(Api(http=http, settings=public, viewer=viewer), returnTo=f"{OURS}/")
         assert link.startswith("https://accounts.example.com/oauth/tiktok/start?state=")
         asked, host = state_of(link), {"Host": "accounts.example.com"}

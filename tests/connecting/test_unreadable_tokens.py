@@ -24,7 +24,7 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 ACCOUNT = """
@@ -185,7 +185,7 @@ async def keyless(tiktok: TikTok, own_settings: Settings) -> AsyncGenerator[tupl
     lost = own_settings.model_copy(update={"encryption_keys": (SecretBytes(os.urandom(32)),)})
     async with open_services(own_settings) as before:
         own = TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=before)
-        async with serving(lost) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as http:
+        async with serving(lost) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as http:
             yield Api(http=http, settings=lost, viewer="ann"), own, lost
 
 

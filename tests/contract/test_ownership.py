@@ -34,7 +34,7 @@ from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 pytestmark = pytest.mark.untraced
 
@@ -197,6 +197,6 @@ async def test_the_same_row_has_the_same_cursor_from_every_server_whatever_its_k
     await tiktok.connect(api.viewer)
     other = settings.model_copy(update={"encryption_keys": (SecretBytes(bytes(32)), *settings.encryption_keys)})
     document = CONNECTIONS["accounts"] % "first: 1"
-    async with serving(other) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as http:
+    async with serving(other) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as http:
         theirs = await Api(http=http, settings=other, viewer=api.viewer).data(document)
     assert theirs == await api.data(document)

@@ -1,4 +1,4 @@
-"""What a database says about its tables, in an order that depends on nothing."""
+"""The definitions of a database's tables and indexes, in a canonical form."""
 
 import re
 
@@ -27,14 +27,14 @@ COLUMNS = {
 
 
 async def read(db: Database, queries: dict[str, str]) -> dict[str, set[str]]:
-    """Name -> lines of its definition."""
+    """Return the lines of each definition by its name."""
     async with db.read() as session:
-        found = await session.execute(text(queries[db.engines[0].dialect.name]))
-        return {name: lines(definition or "") for name, definition in found}
+        rows = await session.execute(text(queries[db.engines[0].dialect.name]))
+        return {name: lines(definition or "") for name, definition in rows}
 
 
 def lines(definition: str) -> set[str]:
-    """The same for tables whose columns and constraints are the same, in whatever order, and however they were added."""
+    """Split a definition into lines, so that definitions with the same columns and constraints are equal."""
     before, opening, body = definition.partition("(")
     if not before.startswith("CREATE TABLE"):
         return {" ".join(line.split()).removesuffix(",").rstrip() for line in definition.splitlines()}

@@ -1,4 +1,4 @@
-"""Databases of a test's own, empty at its beginning."""
+"""Databases of a test's own, which are empty at first."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -45,7 +45,7 @@ async def alone_url(
 
 @pytest_asyncio.fixture(scope="module")
 async def alone(alone_url: str) -> AsyncGenerator[Database]:
-    """A migrated database of a module's own: what it holds is what the module stores."""
+    """Open a migrated database of a module's own, with nothing but the rows that the module stores."""
     db = Database.open(alone_url)
     await migrate(db)
     yield db

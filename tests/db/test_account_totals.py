@@ -1,4 +1,4 @@
-"""What is kept of a viewer's accounts equals a recount, whoever changed what, in whatever order, and at the same time."""
+"""The stored totals of a viewer's accounts equal a recount after any changes, also concurrent ones."""
 
 import asyncio
 import random
@@ -11,17 +11,17 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from tests.db.totals import LARGEST, recount
 from tests.support.rows import NOON, account, store
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.db import account_rows, account_totals, accounts
+from tiktok_accounts_gql.db import account_queries, account_totals, accounts
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
-from tiktok_accounts_gql.db.accounts import NEEDING_THE_USER, AccountFilter, Taken
+from tiktok_accounts_gql.db.accounts import AccountFilter, AccountTaken
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AccountTotals, HealthAction, HealthState
 from tiktok_accounts_gql.errors import NotFound
 from tiktok_accounts_gql.services.viewer import Viewer
 
-LARGEST = 2**53 - 1
 EXPIRED: dict[str, Any] = {"status": AccountStatus.EXPIRED, "health_action": HealthAction.RECONNECT}
 CHANGES: list[Callable[[random.Random], dict[str, Any]]] = [
     lambda _: {"disconnected_at": NOON},
@@ -47,59 +47,42 @@ async def other(alone: Database, alone_url: str) -> AsyncGenerator[Database]:
     await db.close()
 
 
-async def recount(db: Database, viewer: str) -> AccountsSummary:
-    connected = (col(Account.viewer_id) == viewer, col(Account.disconnected_at).is_(None))
-    async with db.read() as session:
-        rows = (await session.scalars(select(Account).where(*connected))).all()
-    return AccountsSummary(
-        total_accounts=len(rows),
-        active_accounts=sum(row.status is AccountStatus.ACTIVE for row in rows),
-        inactive_accounts=sum(row.status is AccountStatus.INACTIVE for row in rows),
-        expired_accounts=sum(row.status is AccountStatus.EXPIRED for row in rows),
-        accounts_needing_action=sum(row.health_action in NEEDING_THE_USER for row in rows),
-        total_followers=min(sum(row.follower_count or 0 for row in rows), LARGEST),
-        total_likes=min(sum(row.likes_count or 0 for row in rows), LARGEST),
-        total_videos=min(sum(row.video_count or 0 for row in rows), LARGEST),
-        oldest_sync_at=min((row.last_synced_at for row in rows if row.last_synced_at), default=None),
-    )
-
-
-async def assert_kept(db: Database, viewer: str) -> AccountsSummary:
-    kept = await account_totals.summarize(db, viewer)
-    assert kept == await recount(db, viewer)
-    counts = {AccountStatus.ACTIVE: kept.active_accounts, AccountStatus.EXPIRED: kept.expired_accounts}
+async def assert_totals(db: Database, viewer: str) -> AccountsSummary:
+    summary = await account_totals.summarize(db, viewer)
+    assert summary == await recount(db, viewer)
+    counts = {AccountStatus.ACTIVE: summary.active_accounts, AccountStatus.EXPIRED: summary.expired_accounts}
     for statuses in [(), (AccountStatus.ACTIVE,), (AccountStatus.EXPIRED, AccountStatus.ACTIVE)]:
-        counted = await account_rows.count(db, viewer, AccountFilter(statuses=statuses))
-        assert counted == (sum(counts[one] for one in statuses) if statuses else kept.total_accounts)
-    return kept
+        counted = await account_queries.count(db, viewer, AccountFilter(statuses=statuses))
+        assert counted == (sum(counts[status] for status in statuses) if statuses else summary.total_accounts)
+    return summary
 
 
 class Actor:
-    """Does something at random to accounts that all actors know."""
+    """Makes random changes to accounts that all actors share."""
 
-    def __init__(self, db: Database, chance: random.Random, viewers: list[str], known: dict[UUID, str]) -> None:
+    def __init__(self, db: Database, chance: random.Random, viewers: list[str], owners: dict[UUID, str]) -> None:
         self._db = db
         self._chance = chance
         self._viewers = viewers
-        self._known = known
+        self._owners = owners
 
     async def act(self) -> None:
         act = self._chance.choices([self._connect, self._change, self._change_many, self._fail], [3, 6, 3, 1])[0]
         try:
             async with self._db.transaction() as session:
                 await act(session)
-        except (NotFound, Taken, ZeroDivisionError):
+        except (NotFound, AccountTaken, ZeroDivisionError):
             return
 
     async def _connect(self, session: Session) -> None:
         viewer, open_id = self._chance.choice(self._viewers), f"{self._viewers[0]} {self._chance.randrange(30)}"
-        values = accounts.names("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
+        values = accounts.name_columns("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
         added = await accounts.add(session, viewer, open_id=open_id, connected_at=NOON, **values)
-        self._known[added.id] = viewer
+        self._owners[added.id] = viewer
 
     async def _change(self, session: Session) -> None:
-        if self._known:
-            key, viewer = self._chance.choice(list(self._known.items()))
+        if self._owners:
+            key, viewer = self._chance.choice(list(self._owners.items()))
             if self._chance.random() < 0.2:
                 await accounts.reconnect(session, viewer, key, updated_at=NOON)
             else:
@@ -108,7 +91,7 @@ class Actor:
     async def _change_many(self, session: Session) -> None:
         """In one transaction, by one statement each or by one for all; always in the same order."""
         viewer = self._chance.choice(self._viewers)
-        keys = sorted(key for key, owner in self._known.items() if owner == viewer)
+        keys = sorted(key for key, owner in self._owners.items() if owner == viewer)
         chosen = sorted(self._chance.sample(keys, min(len(keys), 4)))
         owned = update(Account).where(col(Account.viewer_id) == viewer)
         for key in chosen:
@@ -126,28 +109,30 @@ class Actor:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_totals_equal_a_recount_after_random_changes_by_many_at_once(
+async def test_totals_equal_a_recount_after_concurrent_random_changes(
     alone: Database, other: Database, seed: int
 ) -> None:
     viewers = [f"viewer {uuid4().hex}" for _ in range(3)]
-    known: dict[UUID, str] = {}
+    owners: dict[UUID, str] = {}
 
     async def act(db: Database, number: int) -> None:
-        actor = Actor(db, random.Random(f"{seed} {number}"), viewers, known)
+        actor = Actor(db, random.Random(f"{seed} {number}"), viewers, owners)
         for _ in range(25):
             await actor.act()
 
     await asyncio.gather(*[act(db, number) for number, db in enumerate([alone, other, alone, other, alone, other])])
-    kept = [await assert_kept(alone, viewer) for viewer in viewers]
-    assert sum(one.total_accounts for one in kept)
-    assert len(known) > 10
+    summaries = [await assert_totals(alone, viewer) for viewer in viewers]
+    assert sum(summary.total_accounts for summary in summaries)
+    assert len(owners) > 10
 
 
 async def test_writers_of_one_viewers_accounts_never_wait_for_its_totals(
     alone: Database, other: Database, backend: str, viewer: str
 ) -> None:
-    """On PostgreSQL all of them have changed an account before any of them changes its next one, which with one row of
-    totals would be a deadlock. On SQLite they take turns."""
+    """On PostgreSQL each has changed one account before any changes its next one: one row of totals would deadlock.
+
+    On SQLite they run one after another.
+    """
     writers, rounds = 6, 3
     rows = await store(alone, *[account(viewer, number) for number in range(writers * rounds)])
     turn = asyncio.Barrier(writers if backend == "postgresql" else 1)
@@ -160,10 +145,10 @@ async def test_writers_of_one_viewers_accounts_never_wait_for_its_totals(
                     pass
 
     await asyncio.wait_for(asyncio.gather(*[write(number) for number in range(writers)]), 30)
-    assert (await assert_kept(alone, viewer)).expired_accounts == len(rows)
+    assert (await assert_totals(alone, viewer)).expired_accounts == len(rows)
 
 
-async def test_parts_of_totals_are_folded_once_nobody_else_writes(
+async def test_parts_of_totals_are_folded_when_no_other_transaction_writes(
     alone: Database, other: Database, viewer: str
 ) -> None:
     rows = await store(alone, *[account(viewer, number) for number in range(40)])
@@ -177,7 +162,7 @@ async def test_parts_of_totals_are_folded_once_nobody_else_writes(
     parts = select(func.count()).select_from(AccountTotals).where(col(AccountTotals.viewer_id) == viewer)
     async with alone.read() as session:
         assert (await session.execute(parts)).scalar_one() == 1
-    assert (await assert_kept(alone, viewer)).total_followers == 7 * len(rows)
+    assert (await assert_totals(alone, viewer)).total_followers == 7 * len(rows)
 
 
 @pytest.mark.parametrize(
@@ -190,15 +175,15 @@ async def test_a_sum_beyond_the_contract_is_its_largest_number_and_comes_down_ex
 ) -> None:
     counters: dict[str, Any] = {"follower_count": count, "likes_count": count, "video_count": count}
     rows = await store(alone, account(viewer, likes_count=7), *[account(viewer, n, **counters) for n in range(number)])
-    assert (await assert_kept(alone, viewer)).total_likes == min(count * number + 7, LARGEST)
+    assert (await assert_totals(alone, viewer)).total_likes == min(count * number + 7, LARGEST)
     for row in rows[1:3]:
         async with alone.transaction() as session:
             await accounts.change(session, viewer, row.id, likes_count=1)
-    assert (await assert_kept(alone, viewer)).total_likes == min(count * (number - 2) + 9, LARGEST)
-    others = update(Account).where(col(Account.viewer_id) == viewer, col(Account.likes_count) != 7)
+    assert (await assert_totals(alone, viewer)).total_likes == min(count * (number - 2) + 9, LARGEST)
+    others_of_viewer = update(Account).where(col(Account.viewer_id) == viewer, col(Account.likes_count) != 7)
     async with alone.transaction() as session:
-        await session.execute(others.values(disconnected_at=NOON))
-    assert (await assert_kept(alone, viewer)).total_likes == 7
+        await session.execute(others_of_viewer.values(disconnected_at=NOON))
+    assert (await assert_totals(alone, viewer)).total_likes == 7
 
 
 async def test_an_account_that_is_deleted_or_moves_to_another_viewer_counts_there(alone: Database, viewer: str) -> None:
@@ -206,27 +191,27 @@ async def test_an_account_that_is_deleted_or_moves_to_another_viewer_counts_ther
     async with alone.transaction() as session:
         await session.execute(update(Account).where(col(Account.id) == moved.id).values(viewer_id=f"not {viewer}"))
         await session.delete(await session.get(Account, deleted.id))
-    for one in (viewer, f"not {viewer}"):
-        assert (await assert_kept(alone, one)).total_likes == 5
+    for owner in (viewer, f"not {viewer}"):
+        assert (await assert_totals(alone, owner)).total_likes == 5
 
 
 async def test_totals_are_right_after_everything_that_services_do(tiktok: TikTok, viewer: str) -> None:
     running = tiktok.running
-    who = Viewer(id=viewer)
+    caller = Viewer(id=viewer)
 
     async def withdraw(open_id: str) -> None:
         await running.services.removals.remove(open_id, 1, NOON + timedelta(days=3650))
 
     first, second = await tiktok.connect(viewer), await tiktok.connect(viewer)
     steps: list[Callable[[], Awaitable[object]]] = [
-        lambda: running.services.syncing.sync(who, first.id),
+        lambda: running.services.syncing.sync(caller, first.id),
         lambda: withdraw(second.open_id),
-        lambda: running.services.accounts.disconnect(who, first.id, None),
+        lambda: running.services.accounts.disconnect(caller, first.id, None),
         lambda: tiktok.connect(viewer, first.open_id),
         lambda: tiktok.connect(viewer, second.open_id),
     ]
-    assert (await assert_kept(running.db, viewer)).total_accounts == 2
+    assert (await assert_totals(running.db, viewer)).total_accounts == 2
     for step in steps:
         await step()
-        await assert_kept(running.db, viewer)
+        await assert_totals(running.db, viewer)
     assert (await account_totals.summarize(running.db, viewer)).active_accounts == 2

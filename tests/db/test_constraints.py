@@ -1,4 +1,4 @@
-"""The database itself holds the invariants, whoever writes."""
+"""The database itself enforces the invariants."""
 
 import asyncio
 from datetime import timedelta
@@ -12,7 +12,7 @@ from sqlmodel import SQLModel, col
 
 from tests.support.rows import NOON, account, store
 from tiktok_accounts_gql.db import account_totals, accounts
-from tiktok_accounts_gql.db.accounts import Taken
+from tiktok_accounts_gql.db.accounts import AccountTaken
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import (
     Account,
@@ -20,16 +20,16 @@ from tiktok_accounts_gql.db.models import (
     AuditActor,
     AuditEvent,
     IdempotencyKey,
-    OwedRevocation,
+    PendingRevocation,
     Snapshot,
     TokenPair,
 )
 
-BELONGING: list[tuple[type[SQLModel], dict[str, Any]]] = [
+ROWS_OF_ACCOUNTS: list[tuple[type[SQLModel], dict[str, Any]]] = [
     (TokenPair, {"access_token": b"sealed", "issued_at": NOON, "expires_at": NOON}),
     (Snapshot, {"recorded_at": NOON, "hour": 0}),
     (
-        OwedRevocation,
+        PendingRevocation,
         {"access_token": b"sealed", "access_token_expires_at": NOON, "next_attempt_at": NOON, "given_up_at": NOON},
     ),
     (
@@ -44,13 +44,13 @@ BELONGING: list[tuple[type[SQLModel], dict[str, Any]]] = [
     ),
 ]
 of_an_account = pytest.mark.parametrize(
-    ("model", "values"), BELONGING, ids=lambda value: getattr(value, "__name__", "")
+    ("model", "values"), ROWS_OF_ACCOUNTS, ids=lambda value: getattr(value, "__name__", "")
 )
 
 
 async def connect(db: Database, viewer: str, open_id: str) -> Account:
     async with db.transaction() as session:
-        values = accounts.names("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
+        values = accounts.name_columns("ann", "Ann") | {"granted_scopes": [], "updated_at": NOON, "health_since": NOON}
         return await accounts.add(session, viewer, open_id=open_id, connected_at=NOON, **values)
 
 
@@ -69,11 +69,16 @@ async def open_id_of(db: Database, open_id: str) -> list[Account]:
         return list(await session.scalars(select(Account).where(col(Account.open_id) == open_id)))
 
 
-async def test_of_two_viewers_who_connect_the_same_account_at_once_one_is_refused(alone: Database) -> None:
+async def test_only_one_of_several_viewers_can_connect_an_account_at_once(alone: Database) -> None:
     open_id = uuid4().hex
     attempts = [connect(alone, f"{open_id}-{number}", open_id) for number in range(4)]
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Account", "Taken", "Taken", "Taken"]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+        "Account",
+        "AccountTaken",
+        "AccountTaken",
+        "AccountTaken",
+    ]
     assert len(await open_id_of(alone, open_id)) == 1
 
 
@@ -93,20 +98,20 @@ async def test_a_disconnected_account_does_not_come_back_while_another_viewer_ha
     earlier = await connect(alone, viewer, open_id := uuid4().hex)
     await disconnect(alone, earlier)
     await connect(alone, f"another than {viewer}", open_id)
-    with pytest.raises(Taken):
+    with pytest.raises(AccountTaken):
         async with alone.transaction() as session:
             await accounts.reconnect(session, viewer, earlier.id, updated_at=NOON)
 
 
 async def test_a_viewer_has_one_row_for_an_account_even_if_it_is_disconnected(alone: Database, viewer: str) -> None:
     await disconnect(alone, await connect(alone, viewer, open_id := uuid4().hex))
-    with pytest.raises(Taken):
+    with pytest.raises(AccountTaken):
         await connect(alone, viewer, open_id)
     assert len(await open_id_of(alone, open_id)) == 1
 
 
 @of_an_account
-async def test_what_belongs_to_an_account_belongs_to_its_viewer(
+async def test_a_row_of_an_account_must_have_its_viewer(
     alone: Database, viewer: str, model: type[SQLModel], values: dict[str, Any]
 ) -> None:
     [row] = await store(alone, account(viewer))
@@ -116,14 +121,14 @@ async def test_what_belongs_to_an_account_belongs_to_its_viewer(
 
 
 @of_an_account
-async def test_nothing_belongs_to_an_account_that_is_not_there(
+async def test_a_row_of_an_unknown_account_is_refused(
     alone: Database, viewer: str, model: type[SQLModel], values: dict[str, Any]
 ) -> None:
     with pytest.raises(IntegrityError):
         await add(alone, model(account_id=uuid4(), viewer_id=viewer, **values))
 
 
-async def test_an_account_moves_to_no_other_viewer_with_what_belongs_to_it(alone: Database, viewer: str) -> None:
+async def test_an_account_with_tokens_cannot_move_to_another_viewer(alone: Database, viewer: str) -> None:
     [row] = await store(alone, account(viewer))
     await add(
         alone, TokenPair(account_id=row.id, viewer_id=viewer, access_token=b"sealed", issued_at=NOON, expires_at=NOON)
@@ -134,7 +139,7 @@ async def test_an_account_moves_to_no_other_viewer_with_what_belongs_to_it(alone
 
 
 @pytest.mark.parametrize("change", ["UPDATE accounts SET status = 'BROKEN'", "UPDATE accounts SET created_at = NULL"])
-async def test_a_value_that_is_none_is_refused(alone: Database, viewer: str, change: str) -> None:
+async def test_an_invalid_value_is_refused(alone: Database, viewer: str, change: str) -> None:
     await store(alone, account(viewer))
     with pytest.raises(IntegrityError):
         async with alone.transaction() as session:
@@ -153,7 +158,7 @@ async def test_an_unknown_actor_is_refused(alone: Database, viewer: str) -> None
 
 async def test_audit_events_cannot_be_emptied(alone: Database, backend: str, viewer: str) -> None:
     """SQLite has no TRUNCATE: there, it is a DELETE without a condition."""
-    values = dict(BELONGING)[AuditEvent]
+    values = dict(ROWS_OF_ACCOUNTS)[AuditEvent]
     await add(alone, AuditEvent(viewer_id=viewer, **values))
     emptying = "DELETE FROM audit_events" if backend == "sqlite" else "TRUNCATE audit_events"
     with pytest.raises(DBAPIError, match="append-only"):
@@ -163,7 +168,7 @@ async def test_audit_events_cannot_be_emptied(alone: Database, backend: str, vie
         assert (await session.scalars(select(AuditEvent).where(col(AuditEvent.viewer_id) == viewer))).one()
 
 
-async def test_an_idempotency_key_is_a_viewers_own_and_there_once(alone: Database, viewer: str) -> None:
+async def test_an_idempotency_key_is_unique_per_viewer(alone: Database, viewer: str) -> None:
     def key(of: str) -> IdempotencyKey:
         values: dict[str, Any] = {"operation": "o", "input_hash": b"h", "answer": "a", "created_at": NOON}
         return IdempotencyKey(viewer_id=of, key="key", **values)

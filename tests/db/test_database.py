@@ -1,4 +1,4 @@
-"""Connections and transactions: what waits, what is said when the database is away, and what is left behind."""
+"""Connections and transactions: waiting, an unavailable database, and rollbacks."""
 
 import asyncio
 import sqlite3
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import col
 
 from tests.support.rows import NOON, account, store
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account
@@ -46,22 +46,22 @@ async def sqlite(path: Path) -> AsyncGenerator[Database]:
 
 @contextmanager
 def locked(path: Path, *, seconds: float) -> Iterator[None]:
-    """What another process does in a long transaction; it begins before the block."""
-    begun, ended = threading.Event(), threading.Event()
+    """Hold the file's lock as another process would in a long transaction."""
+    is_locked, is_over = threading.Event(), threading.Event()
 
     def hold() -> None:
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")
-        begun.set()
-        ended.wait(seconds)
+        is_locked.set()
+        is_over.wait(seconds)
         connection.execute("COMMIT")
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    begun.wait()
+    is_locked.wait()
     yield
-    ended.set()
+    is_over.set()
     thread.join()
 
 
@@ -74,13 +74,13 @@ async def stored(db: Database, viewer: str) -> int:
 @pytest.mark.parametrize(
     ("pragma", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("secure_delete", 1)]
 )
-async def test_connections_to_sqlite_are_set_up_alike(sqlite: Database, pragma: str, value: object) -> None:
+async def test_all_connections_to_sqlite_have_the_same_settings(sqlite: Database, pragma: str, value: object) -> None:
     for unit in (sqlite.read, sqlite.transaction):
         async with unit() as session:
             assert (await session.execute(text(f"PRAGMA {pragma}"))).scalar_one() == value
 
 
-async def test_what_is_deleted_from_sqlite_is_overwritten(sqlite: Database, path: Path) -> None:
+async def test_sqlite_overwrites_deleted_data(sqlite: Database, path: Path) -> None:
     secret = b"a name of thirty bytes and more, once"
     await store(sqlite, account("viewer", display_name=secret.decode()))
     async with sqlite.transaction() as session:
@@ -90,22 +90,22 @@ async def test_what_is_deleted_from_sqlite_is_overwritten(sqlite: Database, path
 
 
 async def test_a_transaction_of_sqlite_takes_the_lock_at_its_beginning(sqlite: Database) -> None:
-    with counting() as statements:
+    with counted_statements() as statements:
         await store(sqlite, account("viewer"))
     assert statements[0] == "BEGIN IMMEDIATE"
 
 
 async def test_a_read_of_sqlite_begins_no_transaction(sqlite: Database) -> None:
-    with counting() as statements:
+    with counted_statements() as statements:
         await stored(sqlite, "viewer")
     assert [statement.split()[0] for statement in statements] == ["SELECT"]
 
 
 async def test_a_write_waits_for_another_process(sqlite: Database, path: Path) -> None:
-    began = asyncio.get_running_loop().time()
+    started_at = asyncio.get_running_loop().time()
     with locked(path, seconds=0.6):
         await store(sqlite, account("viewer"))
-    assert asyncio.get_running_loop().time() - began >= 0.6
+    assert asyncio.get_running_loop().time() - started_at >= 0.6
     assert await stored(sqlite, "viewer") == 1
 
 
@@ -116,14 +116,14 @@ async def test_a_read_does_not_wait_for_a_write_of_another_process(sqlite: Datab
 
 
 async def test_a_write_that_waited_too_long_is_refused_and_the_next_one_works(sqlite: Database, path: Path) -> None:
-    async with opened(f"sqlite+aiosqlite:///{path}", busy_timeout=0.1) as impatient:
+    async with opened(f"sqlite+aiosqlite:///{path}", busy_timeout=0.1) as short_wait:
         with locked(path, seconds=30), pytest.raises(ServiceUnavailable):
-            await store(impatient, account("viewer"))
-        await store(impatient, account("viewer"))
-        assert await stored(impatient, "viewer") == 1
+            await store(short_wait, account("viewer"))
+        await store(short_wait, account("viewer"))
+        assert await stored(short_wait, "viewer") == 1
 
 
-async def test_a_full_disk_is_said_and_leaves_what_was_there(sqlite: Database) -> None:
+async def test_a_full_disk_is_reported_and_no_data_is_lost(sqlite: Database) -> None:
     await store(sqlite, account("viewer"))
     async with sqlite.transaction() as session:
         pages = (await session.execute(text("PRAGMA page_count"))).scalar_one()
@@ -151,7 +151,7 @@ async def test_a_file_that_can_only_be_read_is_read_and_refuses_writes(sqlite: D
     ],
     ids=["refuses", "has no address", "has no folder"],
 )
-async def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
+async def test_a_missing_database_is_unavailable(url: str) -> None:
     async with opened(url) as db:
         for attempt in (db.ping(), migrate(db)):
             with pytest.raises(ServiceUnavailable):
@@ -167,34 +167,34 @@ async def test_a_server_without_the_database_is_unavailable(database_url: str, b
 
 
 async def test_connections_that_the_server_closed_are_replaced(alone: Database, alone_url: str, backend: str) -> None:
-    """Of SQLite nobody closes any."""
+    """SQLite has no server that could close one."""
     async with opened(alone_url) as db:
         await db.ping()
         if backend == "postgresql":
             async with alone.read() as session:
-                others = "FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
-                await session.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
+                other_backends = "FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+                await session.execute(text(f"SELECT pg_terminate_backend(pid) {other_backends}"))
             await asyncio.sleep(0.1)
             with pytest.raises(ServiceUnavailable):
                 await db.ping()
         await db.ping()
 
 
-async def test_who_waits_for_a_connection_too_long_is_refused(database_url: str) -> None:
+async def test_waiting_too_long_for_a_connection_fails(database_url: str) -> None:
     async with opened(database_url, pool_size=1, busy_timeout=0.1) as db, db.transaction() as session:
         await session.execute(text("SELECT 1"))
         with pytest.raises(ServiceUnavailable):
             await store(db, account("viewer"))
 
 
-async def test_a_mistake_in_a_statement_is_not_an_absence_of_the_database(alone: Database) -> None:
+async def test_an_error_in_a_statement_does_not_mean_that_the_database_is_unavailable(alone: Database) -> None:
     with pytest.raises(DBAPIError):
         async with alone.read() as session:
             await session.execute(text("SELECT nothing FROM nowhere"))
     await alone.ping()
 
 
-async def test_a_transaction_that_raises_leaves_nothing_behind(alone: Database, viewer: str) -> None:
+async def test_a_transaction_that_raises_is_rolled_back(alone: Database, viewer: str) -> None:
     async def fail() -> None:
         async with alone.transaction() as session:
             session.add(account(viewer))
@@ -206,9 +206,7 @@ async def test_a_transaction_that_raises_leaves_nothing_behind(alone: Database, 
     assert await stored(alone, viewer) == 0
 
 
-async def test_a_transaction_that_is_cancelled_leaves_nothing_behind_and_lets_others_in(
-    alone: Database, viewer: str
-) -> None:
+async def test_a_cancelled_transaction_is_rolled_back_and_releases_its_locks(alone: Database, viewer: str) -> None:
     async def never_end() -> None:
         async with alone.transaction() as session:
             session.add(account(viewer))
@@ -242,7 +240,7 @@ async def test_times_come_back_in_utc_to_the_microsecond(alone: Database, viewer
     assert read.utcoffset() == datetime.now(UTC).utcoffset()
 
 
-async def test_what_a_failed_statement_held_is_not_in_its_error(alone: Database, viewer: str) -> None:
+async def test_the_error_of_a_statement_does_not_contain_its_parameters(alone: Database, viewer: str) -> None:
     row = account(viewer, display_name="a secret")
     with pytest.raises(DBAPIError) as failed:
         await store(alone, row, row)
@@ -276,7 +274,7 @@ asyncio.run(main())
 """
 
 
-def test_a_process_ends_though_a_read_was_cancelled_in_its_middle(path: Path) -> None:
+def test_a_process_ends_after_a_running_read_was_cancelled(path: Path) -> None:
     command = [sys.executable, "-c", CANCELED_IN_THE_MIDDLE, f"sqlite+aiosqlite:///{path}"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

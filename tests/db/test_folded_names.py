@@ -8,10 +8,10 @@ from alembic import command
 from sqlalchemy import Connection, Update, event, text
 
 from tests.support.rows import account, store
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import _config, _portions, check_migrated, migrate
+from tiktok_accounts_gql.db.migrate import _build_config, _list_portions, check_migrated, migrate
 
 NAMES = ["İstanbul", "Işık", "Zo\u200bë", "Nguyễn", "Łódź", "plain", "\u200b", " @zoe ", "한글", "مُحَمَّد"]
 OLD = {"username_key": "old", "display_name_key": "old", "search_text": "old\x1fold"}
@@ -24,11 +24,11 @@ async def run(db: Database, act: Any) -> Any:
 
 
 def downgrade(connection: Connection) -> None:
-    command.downgrade(_config(connection), BEFORE)
+    command.downgrade(_build_config(connection), BEFORE)
 
 
 async def filled(db: Database, count: int) -> None:
-    """With names that are folded as a version before did."""
+    """Insert accounts whose names are folded as an earlier version did."""
     await migrate(db)
     rows = [account("v", n, display_name=NAMES[n % len(NAMES)], username=[None, "É_1"][n % 2]) for n in range(count)]
     await store(db, *[row.model_copy(update={**OLD, "username_key": row.username and "old"}) for row in rows])
@@ -42,10 +42,10 @@ async def held(db: Database) -> Sequence[Any]:
 
 
 def is_folded(row: Any) -> bool:
-    return bool(dict(row._mapping) == accounts.names(row.username, row.display_name))
+    return bool(dict(row._mapping) == accounts.name_columns(row.username, row.display_name))
 
 
-async def test_every_name_is_folded_anew(empty: Database) -> None:
+async def test_every_name_is_folded_again(empty: Database) -> None:
     await filled(empty, 40)
     assert not any(map(is_folded, await held(empty)))
     await migrate(empty)
@@ -57,7 +57,7 @@ async def test_every_name_is_folded_anew(empty: Database) -> None:
 
 async def test_no_portion_holds_more_than_500_accounts(empty: Database) -> None:
     await filled(empty, 1100)
-    [portion] = _portions({BEFORE})
+    [portion] = _list_portions({BEFORE})
     last: Any = None
     for expected in (500, 1000, 1100, 1100):
         last = await run(empty, lambda connection, after=last: portion(connection, after))
@@ -65,12 +65,12 @@ async def test_no_portion_holds_more_than_500_accounts(empty: Database) -> None:
     assert last is None
 
 
-async def test_what_is_folded_is_not_written_again(empty: Database) -> None:
+async def test_a_folded_name_is_not_written_again(empty: Database) -> None:
     await filled(empty, 20)
-    [portion] = _portions({BEFORE})
+    [portion] = _list_portions({BEFORE})
     await run(empty, lambda connection: portion(connection, None))
-    with counting() as statements:
-        await run(empty, lambda connection: command.upgrade(_config(connection), FOLDED))
+    with counted_statements() as statements:
+        await run(empty, lambda connection: command.upgrade(_build_config(connection), FOLDED))
     assert statements.writes_of("accounts") == 0
 
 
@@ -83,10 +83,10 @@ async def test_two_processes_may_fold_at_the_same_time(empty: Database, empty_ur
 
 
 async def test_an_account_that_is_renamed_meanwhile_keeps_its_new_name(empty: Database) -> None:
-    """Read with the old name, written under the new one: what is folded is of one name."""
+    """The account is read with its old name and written after its rename, and keeps the columns of one name."""
     await filled(empty, 1)
-    [portion] = _portions({BEFORE})
-    renamed = accounts.names("new", "New")
+    [portion] = _list_portions({BEFORE})
+    renamed = accounts.name_columns("new", "New")
 
     def rename(connection: Connection, statement: Any, *_: Any) -> None:
         if isinstance(statement, Update):
@@ -107,7 +107,7 @@ async def test_others_write_while_a_portion_is_folded_or_right_after_it(
 ) -> None:
     """PostgreSQL locks the portion's rows alone; SQLite has one writer."""
     await filled(empty, 501)
-    [portion] = _portions({BEFORE})
+    [portion] = _list_portions({BEFORE})
     other = Database.open(empty_url)
 
     async def write(last: Any) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy import insert, text
 from uuid_utils.compat import uuid7
 
 from tests.db.conftest import empty_database
-from tests.db.test_indexes import plans
+from tests.db.query_plans import explain
 from tests.support.rows import NOON, account, store
-from tiktok_accounts_gql.db import histories, snapshots
+from tiktok_accounts_gql.db import snapshot_queries, snapshots
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account, Snapshot
@@ -33,16 +33,16 @@ async def filled(
         await migrate(db)
         rows = await store(db, *[account("viewer", number) for number in range(ACCOUNTS)])
         for start in range(0, ACCOUNTS, 25):
-            taken = [taken_on(row, day) for row in rows[start : start + 25] for day in range(DAYS)]
+            snapshots_of_rows = [snapshot_on(row, day) for row in rows[start : start + 25] for day in range(DAYS)]
             async with db.transaction() as session:
-                await session.execute(insert(Snapshot), taken)
+                await session.execute(insert(Snapshot), snapshots_of_rows)
         async with db.read() as session:
             await session.execute(text("ANALYZE"))
         yield db, rows
         await db.close()
 
 
-def taken_on(row: Account, day: int) -> dict[str, Any]:
+def snapshot_on(row: Account, day: int) -> dict[str, Any]:
     time = NOON - timedelta(days=day)
     return {
         "id": uuid7(),
@@ -65,15 +65,15 @@ async def test_points_of_a_page_are_one_statement_through_the_index(filled: tupl
     db, rows = filled
     page = [row.id for row in rows[:PAGE]]
     period = Period(start=NOON - timedelta(days=DAYS), end=NOON + timedelta(days=1), hours=24)
-    [plan] = await plans(db, lambda _: histories.list_points(db, "viewer", page, period))
+    [plan] = await explain(db, lambda _: snapshot_queries.list_points(db, "viewer", page, period))
     assert_indexed(plan)
-    assert len(await histories.list_points(db, "viewer", page, period)) == PAGE * DAYS
+    assert len(await snapshot_queries.list_points(db, "viewer", page, period)) == PAGE * DAYS
 
 
 async def test_growth_of_a_page_is_one_statement_through_the_index(filled: tuple[Database, list[Account]]) -> None:
     db, rows = filled
     page, since = [row.id for row in rows[:PAGE]], NOON - timedelta(days=365)
-    [plan] = await plans(db, lambda _: histories.list_ends(db, "viewer", page, since))
+    [plan] = await explain(db, lambda _: snapshot_queries.list_first_and_last(db, "viewer", page, since))
     assert_indexed(plan)
     assert "Window" not in plan
-    assert len(await histories.list_ends(db, "viewer", page, since)) == PAGE
+    assert len(await snapshot_queries.list_first_and_last(db, "viewer", page, since)) == PAGE

@@ -1,9 +1,8 @@
 """Every order, filter and search reads its index, in the order of the index, for a viewer with many accounts."""
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,26 +10,26 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from tests.db.conftest import empty_database
+from tests.db.query_plans import explain
 from tests.support.rows import NOON, account, store
-from tests.support.statements import sent
 from tiktok_accounts_gql.db import (
-    account_groups,
-    account_rows,
+    account_queries,
     account_totals,
+    account_writes,
     accounts,
     audit,
     schedule,
     sync_jobs,
     token_pairs,
 )
-from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
 from tiktok_accounts_gql.db.audit import AuditEventFilter
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.keyset import Ordering, Range, read_slice
+from tiktok_accounts_gql.db.keyset import Ordering, Range, select_slice
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor, AuditEvent, HealthState
-from tiktok_accounts_gql.db.schedule import Scheduled
+from tiktok_accounts_gql.db.schedule import ScheduledSync
 from tiktok_accounts_gql.pagination import PageRequest, Position, SortKey
 
 pytestmark = pytest.mark.untraced
@@ -85,13 +84,13 @@ def read_event(number: int) -> AuditEvent:
 
 @pytest_asyncio.fixture(scope="module", params=["sqlite", "sqlite without statistics", "postgresql"])
 async def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Database]:
-    """Nobody runs ANALYZE on SQLite; PostgreSQL does so by itself, and VACUUM, which readies the index of trigrams."""
+    """Users do not run ANALYZE on SQLite. PostgreSQL runs it itself, and VACUUM, which the trigram index needs."""
     kind, *without = request.param.split(maxsplit=1)
     async with empty_database(kind, request.config, tmp_path_factory.mktemp("filled")) as url:
         db = Database.open(url)
         await migrate(db)
-        others = [numbered(f"viewer {viewer}", number) for viewer in range(20) for number in range(50)]
-        await store(db, *[numbered(VIEWER, number) for number in range(3000)], *others)
+        other_rows = [numbered(f"viewer {viewer}", number) for viewer in range(20) for number in range(50)]
+        await store(db, *[numbered(VIEWER, number) for number in range(3000)], *other_rows)
         async with db.transaction() as session:
             audit.add_many(session, [read_event(number).model_dump() for number in range(2000)])
         if not without:
@@ -101,29 +100,20 @@ async def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         await db.close()
 
 
-async def plans(db: Database, act: Callable[[Session], Awaitable[Any]]) -> list[str]:
-    """How the database runs each statement that `act` sends."""
-    explain = "EXPLAIN QUERY PLAN" if db.engines[0].dialect.name == "sqlite" else "EXPLAIN"
-    async with db.read() as session:
-        with sent(db) as statements:
-            await act(session)
-        connection = await session.connection()
-        answers = [await connection.exec_driver_sql(f"{explain} {one}", given) for one, given in statements]
-        return ["\n".join(str(row[-1]) for row in answer) for answer in answers]
-
-
 async def page_plan(
     db: Database,
     ordering: Ordering,
-    within: Range,
+    bounds: Range,
     *,
-    where: AccountFilter = EVERYTHING,
+    filter: AccountFilter = EVERYTHING,
     backward: bool = False,
     total: bool = False,
 ) -> str:
     page = PageRequest(size=20, backward=backward, after=None, before=None)
-    ahead = Ahead(attributes=frozenset({"username"}), total=total)
-    first, *_ = await plans(db, lambda _: account_rows.read_page(db, VIEWER, where, ordering, page, within, ahead))
+    hints = LoadHints(attributes=frozenset({"username"}), total=total)
+    first, *_ = await explain(
+        db, lambda _: account_queries.fetch_page(db, VIEWER, filter, ordering, page, bounds, hints)
+    )
     return first
 
 
@@ -141,7 +131,7 @@ def assert_runs_through(index: str, plan: str) -> None:
 async def test_a_page_at_an_end_runs_through_the_index_of_its_order(
     filled: Database, field: AccountOrderField, descending: bool, backward: bool
 ) -> None:
-    ordering = accounts.ordering(field, descending=descending)
+    ordering = accounts.build_ordering(field, descending=descending)
     plan = await page_plan(filled, ordering, Range(), backward=backward)
     assert_runs_through(INDEXES[field], plan)
 
@@ -153,11 +143,11 @@ async def test_a_page_in_the_middle_begins_at_its_cursor(
     filled: Database, field: AccountOrderField, descending: bool, backward: bool
 ) -> None:
     at = Position(MIDDLE[field], ID)
-    within = Range(before=at) if backward else Range(after=at)
-    ordering = accounts.ordering(field, descending=descending)
-    plan = await page_plan(filled, ordering, within, backward=backward)
+    bounds = Range(before=at) if backward else Range(after=at)
+    ordering = accounts.build_ordering(field, descending=descending)
+    plan = await page_plan(filled, ordering, bounds, backward=backward)
     assert_runs_through(INDEXES[field], plan)
-    assert plan.count(INDEXES[field]) >= 2  # what lies beyond the cursor is known from the same statement
+    assert plan.count(INDEXES[field]) >= 2  # the same statement looks beyond the cursor
     assert "ROW(" in plan or ")<(" in plan or ")>(" in plan
 
 
@@ -168,28 +158,28 @@ async def test_a_page_in_the_middle_begins_at_its_cursor(
 async def test_accounts_without_a_key_are_a_range_of_the_same_index(
     filled: Database, field: AccountOrderField, descending: bool
 ) -> None:
-    ordering = accounts.ordering(field, descending=descending)
-    within = Range(after=Position(None, ID))
-    assert_runs_through(INDEXES[field], await page_plan(filled, ordering, within))
+    ordering = accounts.build_ordering(field, descending=descending)
+    bounds = Range(after=Position(None, ID))
+    assert_runs_through(INDEXES[field], await page_plan(filled, ordering, bounds))
 
 
 @both_ways
 async def test_one_status_in_the_default_order_has_an_index(filled: Database, descending: bool) -> None:
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=descending)
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=descending)
     expired = AccountFilter(statuses=(AccountStatus.EXPIRED,))
-    assert_runs_through("accounts_by_status", await page_plan(filled, ordering, Range(), where=expired))
+    assert_runs_through("accounts_by_status", await page_plan(filled, ordering, Range(), filter=expired))
 
 
 async def test_several_statuses_in_the_default_order_need_no_sort(filled: Database) -> None:
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
-    where = AccountFilter(statuses=(AccountStatus.EXPIRED, AccountStatus.ACTIVE))
-    assert_runs_through("accounts_by_created_at", await page_plan(filled, ordering, Range(), where=where))
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
+    account_filter = AccountFilter(statuses=(AccountStatus.EXPIRED, AccountStatus.ACTIVE))
+    assert_runs_through("accounts_by_created_at", await page_plan(filled, ordering, Range(), filter=account_filter))
 
 
 async def test_a_search_for_little_finds_it_by_trigrams(filled: Database) -> None:
     """SQLite has no index of trigrams: there, it reads the index of their order, which holds what is searched."""
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
-    plan = await page_plan(filled, ordering, Range(), where=AccountFilter(search="user.7919"))
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
+    plan = await page_plan(filled, ordering, Range(), filter=AccountFilter(search="user.7919"))
     if filled.engines[0].dialect.name == "sqlite":
         assert_runs_through("accounts_by_created_at", plan)
     else:
@@ -200,9 +190,9 @@ async def test_a_search_for_little_finds_it_by_trigrams(filled: Database) -> Non
 async def test_a_count_of_a_search_reads_no_rows_on_sqlite_and_trigrams_on_postgresql(
     filled: Database, field: AccountOrderField
 ) -> None:
-    where = AccountFilter(search="user.7919")
-    ordering = accounts.ordering(field, descending=True)
-    plan = await page_plan(filled, ordering, Range(), where=where, total=True)
+    account_filter = AccountFilter(search="user.7919")
+    ordering = accounts.build_ordering(field, descending=True)
+    plan = await page_plan(filled, ordering, Range(), filter=account_filter, total=True)
     if filled.engines[0].dialect.name == "sqlite":
         assert INDEXES[field] in plan, plan
         assert "USING COVERING INDEX accounts_by_" in plan, plan
@@ -210,63 +200,63 @@ async def test_a_count_of_a_search_reads_no_rows_on_sqlite_and_trigrams_on_postg
         assert plan.count("Bitmap Index Scan on accounts_search") == 2, plan
 
 
-async def test_what_the_schedule_looks_for_has_an_index(filled: Database) -> None:
-    [due] = await plans(filled, lambda session: schedule.list_due(session, now=NOON, after=None, limit=100))
+async def test_the_statements_of_the_schedule_use_an_index(filled: Database) -> None:
+    [due] = await explain(filled, lambda session: schedule.list_due(session, now=NOON, after=None, limit=100))
     assert "accounts_due" in due, due
-    after = Scheduled(viewer_id=VIEWER, id=ID, open_id="", next_sync_at=NOON)
-    [following] = await plans(filled, lambda session: schedule.list_due(session, now=NOON, after=after, limit=100))
+    after = ScheduledSync(viewer_id=VIEWER, id=ID, open_id="", next_sync_at=NOON)
+    [following] = await explain(filled, lambda session: schedule.list_due(session, now=NOON, after=after, limit=100))
     assert "accounts_due" in following, following
-    for plan in await plans(
-        filled, lambda session: schedule.list_misplaced(session, latest=NOON, latest_retry=NOON, limit=100)
+    for plan in await explain(
+        filled, lambda session: schedule.list_misscheduled(session, latest=NOON, latest_retry=NOON, limit=100)
     ):
         assert "accounts_due" in plan, plan
 
 
 async def test_authorizations_that_end_soon_have_an_index(filled: Database) -> None:
-    """Beside tokens, of which there are none here."""
-    [ending] = await plans(
+    """The joined tokens are missing here."""
+    [ending] = await explain(
         filled, lambda session: token_pairs.list_ending(session, before=NOON, issued_before=NOON, after=None, limit=200)
     )
     assert "accounts_that_end" in ending, ending
 
 
-async def test_groups_are_found_by_their_ids(filled: Database) -> None:
-    """Of several accounts, and results, as `Grouped` writes them; SQLite finds pairs by no index."""
-    named = [(VIEWER, UUID(int=number)) for number in range(3)]
-    [locked] = await plans(filled, lambda session: account_groups.lock(session, named))
+async def test_batches_are_found_by_their_ids(filled: Database) -> None:
+    """A `BatchWriter` names several accounts or results. SQLite uses no index for pairs."""
+    keys = [(VIEWER, UUID(int=number)) for number in range(3)]
+    [locked] = await explain(filled, lambda session: account_writes.lock(session, keys))
     assert re.search(r"accounts_id_with_viewer|accounts_pkey|SEARCH accounts USING INDEX sqlite_autoindex", locked), (
         locked
     )
-    [begun] = await plans(filled, lambda session: sync_jobs.begin(session, named))
+    [begun] = await explain(filled, lambda session: sync_jobs.begin_results(session, keys))
     assert "SCAN sync_results" not in begun, begun
 
 
-async def test_totals_read_what_is_kept_and_one_entry_of_an_index(filled: Database) -> None:
-    [summarized] = await plans(filled, lambda _: account_totals.summarize(filled, VIEWER))
+async def test_totals_read_stored_totals_and_one_entry_of_an_index(filled: Database) -> None:
+    [summarized] = await explain(filled, lambda _: account_totals.summarize(filled, VIEWER))
     assert_runs_through("accounts_by_last_sync", summarized)
-    [counted] = await plans(filled, lambda _: account_rows.count(filled, VIEWER, AccountFilter()))
+    [counted] = await explain(filled, lambda _: account_queries.count(filled, VIEWER, AccountFilter()))
     assert_runs_through("account_totals", counted)
     assert "accounts_by" not in counted
 
 
 @pytest.mark.parametrize(
-    "where", [EVERYTHING, AccountFilter(statuses=(AccountStatus.EXPIRED,))], ids=["all", "expired"]
+    "filter", [EVERYTHING, AccountFilter(statuses=(AccountStatus.EXPIRED,))], ids=["all", "expired"]
 )
-async def test_a_total_comes_with_its_page_and_counts_no_accounts(filled: Database, where: AccountFilter) -> None:
-    ordering = accounts.ordering(AccountOrderField.CREATED_AT, descending=True)
-    plan = await page_plan(filled, ordering, Range(), where=where, total=True)
+async def test_a_total_comes_with_its_page_and_counts_no_accounts(filled: Database, filter: AccountFilter) -> None:
+    ordering = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
+    plan = await page_plan(filled, ordering, Range(), filter=filter, total=True)
     assert "account_totals" in plan
     assert plan.count("accounts_by") == 1
 
 
 async def test_a_filtered_count_reads_one_viewers_accounts(filled: Database) -> None:
-    where = AccountFilter(health=(HealthState.BROKEN,))
-    [plan] = await plans(filled, lambda _: account_rows.count(filled, VIEWER, where))
+    account_filter = AccountFilter(health=(HealthState.BROKEN,))
+    [plan] = await explain(filled, lambda _: account_queries.count(filled, VIEWER, account_filter))
     assert_runs_through("accounts_by_health", plan)
 
 
 @pytest.mark.parametrize(
-    ("where", "index"),
+    ("filter", "index"),
     [
         (AuditEventFilter(), "audit_events_by_time"),
         (AuditEventFilter(changes_only=True), "audit_events_of_changes"),
@@ -276,11 +266,11 @@ async def test_a_filtered_count_reads_one_viewers_accounts(filled: Database) -> 
     ],
     ids=["all", "changes", "of an account", "of a time", "of an action"],
 )
-async def test_audit_events_run_through_an_index(filled: Database, where: AuditEventFilter, index: str) -> None:
-    statement = audit.of_viewer(VIEWER, where)
+async def test_audit_events_run_through_an_index(filled: Database, filter: AuditEventFilter, index: str) -> None:
+    statement = audit.select_events(VIEWER, filter)
 
     async def act(session: Session) -> None:
-        await read_slice(session, statement, audit.NEWEST_FIRST, Range(), size=20, backward=False)
+        await select_slice(session, statement, audit.NEWEST_FIRST, Range(), size=20, backward=False)
 
-    [plan] = await plans(filled, act)
+    [plan] = await explain(filled, act)
     assert_runs_through(index, plan)

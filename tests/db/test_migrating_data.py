@@ -1,4 +1,4 @@
-"""From revision 0004 to the head with rows of every kind, damaged ones among them; down again, and up again."""
+"""Migration of all kinds of rows, damaged ones included: from revision 0004 to the head, down, and up again."""
 
 import asyncio
 from datetime import timedelta
@@ -9,12 +9,12 @@ from alembic import command
 from sqlalchemy import Connection, insert, text
 from sqlmodel import SQLModel
 
-from tests.db.test_account_totals import recount
+from tests.db.totals import recount
 from tests.support.rows import NOON, account
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import account_totals
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import _config, check_migrated, migrate
+from tiktok_accounts_gql.db.migrate import _build_config, check_migrated, migrate
 from tiktok_accounts_gql.db.models import (
     Account,
     AccountStatus,
@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.models import (
     AuditEvent,
     HealthAction,
     HealthState,
-    OwedRevocation,
+    PendingRevocation,
     Snapshot,
     SyncJob,
     SyncOutcome,
@@ -34,7 +34,7 @@ from tiktok_accounts_gql.db.models import (
 
 BEFORE = "0004"
 VIEWERS = ("ann", "ben")
-KINDS = (Account, TokenPair, OwedRevocation, Snapshot, SyncJob, SyncResult, AuditEvent, WebhookEvent)
+KINDS = (Account, TokenPair, PendingRevocation, Snapshot, SyncJob, SyncResult, AuditEvent, WebhookEvent)
 TABLES = [str(kind.__tablename__) for kind in KINDS]
 
 
@@ -53,14 +53,14 @@ def accounts_of(viewer: str) -> list[Account]:
     return [row.model_copy(update={"video_count": -7}) if number == 5 else row for number, row in enumerate(rows)]
 
 
-def beside(row: Account) -> list[SQLModel]:
-    """Whatever else an account may have."""
+def rows_of(row: Account) -> list[SQLModel]:
+    """Return the rows of other tables that an account may have."""
     of_account: dict[str, Any] = {"viewer_id": row.viewer_id, "account_id": row.id}
     job = SyncJob(viewer_id=row.viewer_id, total_count=2, succeeded_count=1, created_at=NOON)
     of_job: dict[str, Any] = {"viewer_id": row.viewer_id, "job_id": job.id}
     return [
         TokenPair(**of_account, access_token=b"a", refresh_token=b"r", issued_at=NOON, expires_at=NOON),
-        OwedRevocation(
+        PendingRevocation(
             **of_account, access_token=b"a", access_token_expires_at=NOON, next_attempt_at=NOON, given_up_at=NOON
         ),
         Snapshot(**of_account, recorded_at=NOON, hour=1, follower_count=2**60, likes_count=4),
@@ -85,7 +85,7 @@ async def run(db: Database, act: Any) -> Any:
 
 
 def downgrade(connection: Connection) -> None:
-    command.downgrade(_config(connection), BEFORE)
+    command.downgrade(_build_config(connection), BEFORE)
 
 
 async def filled(db: Database) -> None:
@@ -94,8 +94,8 @@ async def filled(db: Database) -> None:
     async with db.transaction() as session:
         await session.execute(insert(Account), [row.model_dump() for row in rows])
         for row in rows:
-            for one in beside(row):
-                await session.execute(insert(type(one)).values(**one.model_dump()))
+            for related in rows_of(row):
+                await session.execute(insert(type(related)).values(**related.model_dump()))
     await run(db, downgrade)
 
 
@@ -111,10 +111,10 @@ async def column(db: Database, name: str, table: str = "accounts") -> set[Any]:
 
 async def is_whole(db: Database) -> None:
     for viewer in VIEWERS:
-        kept = await account_totals.summarize(db, viewer)
-        assert kept == await recount(db, viewer)
-        assert (kept.total_accounts, kept.expired_accounts, kept.inactive_accounts) == (5, 1, 1)
-        assert (kept.total_followers, kept.total_videos) == (5, 3)
+        summary = await account_totals.summarize(db, viewer)
+        assert summary == await recount(db, viewer)
+        assert (summary.total_accounts, summary.expired_accounts, summary.inactive_accounts) == (5, 1, 1)
+        assert (summary.total_followers, summary.total_videos) == (5, 3)
     assert await column(db, "profile_url") == {None, "https://www.tiktok.com/@a"}
     assert await column(db, "follower_count", "snapshots") == {None}
     async with db.read() as session:

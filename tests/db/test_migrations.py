@@ -1,4 +1,4 @@
-"""The migrations: they make the tables of the models, from whoever runs them and however often."""
+"""The migrations create the tables of the models, also when they run repeatedly or concurrently."""
 
 import asyncio
 from datetime import timedelta
@@ -16,7 +16,7 @@ from tests.support.rows import NOON, account
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import account_totals
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.migrate import NotMigrated, _config, check_migrated, migrate
+from tiktok_accounts_gql.db.migrate import NotMigrated, _build_config, check_migrated, migrate
 from tiktok_accounts_gql.db.models import Account, AccountStatus
 
 QUERIES = [catalogs.COLUMNS, catalogs.CONSTRAINTS, catalogs.INDEXES]
@@ -35,7 +35,7 @@ async def create_from_models(db: Database) -> None:
 
 
 def differences(connection: Connection) -> list[Any]:
-    """Without indexes, which the catalogs compare: Alembic reads none of expressions from SQLite."""
+    """Return the differences but for indexes: Alembic reads none with expressions from SQLite. `catalogs` compares them."""
     tables = MetaData()
     for table in SQLModel.metadata.tables.values():
         table.to_metadata(tables).indexes.clear()
@@ -57,10 +57,10 @@ async def test_the_database_describes_migrated_tables_as_it_describes_those_of_t
     assert len(migrated) >= len(SQLModel.metadata.tables)
 
 
-async def test_down_and_up_again_is_where_it_began(empty: Database) -> None:
+async def test_down_and_up_again_restores_the_tables(empty: Database) -> None:
     await migrate(empty)
     before = [await catalogs.read(empty, queries) for queries in QUERIES]
-    await run(empty, lambda connection: command.downgrade(_config(connection), "base"))
+    await run(empty, lambda connection: command.downgrade(_build_config(connection), "base"))
     assert [await catalogs.read(empty, queries) for queries in QUERIES] == [{}, {}, {}]
     await migrate(empty)
     assert [await catalogs.read(empty, queries) for queries in QUERIES] == before
@@ -121,10 +121,10 @@ OLD: list[dict[str, Any]] = [
 ]
 
 
-async def test_wrong_totals_and_what_the_contract_cannot_tell_are_mended(empty: Database) -> None:
-    """Down to the tables as they were, where SQLite's totals are spoilt by an account that comes and goes."""
+async def test_wrong_totals_and_values_beyond_the_contract_are_fixed(empty: Database) -> None:
+    """In the tables of an earlier version, SQLite's totals are corrupted by an account that is inserted and deleted."""
     await migrate(empty)
-    await run(empty, lambda connection: command.downgrade(_config(connection), BEFORE_EXACT_TOTALS))
+    await run(empty, lambda connection: command.downgrade(_build_config(connection), BEFORE_EXACT_TOTALS))
     is_sqlite = empty.engines[0].dialect.name == "sqlite"
     async with empty.transaction() as session:
         for number, values in enumerate(OLD):
@@ -134,9 +134,9 @@ async def test_wrong_totals_and_what_the_contract_cannot_tell_are_mended(empty: 
             await session.execute(text("UPDATE accounts SET likes_count = 5 WHERE likes_count > 9007199254740991"))
     await migrate(empty)
     async with empty.read() as session:
-        kept = (await session.execute(text("SELECT follower_count, profile_url FROM accounts ORDER BY id"))).all()
+        rows = (await session.execute(text("SELECT follower_count, profile_url FROM accounts ORDER BY id"))).all()
     link = "https://www.tiktok.com/@ann"
-    assert [tuple(row) for row in kept] == [
+    assert [tuple(row) for row in rows] == [
         (12, link),
         (None, None),
         (None, link.replace("https", "HTTPS")),
@@ -150,28 +150,28 @@ async def test_wrong_totals_and_what_the_contract_cannot_tell_are_mended(empty: 
 
 
 def _typed(statement: str, is_sqlite: bool) -> TextClause:
-    """The same id in the words of either database."""
+    """Return the statement with the types that PostgreSQL requires."""
     return text(
         statement if is_sqlite else statement.replace("(:id,", "(CAST(:id AS uuid),").replace("'[]',", "'[]'::json,")
     )
 
 
-async def test_accounts_of_before_get_times_spread_over_the_coming_day(empty: Database) -> None:
-    """Connected and active ones; those that are not, none. The way back takes the times away again."""
-    await run(empty, lambda connection: command.upgrade(_config(connection), "0004"))
-    gone: list[dict[str, Any]] = [{"disconnected_at": NOON}, {"status": AccountStatus.EXPIRED}]
-    before = [account("viewer", n, **gone[n] if n < 2 else {}) for n in range(202)]
-    rows = [one.model_dump(exclude={"next_sync_at"}) for one in before]
+async def test_existing_accounts_get_next_syncs_spread_over_a_day(empty: Database) -> None:
+    """Only connected and active ones. The downgrade removes the times."""
+    await run(empty, lambda connection: command.upgrade(_build_config(connection), "0004"))
+    unscheduled: list[dict[str, Any]] = [{"disconnected_at": NOON}, {"status": AccountStatus.EXPIRED}]
+    before = [account("viewer", n, **unscheduled[n] if n < 2 else {}) for n in range(202)]
+    rows = [row.model_dump(exclude={"next_sync_at"}) for row in before]
     await run(empty, lambda connection: connection.execute(insert(Account.__table__), rows))  # type: ignore[attr-defined]
-    await run(empty, lambda connection: command.upgrade(_config(connection), "0009"))
+    await run(empty, lambda connection: command.upgrade(_build_config(connection), "0009"))
     columns = (col(Account.id), col(Account.next_sync_at))
     async with empty.read() as session:
         times = {row[0]: row[1] for row in await session.execute(select(*columns))}
-    assert [times.pop(one.id) for one in before[:2]] == [None, None]
-    ahead = [(time - utc_now()) / timedelta(days=1) for time in times.values() if time]
-    assert len(ahead) == 200
-    assert -0.01 < min(ahead) < 0.1
-    assert 0.9 < max(ahead) < 1
-    await run(empty, lambda connection: command.downgrade(_config(connection), "0004"))
+    assert [times.pop(row.id) for row in before[:2]] == [None, None]
+    days_ahead = [(time - utc_now()) / timedelta(days=1) for time in times.values() if time]
+    assert len(days_ahead) == 200
+    assert -0.01 < min(days_ahead) < 0.1
+    assert 0.9 < max(days_ahead) < 1
+    await run(empty, lambda connection: command.downgrade(_build_config(connection), "0004"))
     await migrate(empty)
     await check_migrated(empty)

@@ -1,4 +1,4 @@
-"""Mistakes of ours are not a database that is away: they are raised as they are, and logged."""
+"""Programming errors do not count as an unavailable database: they are raised as they are, and logged."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def db(running: Running) -> Database:
 
 
 @on_postgresql
-async def test_more_parameters_than_a_statement_takes_are_a_mistake(db: Database) -> None:
+async def test_too_many_parameters_are_a_programming_error(db: Database) -> None:
     names = [f"p{number}" for number in range(TOO_MANY)]
     statement = select(1).where(bindparam("x", 1).in_([bindparam(name, 1, Integer) for name in names]))
     async with db.read() as session:
@@ -32,7 +32,7 @@ async def test_more_parameters_than_a_statement_takes_are_a_mistake(db: Database
 
 
 @on_postgresql
-async def test_a_parameter_of_another_type_is_a_mistake(db: Database) -> None:
+async def test_a_parameter_of_another_type_is_a_programming_error(db: Database) -> None:
     async def read() -> None:
         async with db.read() as session:
             await session.execute(text("SELECT CAST(:x AS integer)").bindparams(x="one"))
@@ -41,11 +41,11 @@ async def test_a_parameter_of_another_type_is_a_mistake(db: Database) -> None:
         await read()
     statement = select(col(Account.id)).where(bindparam("x", type_=Integer) == 1)
     with pytest.raises(asyncpg.DataError):
-        await db.fetch(db.prepare("mistaken", lambda: statement), {"x": "one"})
+        await db.fetch(db.compile("mistaken", lambda: statement), {"x": "one"})
 
 
 @on_postgresql
-async def test_a_connection_that_was_closed_is_a_database_that_is_away(db: Database) -> None:
+async def test_a_closed_connection_is_an_unavailable_database(db: Database) -> None:
     async def read() -> None:
         async with db.read() as session:
             connection: Any = (await (await session.connection()).get_raw_connection()).driver_connection
@@ -58,14 +58,12 @@ async def test_a_connection_that_was_closed_is_a_database_that_is_away(db: Datab
 
 
 @pytest.mark.parametrize("value", ["somebody", None], ids=["built with a value", "built without one"])
-async def test_a_parameter_that_is_missing_is_not_that_of_who_built_the_statement(
-    db: Database, value: str | None
-) -> None:
+async def test_a_missing_parameter_does_not_default_to_the_first_callers_value(db: Database, value: str | None) -> None:
     def build() -> Any:
         viewer: Any = col(Account.viewer_id)
         return select(col(Account.id)).where(viewer == bindparam("of_viewer", value, viewer.type)).limit(1)
 
-    prepared = db.prepare(("missing", value), build)
+    prepared = db.compile(("missing", value), build)
     assert await db.fetch(prepared, {"of_viewer": "nobody at all"}) == []
     with pytest.raises(KeyError, match="of_viewer"):
         await db.fetch(prepared, {})

@@ -1,4 +1,4 @@
-"""What is old goes, of viewers who never come back as well."""
+"""Old rows are deleted, also those of viewers who never return."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, insert, select
 
-from tests.db.test_indexes import plans
+from tests.db.query_plans import explain
 from tests.support.backends import on_sqlite
 from tests.support.rows import NOON
 from tiktok_accounts_gql.db import connection_attempts, idempotency
@@ -18,8 +18,8 @@ from tiktok_accounts_gql.services.pruning import PruningService
 
 
 def key(number: int, age: timedelta) -> dict[str, Any]:
-    told: dict[str, Any] = {"operation": "syncAccounts", "input_hash": b"0", "answer": ""}
-    return IdempotencyKey(viewer_id=f"viewer {number}", key="k", created_at=NOON - age, **told).model_dump()
+    columns: dict[str, Any] = {"operation": "syncAccounts", "input_hash": b"0", "answer": ""}
+    return IdempotencyKey(viewer_id=f"viewer {number}", key="k", created_at=NOON - age, **columns).model_dump()
 
 
 def attempt(number: int, age: timedelta) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def attempt(number: int, age: timedelta) -> dict[str, Any]:
     return ConnectionAttempt(viewer_id=f"viewer {number}", state_hash=uuid4().bytes, **times).model_dump()
 
 
-async def left(db: Database) -> list[int]:
+async def count_rows(db: Database) -> list[int]:
     async with db.read() as session:
         return [
             (await session.execute(select(func.count()).select_from(model))).scalar_one()
@@ -35,7 +35,7 @@ async def left(db: Database) -> list[int]:
         ]
 
 
-async def test_it_goes_on_until_nothing_old_is_left(alone: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pruning_continues_until_no_old_row_is_left(alone: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "PRUNED_AT_ONCE", 10)
     ages = [timedelta(hours=1)] * 5 + [timedelta(days=2)] * 35
     async with alone.transaction() as session:
@@ -43,12 +43,14 @@ async def test_it_goes_on_until_nothing_old_is_left(alone: Database, monkeypatch
         await session.execute(insert(ConnectionAttempt), [attempt(number, age) for number, age in enumerate(ages)])
     service = PruningService(db=alone, clock=lambda: NOON)
     assert await service.prune() == 70
-    assert await left(alone) == [5, 5]
+    assert await count_rows(alone) == [5, 5]
     assert await service.prune() == 0
 
 
 @on_sqlite
 @pytest.mark.parametrize("table", [idempotency, connection_attempts], ids=["keys", "attempts"])
 async def test_old_rows_are_found_by_their_age(alone: Database, table: Any) -> None:
-    [plan] = await plans(alone, lambda session: table.forget_some(session, NOON - timedelta(days=999), limit=10))
+    [plan] = await explain(
+        alone, lambda session: table.delete_batch_before(session, NOON - timedelta(days=999), limit=10)
+    )
     assert "_by_time" in plan, plan

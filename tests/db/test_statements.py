@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support.statements import Statements, counting
+from tests.support.statements import Statements, counted_statements
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
@@ -53,13 +53,13 @@ def page(**values: Any) -> PageRequest:
 async def list_accounts(tiktok: TikTok, viewer: Viewer, _account: Account) -> None:
     await tiktok.connect(viewer.id)
     services = tiktok.running.services.accounts
-    where = AccountFilter(statuses=(AccountStatus.ACTIVE,), search="a")
+    account_filter = AccountFilter(statuses=(AccountStatus.ACTIVE,), search="a")
     for field in AccountOrderField:
         order = AccountOrder(field=field)
         cursor = (await services.list(viewer, page(first=1), AccountFilter(), order)).page_info.end_cursor
         await services.list(viewer, page(first=1, after=cursor), AccountFilter(), order)
-        await services.list(viewer, page(last=1, before=cursor), where, order)
-    await services.count(viewer, where)
+        await services.list(viewer, page(last=1, before=cursor), account_filter, order)
+    await services.count(viewer, account_filter)
 
 
 async def read_accounts(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
@@ -89,11 +89,11 @@ async def read_history(tiktok: TikTok, viewer: Viewer, account: Account) -> None
 async def read_audit(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     audit = tiktok.running.services.audit
     now = account.created_at
-    where = AuditEventFilter(
+    event_filter = AuditEventFilter(
         actions=(AuditAction.ACCOUNT_CONNECTED,), changes_only=True, account_id=account.id, start=now, end=now
     )
     events = await audit.list(viewer, page(first=1), AuditEventFilter())
-    await audit.list(viewer, page(first=1, after=events.page_info.end_cursor), where)
+    await audit.list(viewer, page(first=1, after=events.page_info.end_cursor), event_filter)
     await audit.read(viewer, [edge.node.id for edge in events.edges])
 
 
@@ -104,7 +104,7 @@ async def disconnect_and_connect_again(tiktok: TikTok, viewer: Viewer, account: 
     assert (await tiktok.connected(viewer.id, account.open_id)).reconnected
 
 
-async def settle_debts(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+async def retry_revocations(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     tiktok.fail(REVOKE_PATH, account, status=503)
     await tiktok.running.services.accounts.disconnect(viewer, account.id, None)
     await tiktok.running.revocations.settle_due()
@@ -128,14 +128,14 @@ async def authorize(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     assert (await authorizations.finish(denied, browser=browser)).mistake is not None
 
 
-async def renew_what_ends(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
+async def refresh_ending_grants(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     async with open_services(tiktok.settings, clock=lambda: utc_now() + timedelta(days=179)) as later:
         assert await later.tokens.renew_ending()
     del viewer, account
 
 
 async def run_schedule(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
-    """Ten days later everything is due; ten days ago everything lies too far ahead."""
+    """Run the schedule ten days later, when all is due, and ten days earlier, when all lies too far ahead."""
     del viewer, account
     for shift in (timedelta(days=10), -timedelta(days=10)):
         clock = partial(lambda moved: utc_now() + moved, shift)
@@ -151,7 +151,7 @@ async def show_picture(tiktok: TikTok, viewer: Viewer, account: Account) -> None
 
 ACTS = [
     authorize,
-    renew_what_ends,
+    refresh_ending_grants,
     show_picture,
     list_accounts,
     read_accounts,
@@ -160,14 +160,14 @@ ACTS = [
     read_history,
     read_audit,
     disconnect_and_connect_again,
-    settle_debts,
+    retry_revocations,
     run_schedule,
     remove,
 ]
 
 
 async def sent_by(act: Act, tiktok: TikTok, viewer: str) -> Statements:
-    with counting() as statements:
+    with counted_statements() as statements:
         account = await tiktok.connect(viewer)
         await act(tiktok, Viewer(id=viewer), account)
     return Statements(" ".join(statement.split()) for statement in statements)
@@ -179,7 +179,8 @@ def is_of_all_viewers(statement: str) -> bool:
 
 @pytest.mark.parametrize("act", ACTS)
 async def test_every_statement_names_the_viewer_for_each_table_it_uses(act: Act, tiktok: TikTok, viewer: str) -> None:
-    checked = [one for one in await sent_by(act, tiktok, viewer) if USES.search(one) and not is_of_all_viewers(one)]
+    statements = await sent_by(act, tiktok, viewer)
+    checked = [text for text in statements if USES.search(text) and not is_of_all_viewers(text)]
     assert checked
     for statement in checked:
         conditions = statement.partition(" WHERE ")[2]
@@ -188,7 +189,7 @@ async def test_every_statement_names_the_viewer_for_each_table_it_uses(act: Act,
 
 @pytest.mark.parametrize("act", ACTS)
 async def test_no_statement_about_accounts_names_a_token(act: Act, tiktok: TikTok, viewer: str) -> None:
-    about_accounts = [one for one in await sent_by(act, tiktok, viewer) if re.search(r"\baccounts\b", one)]
+    about_accounts = [text for text in await sent_by(act, tiktok, viewer) if re.search(r"\baccounts\b", text)]
     assert about_accounts
     secrets = {"access_token", "refresh_token"} & set(TokenPair.model_fields)
     assert len(secrets) == 2
@@ -197,7 +198,7 @@ async def test_no_statement_about_accounts_names_a_token(act: Act, tiktok: TikTo
 
 
 async def test_each_exception_is_a_statement_that_is_sent(tiktok: TikTok, viewer: str) -> None:
-    acts = (remove, settle_debts, run_schedule, authorize, renew_what_ends, show_picture)
+    acts = (remove, retry_revocations, run_schedule, authorize, refresh_ending_grants, show_picture)
     sent = [statement for act in acts for statement in await sent_by(act, tiktok, viewer)]
     for exception in OF_ALL_VIEWERS:
         assert any(exception.search(statement) for statement in sent), exception.pattern
@@ -205,7 +206,7 @@ async def test_each_exception_is_a_statement_that_is_sent(tiktok: TikTok, viewer
 
 async def test_a_page_costs_one_statement_and_its_event(tiktok: TikTok, viewer: str) -> None:
     await tiktok.connect(viewer)
-    with counting() as statements:
+    with counted_statements() as statements:
         await tiktok.running.services.accounts.list(Viewer(id=viewer), page(first=1), AccountFilter(), AccountOrder())
     assert statements.reads_of("accounts") == 1
     assert statements.writes_of("audit_events") == 1

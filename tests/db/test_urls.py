@@ -1,4 +1,4 @@
-"""What hosts of PostgreSQL hand out as a URL, for both drivers."""
+"""URLs as hosting providers of PostgreSQL give them out, for both drivers."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 
 from tests.support.backends import on_postgresql
 from tests.support.databases import postgres_url
-from tiktok_accounts_gql.database_urls import SSL_MODES, for_asyncpg, for_libpq, understood
+from tiktok_accounts_gql.database_urls import SSL_MODES, normalize_url, to_asyncpg_arguments, to_libpq_url
 from tiktok_accounts_gql.db.database import Database
 
 WITHOUT_TLS = ("disable", "allow", "prefer")  # the tests' server has none
@@ -33,7 +33,7 @@ async def test_a_parameter_works_for_both_drivers(
 ) -> None:
     assert backend == "postgresql"
     plain = postgres_url(request.config)
-    url = understood(f"{plain}{'&' if '?' in plain else '?'}{parameters}")
+    url = normalize_url(f"{plain}{'&' if '?' in plain else '?'}{parameters}")
     db = Database.open(url)
     async with db.read() as session:
         ours = await session.scalar(text("SELECT current_setting('statement_timeout')"))
@@ -43,7 +43,7 @@ async def test_a_parameter_works_for_both_drivers(
     assert (name == "our app") is ("application_name" in parameters)
 
     def ask() -> object:
-        engine = create_engine(for_libpq(url))
+        engine = create_engine(to_libpq_url(url))
         with engine.connect() as connection:
             answer = connection.execute(text("SELECT 1")).scalar_one()
         engine.dispose()
@@ -53,13 +53,11 @@ async def test_a_parameter_works_for_both_drivers(
 
 
 @on_postgresql
-async def test_hosts_in_front_and_behind_are_tried_one_after_another(
-    request: pytest.FixtureRequest, backend: str
-) -> None:
+async def test_several_hosts_are_tried_one_after_another(request: pytest.FixtureRequest, backend: str) -> None:
     assert backend == "postgresql"
     plain = make_url(postgres_url(request.config))
     host, port = plain.query.get("host", plain.host), plain.port or plain.query.get("port", 5432)
-    url = understood(
+    url = normalize_url(
         plain.set(host=None, port=None, query={"host": f"127.0.0.1,{host}", "port": f"1,{port}"}).render_as_string(
             hide_password=False
         )
@@ -71,29 +69,29 @@ async def test_hosts_in_front_and_behind_are_tried_one_after_another(
 
 @pytest.mark.parametrize("mode", SSL_MODES)
 def test_every_sslmode_is_known(mode: str) -> None:
-    url = understood(f"postgresql://u:p@h/d?sslmode={mode}&channel_binding=require")
-    assert f"sslmode={mode}" in for_asyncpg(url)[1]["dsn"]
-    assert "channel_binding" not in for_asyncpg(url)[1]["dsn"]
-    assert f"sslmode={mode}" in for_libpq(url)
-    assert "channel_binding=require" in for_libpq(url)
+    url = normalize_url(f"postgresql://u:p@h/d?sslmode={mode}&channel_binding=require")
+    assert f"sslmode={mode}" in to_asyncpg_arguments(url)[1]["dsn"]
+    assert "channel_binding" not in to_asyncpg_arguments(url)[1]["dsn"]
+    assert f"sslmode={mode}" in to_libpq_url(url)
+    assert "channel_binding=require" in to_libpq_url(url)
 
 
 def test_the_systems_certificates_are_checked() -> None:
-    _, arguments = for_asyncpg(understood("postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=system"))
+    _, arguments = to_asyncpg_arguments(normalize_url("postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=system"))
     assert arguments["ssl"].check_hostname
 
 
-def test_several_hosts_may_stand_in_front() -> None:
-    url = understood("postgresql://u:p%40@one:1,two/d?sslmode=require")
+def test_several_hosts_may_precede_the_path() -> None:
+    url = normalize_url("postgresql://u:p%40@one:1,two/d?sslmode=require")
     assert make_url(url).query == {"host": "one,two", "port": "1,5432", "sslmode": "require"}
     assert (make_url(url).username, make_url(url).password, make_url(url).database) == ("u", "p@", "d")
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [("colour=red&sslmode=require", "colour"), ("sslmode=perhaps", "sslmode"), ("host=a&host=b", "host")],
 )
-def test_what_is_unknown_is_named_in_one_line(query: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as refused:
-        understood(f"postgresql://u@h/d?{query}")
+def test_an_invalid_parameter_is_named_in_one_line(query: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        normalize_url(f"postgresql://u@h/d?{query}")
     assert "\n" not in str(refused.value)

@@ -26,7 +26,7 @@ from tiktok_accounts_gql.db.models import (
     Account,
     AuditAction,
     AuditEvent,
-    OwedRevocation,
+    PendingRevocation,
     RequestQuota,
     Snapshot,
     SyncJob,
@@ -131,14 +131,14 @@ async def owed(scene: Timed, viewer: str, count: int) -> list[Account]:
     await answers_again(scene)
     async with scene.running.db.transaction() as session:
         for number, account in enumerate(accounts):
-            due = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+            due = update(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
             await session.execute(due.values(next_attempt_at=scene.clock.now - timedelta(minutes=20 - number)))
     return accounts
 
 
-async def still_owed(scene: Timed) -> dict[UUID, OwedRevocation]:
+async def still_owed(scene: Timed) -> dict[UUID, PendingRevocation]:
     async with scene.running.db.read() as session:
-        return {one.account_id: one for one in await session.scalars(select(OwedRevocation))}
+        return {one.account_id: one for one in await session.scalars(select(PendingRevocation))}
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES.values(), None], ids=[*DAMAGES, "a row that stays"])
@@ -153,7 +153,7 @@ async def test_revocations_go_on_behind_broken_ones_which_come_later_and_are_giv
             continue
         sealed = (await still_owed(scene))[account.id].access_token
         async with scene.running.db.transaction() as session:
-            own = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+            own = update(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
             await session.execute(own.values(access_token=damage(sealed)))
     assert await scene.running.revocations.settle_due() == 4
     assert scene.sandbox.state.find_grant(fine.open_id) is None

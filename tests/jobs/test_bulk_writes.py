@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.support.batches import Scene
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.models import JobState
 
@@ -17,7 +17,7 @@ async def test_what_is_read_at_the_same_time_is_written_together(scene: Scene, v
     async with scene.running.db.read() as session:
         first, *results = await sync_jobs.list_pending(session, viewer, job.id)
     await scene.running.job_work.perform(viewer, str(first.id))
-    with counting() as statements:
+    with counted_statements() as statements:
         await asyncio.gather(*(scene.running.job_work.perform(viewer, str(result.id)) for result in results))
     ended = await scene.job(job)
     assert (ended.state, ended.succeeded_count) == (JobState.SUCCEEDED, COUNT + 1)

@@ -22,7 +22,7 @@ from tiktok_accounts_gql.db.models import (
     Account,
     AuditAction,
     AuditEvent,
-    OwedRevocation,
+    PendingRevocation,
     Snapshot,
     SyncJob,
     SyncResult,
@@ -73,14 +73,14 @@ class Aftermath:
 
 
 def held(db: Database) -> object:
-    """Connections and turns that are not given back."""
+    """Return which connections and locks were not released."""
     pools: list[Any] = [engine.pool for engine in db.engines]
-    direct: Any = db._direct
+    raw_pool: Any = db._raw_pool
     busy = [pool.checkedout() for pool in pools if pool.checkedout()]
-    if hasattr(direct, "_free") and direct._free._value < max(1, 10 // 2):
-        busy.append("direct connections")
-    if db._turn is not None and db._turn._taken:
-        busy.append("turn")
+    if hasattr(raw_pool, "_free") and raw_pool._free._value < max(1, 10 // 2):
+        busy.append("raw connections")
+    if db._writer_lock is not None and db._writer_lock._locked:
+        busy.append("writer lock")
     return busy
 
 
@@ -129,7 +129,7 @@ async def test_a_disconnection(after: Aftermath, when: When) -> None:
         assert await after.count(TokenPair) == await after.count(Account) - gone
         [account] = fresh
         revoked = after.scene.sandbox.state.find_grant(account.open_id) is None
-        owed = await after.count(OwedRevocation, col(OwedRevocation.account_id) == account.id)
+        owed = await after.count(PendingRevocation, col(PendingRevocation.account_id) == account.id)
         async with after.running.db.read() as session:
             stored = (await session.scalars(select(Account).where(col(Account.id) == account.id))).one()
         assert (stored.disconnected_at is not None) == (revoked or owed == 1)

@@ -27,7 +27,7 @@ from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import (
     Account,
     JobState,
-    OwedRevocation,
+    PendingRevocation,
     RequestQuota,
     TokenPair,
     WebhookEvent,
@@ -271,13 +271,13 @@ async def test_a_revocation_that_is_due_in_the_future_is_due_now(own_scene: Scen
     await own_scene.running.revocations.close()
     late = {"next_attempt_at": utc_now() + by, "given_up_at": utc_now() + by + GIVE_UP_AFTER}
     async with own_scene.running.db.transaction() as session:
-        await session.execute(update(OwedRevocation).values(**late))
+        await session.execute(update(PendingRevocation).values(**late))
     assert await own_scene.running.revocations.settle_due() == 1
     async with own_scene.running.db.read() as session:
-        [owed] = await session.scalars(select(OwedRevocation))
+        [owed] = await session.scalars(select(PendingRevocation))
     assert owed.given_up_at <= utc_now() + GIVE_UP_AFTER
     async with own_scene.running.db.transaction() as session:
-        await session.execute(update(OwedRevocation).values(next_attempt_at=utc_now() + by))
+        await session.execute(update(PendingRevocation).values(next_attempt_at=utc_now() + by))
     assert await own_scene.running.revocations.settle_due() == 1
     assert tiktok.revoked(account.open_id)
 
@@ -291,7 +291,7 @@ async def test_a_revocation_that_was_begun_in_the_future_keeps_nobody_from_conne
     await scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
     await scene.running.revocations.close()
     async with scene.running.db.transaction() as session:
-        begun = update(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+        begun = update(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
         begun = begun.values(lease_until=FromNow(by.total_seconds()))
         await session.execute(begun, execution_options={"synchronize_session": False})
     async with asyncio.timeout(SOON_SECONDS):
@@ -318,15 +318,15 @@ async def test_a_webhook_that_is_due_in_the_future_is_due_now(
 
 async def test_a_worker_that_was_seen_in_the_future_is_dead_after_a_while(own_scene: Scene) -> None:
     async with own_scene.running.db.transaction() as session:
-        await workers.beat(session, "dead")
+        await workers.record_heartbeat(session, "dead")
     async with own_scene.running.db.transaction() as session:
         in_future = update(Worker).where(col(Worker.executor_id) == "dead").values(seen_at=FromNow(600))
         await session.execute(in_future, execution_options={"synchronize_session": False})
     async with own_scene.running.db.transaction() as session:
-        await workers.beat(session, "living")
+        await workers.record_heartbeat(session, "living")
     await asyncio.sleep(0.3)
     async with own_scene.running.db.transaction() as session:
-        await workers.beat(session, "living")
+        await workers.record_heartbeat(session, "living")
     async with own_scene.running.db.read() as session:
         assert await workers.list_dead(session, unseen_for=timedelta(seconds=0.2)) == ["dead"]
 

@@ -12,7 +12,7 @@ from tests.jobs.test_sync_accounts import global_id, start
 from tests.support.batches import Scene
 from tests.support.rows import account, store
 from tests.support.server import Api
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
@@ -45,7 +45,7 @@ async def test_ids_that_are_nobodys_are_settled_at_once(scene: Scene, viewer: st
 
 
 async def test_a_job_of_nobodys_ids_has_ended_and_nobody_works_on_it(scene: Scene, viewer: str) -> None:
-    with counting() as statements:
+    with counted_statements() as statements:
         job = await scene.start(viewer, [uuid4() for _ in range(500)])
     assert (job.state, job.failed_count, job.finished_at is None) == (JobState.FAILED, 500, False)
     assert not any("workflow" in one for one in statements)
@@ -62,7 +62,7 @@ async def test_no_id_of_a_job_comes_through_this_process(scene: Scene, viewer: s
             failed = SyncResult.__table__.update().where(col(SyncResult.job_id) == earlier.id)  # type: ignore[attr-defined]
             await session.execute(failed.values(outcome=SyncOutcome.FAILED))
         target = Target(failed_in=earlier.id)
-    with counting() as statements:
+    with counted_statements() as statements:
         job = (await scene.running.services.jobs.start(Viewer(id=viewer), target, None)).job
     assert [one.account_id for one in await results(scene, job)] == sorted(
         (account.id for account in accounts), reverse=True

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from tests.connecting import stored
 from tests.support.batches import Scene
-from tests.support.slots import NEAR, set_row, users_ahead, watched
+from tests.support.slots import NEAR, set_row, users_booked_ahead, watched_slots
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.clock import utc_now
@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.models import (
     HealthReason,
     HealthState,
     JobState,
-    OwedRevocation,
+    PendingRevocation,
     SyncResult,
     TokenPair,
 )
@@ -116,7 +116,7 @@ async def test_work_in_the_background_takes_a_slot_for_each_call_in_its_own_lane
 ) -> None:
     [account] = await slow.accounts(viewer, 1)
     await before(slow, account)
-    async with users_ahead(slow.running, BOOKED_SECONDS) as taken:
+    async with users_booked_ahead(slow.running, BOOKED_SECONDS) as taken:
         await slow.perform(await slow.start(viewer))
     assert taken.counts == calls(slow, account) == expected
     assert taken.longest_wait <= NEAR
@@ -128,7 +128,7 @@ async def test_what_a_user_waits_for_takes_a_slot_for_each_call_in_the_users_lan
 ) -> None:
     [account] = await slow.accounts(viewer, 1)
     await before(slow, account)
-    async with users_ahead(slow.running, BOOKED_SECONDS) as taken:
+    async with users_booked_ahead(slow.running, BOOKED_SECONDS) as taken:
         await sync(slow, account)
     assert taken.counts == calls(slow, account) == expected
     assert taken[0].wait > NEAR
@@ -137,7 +137,7 @@ async def test_what_a_user_waits_for_takes_a_slot_for_each_call_in_the_users_lan
 async def test_the_schedule_renews_in_the_lane_of_the_background(slow: Scene, viewer: str) -> None:
     [account] = await slow.accounts(viewer, 1)
     await worn(slow, account)
-    async with users_ahead(slow.running, BOOKED_SECONDS) as taken:
+    async with users_booked_ahead(slow.running, BOOKED_SECONDS) as taken:
         await slow.running.schedule.perform(viewer, str(account.id))
     assert taken.counts == calls(slow, account) == {TOKEN: 1, INFO: 1}
     assert taken.longest_wait <= NEAR
@@ -147,7 +147,7 @@ async def test_the_schedule_renews_in_the_lane_of_the_background(slow: Scene, vi
 async def test_many_callers_who_need_a_renewal_take_one_slot_for_it(slow: Scene, viewer: str) -> None:
     [account] = await slow.accounts(viewer, 1)
     await worn(slow, account)
-    with watched() as taken:
+    with watched_slots() as taken:
         await asyncio.gather(*[sync(slow, account) for _ in range(8)])
     assert taken.counts == calls(slow, account) == {TOKEN: 1, INFO: 1}
 
@@ -169,7 +169,7 @@ async def test_the_right_to_renew_is_not_held_while_a_slot_is_waited_for(slow: S
     [account] = await slow.accounts(viewer, 1)
     await wear(slow, account)
     await set_row(slow.running, Endpoint.TOKEN, next_at=1.5)
-    with watched() as taken:
+    with watched_slots() as taken:
         syncing = asyncio.create_task(sync(slow, account))
         await until(lambda: taken)
         await asyncio.sleep(0.3)
@@ -180,7 +180,7 @@ async def test_the_right_to_renew_is_not_held_while_a_slot_is_waited_for(slow: S
 
 
 async def test_connecting_and_disconnecting_take_a_slot_for_each_call(slow: Scene, tiktok: TikTok, viewer: str) -> None:
-    with watched() as taken:
+    with watched_slots() as taken:
         account = await tiktok.connect(viewer)
         assert taken.counts == calls(slow, account) == {TOKEN: 1, INFO: 1}
         await slow.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
@@ -189,7 +189,7 @@ async def test_connecting_and_disconnecting_take_a_slot_for_each_call(slow: Scen
 
 
 async def test_a_grant_that_is_given_back_takes_a_slot_for_each_call(slow: Scene, tiktok: TikTok, viewer: str) -> None:
-    with watched() as taken, pytest.raises(Exception, match="did not grant"):
+    with watched_slots() as taken, pytest.raises(Exception, match="did not grant"):
         await tiktok.connect(viewer, f"open-{viewer}", scopes="user.info.stats")
     assert taken.counts == {TOKEN: 1, REVOKE: 1}
 
@@ -199,7 +199,7 @@ async def test_a_revocation_that_has_to_renew_first_takes_two_slots_in_the_backg
 ) -> None:
     account = await tiktok.connect(viewer)
     await wear(slow, account)
-    async with users_ahead(slow.running, BOOKED_SECONDS) as taken:
+    async with users_booked_ahead(slow.running, BOOKED_SECONDS) as taken:
         await slow.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
         await until(lambda: tiktok.revoked(account.open_id))
     assert taken.counts == {TOKEN: 1, REVOKE: 1}
@@ -317,7 +317,7 @@ async def test_tiktok_is_not_asked_about_what_is_known_to_be_dead(
     before = calls(slow, account)
     for endpoint in Endpoint:
         await set_row(slow.running, endpoint, closed_until=9)  # which nobody has to wait for either
-    with watched() as taken:
+    with watched_slots() as taken:
         for _ in range(3):
             synced = await sync(slow, account)
             assert synced.error is not None
@@ -351,7 +351,7 @@ async def test_the_refused_refresh_token_is_not_sent_for_a_revocation_either(
 
     async def owes_nothing() -> bool:
         async with slow.running.db.read() as session:
-            owed = select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id)
+            owed = select(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
             return (await session.scalars(owed)).first() is None
 
     await until(owes_nothing)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.connecting import stored
 from tests.support.batches import Scene
-from tests.support.statements import told
+from tests.support.statements import listening_to_statements
 from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, JobState
 from tiktok_accounts_gql.errors import ServiceUnavailable
@@ -40,13 +40,13 @@ def failing(statement: str, error: Exception, *, times: int = 1) -> Iterator[Non
     """The database refuses this statement so many times."""
     left = times
 
-    def refuse(sent: str, _parameters: Any) -> None:
+    def refuse(sent_statement: str, _parameters: Any) -> None:
         nonlocal left
-        if left and sent.startswith(statement):
+        if left and sent_statement.startswith(statement):
             left -= 1
             raise error
 
-    with told(refuse):
+    with listening_to_statements(refuse):
         yield
     assert left == 0
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.batches import Scene
 from tests.support.server import Api
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 
 RESULTS = (
     "results(first: 3) { totalCount edges { node { accountId account { displayName } } } pageInfo { hasNextPage } }"
@@ -22,7 +22,7 @@ async def test_results_of_many_jobs_are_one_statement_for_each_kind_of_page(api:
     accounts = await scene.accounts(api.viewer, 5)
     for _ in range(8):
         await scene.start(api.viewer, [account.id for account in accounts])
-    with counting() as statements:
+    with counted_statements() as statements:
         answer = await api.data(QUERY)
     jobs = [edge["node"] for edge in answer["syncJobs"]["edges"]]
     assert len(jobs) == 8

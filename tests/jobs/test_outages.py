@@ -46,7 +46,7 @@ async def test_an_outage_is_waited_for(scene: Scene, viewer: str, tmp_path: Path
     [alone] = await scene.accounts(f"alone-{viewer}", 1)
     processes = 1 if backend == "sqlite" else 2
     settings = scene.settings.model_copy(update={"tiktok_requests_per_minute": 540})
-    with workers(processes, tmp_path, settings, probe_every=PROBES) as running:
+    with workers(processes, tmp_path, settings, probe_interval=PROBES) as running:
         job = await scene.start(viewer)
         await scene.begun(job, 5)
         scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
@@ -129,7 +129,7 @@ async def test_a_batch_ends_whatever_fails_now_and_then(
     for seed, fault in enumerate(FAULTS):
         mixed = replace(fault, times=None, seed=seed, share=percent / 100 / len(FAULTS))
         scene.sandbox.faults.add(mixed)
-    with workers(1, tmp_path, scene.settings, probe_every=PROBES) as [worker]:
+    with workers(1, tmp_path, scene.settings, probe_interval=PROBES) as [worker]:
         before = rss(worker)
         job = await scene.ended(await scene.start(viewer), within=900)
         grown = rss(worker) - before

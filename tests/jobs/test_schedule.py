@@ -44,7 +44,7 @@ async def scheduled(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
 async def working(scene: Scene) -> AsyncGenerator[None]:
     """A worker in this process: no test of this module has a server that works too."""
     async with (
-        open_services(scene.settings, probe_every=timedelta(seconds=0.5)) as running,
+        open_services(scene.settings, probe_interval=timedelta(seconds=0.5)) as running,
         in_background(running, scene.settings),
     ):
         yield

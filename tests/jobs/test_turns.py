@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from tests.support.batches import Scene
-from tiktok_accounts_gql.db.job_starts import FIRST_TURN
+from tiktok_accounts_gql.db.job_creation import FIRST_TURN
 from tiktok_accounts_gql.db.models import SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.services.viewer import Viewer
 

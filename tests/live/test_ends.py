@@ -27,7 +27,7 @@ from tests.support.sockets import PROTOCOL, Socket, address, connected, opened, 
 from tiktok_accounts_gql.events import MOST_HELD, AccountChanged, ChangeKind, Hub, address_of
 from tiktok_accounts_gql.server import SocketProtocol
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import migrate_everything
 
 pytestmark = [on_sqlite, pytest.mark.untraced]
@@ -46,7 +46,7 @@ async def served(settings: Settings, viewer: str, **options: Any) -> AsyncGenera
     """A server of the test's own, without a worker."""
     async with (
         started(settings, worker=False, **options) as (server, url),
-        httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client,
     ):
         yield server, Api(http=client, settings=settings, viewer=viewer)
 
@@ -115,7 +115,7 @@ async def test_a_client_that_reads_slowly_gets_the_latest_of_each(own_settings: 
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
         await comes_true(lambda: hub_of(server).watching() == 1)
-        await comes_true(lambda: server.lifespan.state["lists"]._changes.mark(viewer) is not None)  # it hears
+        await comes_true(lambda: server.lifespan.state["lists"]._changes.get(viewer) is not None)  # it hears
         for _ in range(5000):
             hub_of(server).deliver(
                 address_of(viewer), AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)

@@ -23,10 +23,10 @@ from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tests.web.test_webhooks import post, processed, removal
 from tiktok_accounts_gql.db import notifications
-from tiktok_accounts_gql.db.accounts import connected
+from tiktok_accounts_gql.db.accounts import select_connected
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running
 
 pytestmark = pytest.mark.untraced
@@ -38,7 +38,10 @@ LATER = 1.0
 
 @pytest_asyncio.fixture(scope="module")
 async def http(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
+    async with (
+        serving(settings) as url,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client,
+    ):
         yield client
 
 
@@ -96,7 +99,7 @@ class Actor:
 
     async def _sync_outside(self, api: Api) -> None:
         async with self._running.db.read() as session:
-            keys = [account.id for account in await session.scalars(connected(api.viewer))]
+            keys = [account.id for account in await session.scalars(select_connected(api.viewer))]
         for key in keys[:1]:
             await self._running.services.syncing.sync(Viewer(id=api.viewer), key)
 

@@ -45,7 +45,7 @@ async def watching(listener: Listener, viewer: str) -> AsyncGenerator[Subscripti
     """Once the listener hears."""
     with listener.running.hub.subscribe(viewer, wants=lambda event: event is not None) as subscription:
         assert isinstance(await soon(subscription), Missed)
-        await comes_true(lambda: listener.running.changes.mark(viewer) is not None)
+        await comes_true(lambda: listener.running.changes.get(viewer) is not None)
         yield subscription
 
 
@@ -109,7 +109,7 @@ async def test_a_connection_that_is_ended_is_followed_by_the_next_one(
             async with listener.running.db.read() as session:
                 await session.execute(text(ended + " AND datname = current_database()"))
             assert isinstance(await soon(subscription), Missed)
-            await comes_true(lambda: listener.running.changes.mark(viewer) is not None)
+            await comes_true(lambda: listener.running.changes.get(viewer) is not None)
             event = await changed(listener, viewer)
             assert await soon(subscription) == event
 
@@ -131,7 +131,7 @@ async def test_an_error_that_nobody_expects_ends_no_listener(
     async with watching(listener, viewer) as subscription:
         monkeypatch.setattr(asyncpg.Connection, "execute", failing)
         assert isinstance(await soon(subscription), Missed)
-        await comes_true(lambda: listener.running.changes.mark(viewer) is not None)
+        await comes_true(lambda: listener.running.changes.get(viewer) is not None)
         event = await changed(listener, viewer)
         assert await soon(subscription) == event
     assert listener.failures[FailureKind.LISTENER] == 1

@@ -15,7 +15,7 @@ from tests.support.sockets import connected
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db import notifications
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running
 
 pytestmark = on_postgresql
@@ -28,7 +28,7 @@ async def elsewhere(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
     """Another process of the API, as it were: it has nothing in common with the first one but the database."""
     async with (
         started(settings, worker=False) as (_, url),
-        httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client,
     ):
         yield client
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from tests.support.backends import on_postgresql
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import notifications
-from tiktok_accounts_gql.db.changes import HeardChanges
+from tiktok_accounts_gql.db.change_versions import NotifyChangeVersions
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import Hub
 from tiktok_accounts_gql.settings import Settings
@@ -74,9 +74,9 @@ class Pooler:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def marked(changes: HeardChanges) -> Any:
+async def marked(changes: NotifyChangeVersions) -> Any:
     async with asyncio.timeout(20):
-        while (mark := changes.mark("viewer")) is None:  # noqa: ASYNC110 - nothing says when
+        while (mark := changes.get("viewer")) is None:  # noqa: ASYNC110 - nothing says when
             await asyncio.sleep(0.01)
     return mark
 
@@ -84,16 +84,16 @@ async def marked(changes: HeardChanges) -> Any:
 @on_postgresql
 async def test_what_is_never_heard_is_never_believed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifications, "TIMEOUT", timedelta(seconds=0.5))
-    changes, hub = HeardChanges(), Hub(clock=utc_now)
+    changes, hub = NotifyChangeVersions(), Hub(clock=utc_now)
     pooler = Pooler(make_url(settings.database_url))
     async with pooler.listening() as url:
         heard = Notifications.open(url, hub=hub, changes=changes, clock=utc_now)
         listening = asyncio.create_task(heard.listen())
         for _ in range(150):
-            assert changes.mark("viewer") is None
+            assert changes.get("viewer") is None
             await asyncio.sleep(0.01)
         pooler.swallows = False
         assert await marked(changes) is not None
         listening.cancel()
         await asyncio.wait([listening])
-        assert changes.mark("viewer") is None
+        assert changes.get("viewer") is None

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from tests.support.rows import account, store
 from tests.support.server import Api
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.wiring import Running
 
@@ -55,7 +55,7 @@ async def test_fifty_ids_at_most(api: Api) -> None:
 
 async def test_fifty_nodes_cost_one_statement(api: Api, running: Running) -> None:
     rows = await store(running.db, *[account(api.viewer, number) for number in range(50)])
-    with counting() as statements:
+    with counted_statements() as statements:
         found = await api.data(NODES, ids=[global_id(row.id) for row in rows])
     assert [one["id"] for one in found["nodes"]] == [global_id(row.id) for row in rows]
     assert statements.reads_of("accounts") == 1
@@ -65,7 +65,7 @@ async def test_fifty_nodes_cost_one_statement(api: Api, running: Running) -> Non
 async def test_the_accounts_of_an_audit_page_cost_one_statement(api: Api, running: Running) -> None:
     rows = await store(running.db, *[account(api.viewer, number) for number in range(20)])
     await api.data(NODES, ids=[global_id(row.id) for row in rows])
-    with counting() as statements:
+    with counted_statements() as statements:
         page = (await api.data(EVENTS))["auditEvents"]["edges"]
     assert sum(edge["node"]["account"] is not None for edge in page) == 20
     assert statements.reads_of("accounts") == 1
@@ -75,7 +75,7 @@ async def test_the_accounts_of_an_audit_page_cost_one_statement(api: Api, runnin
 async def test_the_history_of_a_whole_page_costs_one_statement_each(api: Api, running: Running) -> None:
     await store(running.db, *[account(api.viewer, number) for number in range(50)])
     query = "{ accounts(first: 50) { edges { node { id statsHistory { recordedAt } growth { since } } } } }"
-    with counting() as statements:
+    with counted_statements() as statements:
         page = (await api.data(query))["accounts"]["edges"]
     assert len(page) == 50
     assert statements.reads_of("accounts") == 2  # the page, and the growth, whose statement begins at the accounts

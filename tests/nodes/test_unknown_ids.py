@@ -10,7 +10,7 @@ from tests.jobs.test_sync_accounts import POLL, START
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.sockets import connected
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.wiring import Running
 
@@ -82,7 +82,7 @@ async def test_what_is_no_id_reads_as_nothing(api: Api, running: Running, garbag
 @pytest.mark.parametrize("garbage", GARBAGE)
 async def test_what_is_no_id_is_not_found_by_changes(api: Api, running: Running, garbage: Any) -> None:
     [row] = await store(running.db, account(api.viewer))
-    with counting() as statements:
+    with counted_statements() as statements:
         for name, mutation in MUTATIONS.items():
             if garbage == "" and name == "startAccountAuthorization":  # an optional input: it is absent
                 continue

@@ -1,7 +1,7 @@
-"""A database that is away at the very moment at which a process wants to commit.
+"""A database that becomes unavailable at the moment of a commit.
 
-SQLite's file is locked by another process. In front of PostgreSQL there is a wire that cuts a commit off before the server
-saw it, or after, when nobody knows its outcome, and lets nobody in for a while.
+SQLite's file is locked by another process. In front of PostgreSQL there is a proxy that cuts a commit off, before the server
+receives it or after, when its outcome is unknown, and then refuses connections for a while.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Leave = Callable[[float], Awaitable[None]]
 
 
 class Cut(StrEnum):
-    """When a commit is cut off."""
+    """The moment at which a commit is cut off."""
 
     BEFORE = "before the server saw it"
     AFTER = "after the server did it"
@@ -37,7 +37,7 @@ class Cut(StrEnum):
 
 
 async def lock(url: str, seconds: float) -> None:
-    """Returns when the file is locked."""
+    """Lock the file for some seconds; return when it is locked."""
     command = (sys.executable, "-c", LOCK, str(make_url(url).database), str(seconds))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
@@ -46,13 +46,13 @@ async def lock(url: str, seconds: float) -> None:
 
 @dataclass(slots=True)
 class DatabaseWire:
-    """Between a process and PostgreSQL. `leave` makes the next commit the last thing that goes through for a while."""
+    """A proxy between a process and PostgreSQL. `leave` makes it cut off the next commit."""
 
     url: str
     target: str
     cut: Cut = Cut.BEFORE
     _seconds: float | None = None
-    _away: bool = False
+    _is_away: bool = False
     _clients: set[asyncio.StreamWriter] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -74,43 +74,46 @@ class DatabaseWire:
         task.add_done_callback(self._tasks.discard)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._away:
+        if self._is_away:
             writer.transport.abort()
             return
-        there, to_there = await _connect(self.target)
+        server_reader, server_writer = await _connect(self.target)
         self._clients.add(writer)
-        pumps = [asyncio.ensure_future(self._ask(reader, to_there)), asyncio.ensure_future(_pump(there, writer))]
+        pumps = [
+            asyncio.ensure_future(self._forward_until_commit(reader, server_writer)),
+            asyncio.ensure_future(_pump(server_reader, writer)),
+        ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
                 pump.cancel()
             writer.transport.abort()
-            to_there.close()
+            server_writer.close()
             self._clients.discard(writer)
 
-    async def _ask(self, reader: asyncio.StreamReader, there: asyncio.StreamWriter) -> None:
+    async def _forward_until_commit(self, reader: asyncio.StreamReader, server_writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             if b"COMMIT" in data and self._seconds is not None:
-                await self._cut_off(data, there)
+                await self._cut_off(data, server_writer)
                 return
-            there.write(data)
+            server_writer.write(data)
 
-    async def _cut_off(self, data: bytes, there: asyncio.StreamWriter) -> None:
-        seconds, self._seconds, self._away = self._seconds, None, True
+    async def _cut_off(self, data: bytes, server_writer: asyncio.StreamWriter) -> None:
+        seconds, self._seconds, self._is_away = self._seconds, None, True
         self._begin(self._come_back(seconds or 0))
         if self.cut is Cut.KILLED:
             await _kill_all(self.target)
         if self.cut is Cut.AFTER:
-            self._abort()  # the reply reaches nobody
+            self._abort()  # the reply is lost
         if self.cut is not Cut.BEFORE:
-            there.write(data)
+            server_writer.write(data)
             await asyncio.sleep(0.1)
         self._abort()
 
     async def _come_back(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        self._away = False
+        self._is_away = False
 
     def _abort(self) -> None:
         for client in self._clients:
@@ -131,7 +134,7 @@ async def _connect(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 
 async def _kill_all(target: str) -> None:
-    """Whoever is in a transaction on this database."""
+    """Terminate the backends that are in a transaction on this database."""
     db = Database.open(target, pool_size=2)
     statement = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "

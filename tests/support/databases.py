@@ -1,4 +1,4 @@
-"""Databases of a test process' own."""
+"""Databases that a test process creates for itself."""
 
 import shutil
 import tempfile
@@ -25,7 +25,7 @@ def postgres_url(config: pytest.Config) -> str:
 
 @asynccontextmanager
 async def own_database(backend: str, config: pytest.Config, folder: Path) -> AsyncGenerator[str]:
-    """A migrated one, gone at the end: a copy of one that was migrated once."""
+    """Create a migrated database, a copy of one that was migrated once, and remove it at the end."""
     if backend == "sqlite":
         file = folder / "own.db"
         shutil.copyfile(await _migrated_file(config), file)
@@ -46,7 +46,7 @@ async def _migrated_file(config: pytest.Config) -> Path:
 
 
 async def _migrated_database(config: pytest.Config) -> str:
-    """Its name. Nothing may be connected to it while it is copied."""
+    """Return the template's name. Nothing may be connected to it while it is copied."""
     if (name := config.stash.get(_DATABASE, None)) is None:
         url = await create_database(postgres_url(config))
         await migrate_everything(url)

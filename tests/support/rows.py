@@ -1,4 +1,4 @@
-"""Rows written directly, where a test is about reading many of them."""
+"""Rows that are written directly, for tests that read many of them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,9 +16,9 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 def account(
     viewer: str, number: int = 0, *, username: str | None = None, display_name: str = "", **values: Any
 ) -> Account:
-    """An account that was connected `number` minutes before noon."""
+    """Return an account that was connected `number` minutes before noon."""
     time = NOON - timedelta(minutes=number)
-    names = accounts.names(username, display_name or f"Account {number:04}")
+    names = accounts.name_columns(username, display_name or f"Account {number:04}")
     columns = {
         "created_at": time,
         "connected_at": time,
@@ -33,6 +33,7 @@ def account(
 
 
 async def store(db: Database, *rows: Account) -> list[Account]:
+    """Insert accounts and return them."""
     async with db.transaction() as session:
         await session.execute(insert(Account), [row.model_dump() for row in rows])
     return list(rows)

@@ -1,4 +1,4 @@
-"""Which slots of TikTok's quota are taken, and how far ahead each of them lies."""
+"""Recording of the granted slots of TikTok's quotas, and how far ahead each of them lies."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
@@ -14,48 +14,50 @@ from sqlmodel import col
 from tiktok_accounts_gql.db import quota
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import RequestQuota
-from tiktok_accounts_gql.db.quota import Endpoint, Pace, Slot
+from tiktok_accounts_gql.db.quota import Endpoint, QuotaSlot, RateLimitPolicy
 from tiktok_accounts_gql.wiring import Running
 
 NEAR = timedelta(seconds=0.3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class GrantedSlot:
     endpoint: Endpoint
     wait: timedelta
 
 
-class TakenSlots(list[Taken]):
-    """In the order in which they were granted."""
+class GrantedSlots(list[GrantedSlot]):
+    """Slots in the order in which they were granted."""
 
     @property
     def counts(self) -> Counter[str]:
-        return Counter(one.endpoint.value for one in self)
+        return Counter(slot.endpoint.value for slot in self)
 
     @property
     def longest_wait(self) -> timedelta:
-        return max((one.wait for one in self), default=timedelta(0))
+        return max((slot.wait for slot in self), default=timedelta(0))
 
 
 @contextmanager
-def watched() -> Iterator[TakenSlots]:
-    """What is granted meanwhile, by every service of this process."""
-    taken, take = TakenSlots(), quota.take
+def watched_slots() -> Iterator[GrantedSlots]:
+    """Record the slots that are granted in the block, to every service of this process."""
+    granted, take_slot = GrantedSlots(), quota.take_slot
 
-    async def take_watched(session: object, endpoint: Endpoint, pace: Pace, **options: object) -> Slot:
-        slot = await take(session, endpoint, pace, **options)  # type: ignore[arg-type]
+    async def take_and_record(
+        session: object, endpoint: Endpoint, policy: RateLimitPolicy, **options: object
+    ) -> QuotaSlot:
+        slot = await take_slot(session, endpoint, policy, **options)  # type: ignore[arg-type]
         if slot.granted:
-            taken.append(Taken(endpoint=endpoint, wait=slot.wait))
+            granted.append(GrantedSlot(endpoint=endpoint, wait=slot.wait))
         return slot
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quota, "take", take_watched)
-        yield taken
+        patch.setattr(quota, "take_slot", take_and_record)
+        yield granted
 
 
 async def set_row(running: Running, endpoint: Endpoint, **seconds_from_now: float | None) -> None:
-    """Of the quota: `next_at`, `closed_until` in so many seconds by the database's clock."""
+    """Set `next_at` or `closed_until` of a quota, in seconds from now by the database's clock."""
     insert = (postgresql if running.db.engines[0].dialect.name == "postgresql" else sqlite).insert(RequestQuota)
     values = {name: None if at is None else FromNow(at) for name, at in seconds_from_now.items()}
     async with running.db.transaction() as session:
@@ -66,9 +68,9 @@ async def set_row(running: Running, endpoint: Endpoint, **seconds_from_now: floa
 
 
 @asynccontextmanager
-async def users_ahead(running: Running, seconds: float) -> AsyncGenerator[TakenSlots]:
-    """All endpoints are booked for so long: only who waits in the users' lane gets a slot before."""
+async def users_booked_ahead(running: Running, seconds: float) -> AsyncGenerator[GrantedSlots]:
+    """Book all endpoints for some seconds: until then, only the users' lane gets slots."""
     for endpoint in Endpoint:
         await set_row(running, endpoint, next_at=seconds)
-    with watched() as taken:
-        yield taken
+    with watched_slots() as granted:
+        yield granted

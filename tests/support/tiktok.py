@@ -14,7 +14,7 @@ from tiktok_accounts_gql.services.connections import Connected, Consent
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, build_authorization_url
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running
 
 CLIENT_KEY = "test-client-key"
@@ -39,7 +39,7 @@ class TikTok:
             state="s",
         )
         consent = {"sandbox_user": open_id, **({"sandbox_scopes": scopes} if scopes else {})}
-        async with httpx.AsyncClient(verify=trusted()) as browser:
+        async with httpx.AsyncClient(verify=get_ssl_context()) as browser:
             response = await browser.get(httpx.URL(url).copy_merge_params(consent))
         return parse_qs(urlsplit(response.headers["location"]).query)["code"][0]
 

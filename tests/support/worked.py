@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.support.server import serving
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -21,5 +21,5 @@ async def server_url(settings: Settings) -> AsyncGenerator[str]:
 
 @pytest_asyncio.fixture(scope="module")
 async def http(server_url: str) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server_url, verify=trusted(), timeout=30) as client:
+    async with httpx.AsyncClient(base_url=server_url, verify=get_ssl_context(), timeout=30) as client:
         yield client

@@ -36,13 +36,13 @@ class Worker:
 
     @classmethod
     def start(
-        cls, folder: Path, settings: Settings, *, pulse: Pulse | None = None, probe_every: timedelta | None = None
+        cls, folder: Path, settings: Settings, *, pulse: Pulse | None = None, probe_interval: timedelta | None = None
     ) -> Self:
         """Without a pulse and a probe of its own: the command itself."""
         stack, own = ExitStack(), folder / uuid4().hex
         own.mkdir()
-        command = (COMMAND, "worker") if pulse is None and probe_every is None else (PYTHON, "-m", __name__)
-        env = {**environment_variables(settings), **_told(pulse or PULSE, probe_every or PROBE_EVERY)}
+        command = (COMMAND, "worker") if pulse is None and probe_interval is None else (PYTHON, "-m", __name__)
+        env = {**environment_variables(settings), **_told(pulse or PULSE, probe_interval or PROBE_EVERY)}
         worker = stack.enter_context(start_command(own, *command[1:], command=Path(command[0]), env=env))
         worker.wait_for(lambda lines: lines if STARTED in lines else None, worker.err)
         return cls(started=worker, _stack=stack)
@@ -68,13 +68,13 @@ class Worker:
 
 @contextmanager
 def workers(
-    count: int, folder: Path, settings: Settings, *, pulse: Pulse | None = None, probe_every: timedelta | None = None
+    count: int, folder: Path, settings: Settings, *, pulse: Pulse | None = None, probe_interval: timedelta | None = None
 ) -> Iterator[list[Worker]]:
     """Those in the list at the end are killed: replace whom you killed."""
     running: list[Worker] = []
     try:
         for _ in range(count):
-            running.append(Worker.start(folder, settings, pulse=pulse, probe_every=probe_every))  # noqa: PERF401 - kept if one fails
+            running.append(Worker.start(folder, settings, pulse=pulse, probe_interval=probe_interval))  # noqa: PERF401 - kept if one fails
         yield running
     finally:
         for worker in running:
@@ -84,9 +84,9 @@ def workers(
 PYTHON = COMMAND.parent / "python"
 
 
-def _told(pulse: Pulse, probe_every: timedelta) -> dict[str, str]:
+def _told(pulse: Pulse, probe_interval: timedelta) -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    seconds = {"BEAT": pulse.beat_every, "DEAD": pulse.dead_after, "PROBE": probe_every}
+    seconds = {"BEAT": pulse.beat_every, "DEAD": pulse.dead_after, "PROBE": probe_interval}
     return {"PYTHONPATH": path, **{f"TEST_{name}": str(time.total_seconds()) for name, time in seconds.items()}}
 
 
@@ -100,7 +100,7 @@ async def _main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     pulse = Pulse(beat_every=_seconds("BEAT"), dead_after=_seconds("DEAD"))
     async with (
-        open_services(settings, probe_every=_seconds("PROBE")) as running,
+        open_services(settings, probe_interval=_seconds("PROBE")) as running,
         in_background(running, settings, pulse=pulse),
     ):
         structlog.get_logger().info(STARTED)

@@ -24,7 +24,7 @@ from tests.web.forging import (
 )
 from tiktok_accounts_gql.app import create_authenticator
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.authentication import Authenticator
 
 SIGNED = hs256(SECRET.get_secret_value().encode())
@@ -96,7 +96,7 @@ async def own_http(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
     own = {"jwt_client_ids": CLIENTS, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_secret": SECRET}
     async with (
         serving(settings.model_copy(update=own)) as url,
-        httpx.AsyncClient(base_url=url, verify=trusted()) as client,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as client,
     ):
         yield client
 

@@ -10,13 +10,13 @@ import pytest_asyncio
 
 from tests.live.acting import WATCH_ACCOUNTS
 from tests.support.server import Api, serving
-from tests.support.statements import counting
+from tests.support.statements import counted_statements
 from tiktok_accounts_gql.db import cost_buckets
 from tiktok_accounts_gql.db.cost_buckets import BucketSize
 from tiktok_accounts_gql.errors import BudgetExhausted
 from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 PAGE = "{ accounts(first: 50) { edges { node { id } } } }"  # 5 points
@@ -27,7 +27,7 @@ SLOW = 1  # points a second: next to nothing comes back during a test
 async def poor(settings: Settings, viewer: str) -> AsyncGenerator[Api]:
     """A viewer of a server that allows twelve points."""
     limited = settings.model_copy(update={"cost_limit": 12, "cost_restore_rate": SLOW})
-    async with serving(limited) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as http:
+    async with serving(limited) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as http:
         yield Api(http=http, settings=limited, viewer=viewer)
 
 
@@ -83,7 +83,7 @@ async def test_the_budget_can_be_read(poor: Api) -> None:
 
 async def test_without_a_limit_there_is_none(settings: Settings, viewer: str) -> None:
     free = settings.model_copy(update={"cost_limit": 0})
-    async with serving(free) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as http:
+    async with serving(free) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as http:
         api = Api(http=http, settings=free, viewer=viewer)
         limit = (await api.data("{ rateLimit { limit cost remaining } }"))["rateLimit"]
         assert limit == {"limit": 0, "cost": 1, "remaining": 0}
@@ -111,7 +111,7 @@ async def spent(one: CostBudget, viewer: str, points: int) -> int:
 async def test_four_processes_spend_no_more_than_one(running: Running, settings: Settings, viewer: str) -> None:
     """Within five percent, though none of them asks the database for each request."""
     budgets = [budget(running, limit=4000) for _ in range(4)]
-    with counting() as statements:
+    with counted_statements() as statements:
         counts = await asyncio.gather(*(spent(one, viewer, 4000) for one in budgets))
     assert 0.95 * 4000 <= sum(counts) <= 1.01 * 4000
     assert statements.writes_of("cost_buckets") < 400
@@ -134,7 +134,7 @@ async def test_points_come_back_with_time(running: Running, viewer: str) -> None
 async def test_who_is_refused_does_not_keep_the_database_busy(running: Running, viewer: str) -> None:
     one = budget(running, limit=10)
     await spent(one, viewer, 20)
-    with counting() as statements:
+    with counted_statements() as statements:
         assert await spent(one, viewer, 1) == 0
         for _ in range(100):
             with pytest.raises(BudgetExhausted):
@@ -156,7 +156,7 @@ async def test_full_buckets_are_forgotten(running: Running, viewer: str) -> None
     await asyncio.sleep(0.05)
     await one.prune()
     async with running.db.transaction() as session:
-        assert await cost_buckets.forget_full(session, BucketSize(limit=10, restored=1000), limit=10) == 0
+        assert await cost_buckets.delete_full(session, BucketSize(limit=10, restored=1000), limit=10) == 0
     await one.spend(viewer, 10)
 
 

@@ -20,7 +20,7 @@ from tests.support.server import Api, serving
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.edge import Edge
 
 QUERY = "{ viewer { userId } }"
@@ -33,7 +33,10 @@ PREFLIGHT = {
 
 @asynccontextmanager
 async def client_of(settings: Settings, viewer: str = "nobody") -> AsyncGenerator[Api]:
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
+    async with (
+        serving(settings) as url,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client,
+    ):
         yield Api(http=client, settings=settings, viewer=viewer)
 
 

@@ -16,7 +16,7 @@ from tiktok_accounts_gql.app import create_app
 from tiktok_accounts_gql.sandbox.server import listen
 from tiktok_accounts_gql.server import HttpProtocol, server_options
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 DELAYED_ACK = 0.04  # seconds, of Linux
 
@@ -48,7 +48,7 @@ async def test_a_kept_connection_answers_at_once(settings: Settings, bind: Calla
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=url, verify=trusted()) as client:
+        async with httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as client:
             while not server.started:  # noqa: ASYNC110 - uvicorn tells by an attribute
                 await asyncio.sleep(0.005)
             assert statistics.median(await delays(client, "/livez")) < DELAYED_ACK
@@ -74,5 +74,5 @@ async def test_a_unix_socket_has_nothing_to_set(settings: Settings, tmp_path_fac
 
 
 async def test_the_sandbox_answers_at_once(sandbox_url: str) -> None:
-    async with httpx.AsyncClient(base_url=sandbox_url, verify=trusted()) as client:
+    async with httpx.AsyncClient(base_url=sandbox_url, verify=get_ssl_context()) as client:
         assert statistics.median(await delays(client, "/v2/user/info/", status=401)) < DELAYED_ACK

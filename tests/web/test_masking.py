@@ -27,7 +27,7 @@ from tests.support.server import Api, serving
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 NEEDLE = "needle-that-nobody-may-see"
 SEARCH = "query Search($search: String) { accounts(filter: { search: $search }) { totalCount } }"
@@ -53,7 +53,7 @@ async def db(own: Settings) -> AsyncGenerator[Database]:
 
 @pytest_asyncio.fixture
 async def api(own: Settings, viewer: str) -> AsyncGenerator[Api]:
-    async with serving(own) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
+    async with serving(own) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client:
         yield Api(http=client, settings=own, viewer=viewer)
 
 

@@ -15,7 +15,7 @@ from tests.support.server import Api, started
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.graphiql.examples import ACCOUNT_ID, load_examples
 
 OPERATIONS = re.compile(r'^accounts_operations_total\{path="([a-z-]+)",reason="([a-z_]+)"\} ([0-9.]+)$', re.MULTILINE)
@@ -95,7 +95,10 @@ async def test_a_list_above_a_failure_is_read_and_audited_once(api: Api, tiktok:
 
 async def test_what_fails_in_the_background_is_counted_by_its_kind(own_settings: Settings, viewer: str) -> None:
     """A webhook whose effect the database refuses: counted once, and not at every look."""
-    async with started(own_settings) as (server, url), httpx.AsyncClient(base_url=url, verify=trusted()) as client:
+    async with (
+        started(own_settings) as (server, url),
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as client,
+    ):
         services = server.lifespan.state["services"]
         db = server.lifespan.state["db"]
         await store(db, account(viewer, open_id=f"open-{viewer}"))

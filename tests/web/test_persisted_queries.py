@@ -20,7 +20,7 @@ from tests.support.server import Api, serving
 from tests.support.sockets import connected
 from tiktok_accounts_gql.app import create_engine
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.metrics import Metrics
 from tiktok_accounts_gql.web.persisted_queries import SHARE, PersistedQueries, PersistedQueryNotFound
 from tiktok_accounts_gql.web.requests import GraphQLRequest
@@ -199,7 +199,7 @@ async def test_another_process_asks_again(api: Api, settings: Settings) -> None:
     await post(api, {"query": query, "extensions": extensions(query)})
     async with (
         serving(settings) as url,
-        httpx.AsyncClient(base_url=url, verify=trusted()) as http,
+        httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as http,
     ):
         other = Api(http=http, settings=settings, viewer=api.viewer)
         assert told(await post(other, {"extensions": extensions(query)})) == NOT_FOUND

@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.support.backends import on_sqlite
 from tests.support.server import Api, serving
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.web.graphiql.page import STATIC
 
 pytestmark = on_sqlite
@@ -21,7 +21,7 @@ FILES = [f"/graphql/static/{file.relative_to(STATIC)}" for file in STATIC.rglob(
 @pytest_asyncio.fixture(scope="module")
 async def production(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
     own = settings.model_copy(update={"environment": "production"})
-    async with serving(own) as url, httpx.AsyncClient(base_url=url, verify=trusted(), timeout=30) as client:
+    async with serving(own) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client:
         yield client
 
 

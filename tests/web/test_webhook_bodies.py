@@ -20,7 +20,7 @@ from tiktok_accounts_gql.db.quota import Endpoint
 from tiktok_accounts_gql.services.removals import CLOCK_SKEW, REASONS
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 LATER = timedelta(minutes=5)  # than the pause between two attempts
@@ -241,7 +241,7 @@ async def revoke(tiktok: TikTok, token: str) -> None:
     """At TikTok, by somebody else who has the app's secret."""
     secret = tiktok.settings.tiktok_client_secret.get_secret_value()
     form = {"client_key": tiktok.settings.tiktok_client_key, "client_secret": secret, "token": token}
-    async with httpx.AsyncClient(base_url=tiktok.settings.tiktok_api_url, verify=trusted()) as client:
+    async with httpx.AsyncClient(base_url=tiktok.settings.tiktok_api_url, verify=get_ssl_context()) as client:
         (await client.post(REVOKE_PATH, data=form)).raise_for_status()
 
 

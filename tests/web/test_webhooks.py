@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.models import Account, WebhookEvent
 from tiktok_accounts_gql.services.removals import REASONS
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 PATH = "/webhooks/tiktok"
@@ -196,7 +196,7 @@ async def test_the_same_again_is_answered_and_done_once(
 ) -> None:
     account = await tiktok.connect(viewer)
     body = removal(account.open_id)
-    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as other:
+    async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as other:
         answers = await asyncio.gather(*[post(one, body) for one in (http, other) * 5])
     answers.append(await post(http, body))
     assert {(one.status_code, one.content) for one in answers} == {(200, b"{}")}

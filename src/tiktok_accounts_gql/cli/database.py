@@ -14,10 +14,10 @@ SQLITE_THREAD_SECONDS = 0.1
 
 async def with_database(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> T:
     """Open the database, return what `work` returns, and close the database."""
-    from tiktok_accounts_gql.db.database import Database, check_folder
+    from tiktok_accounts_gql.db.database import Database, check_sqlite_folder
     from tiktok_accounts_gql.errors import ServiceUnavailable
 
-    check_folder(settings.database_url)
+    check_sqlite_folder(settings.database_url)
     db = Database.open(settings.database_url)
     try:
         return await work(db)
@@ -32,5 +32,5 @@ async def check_database(db: "Database") -> None:
     """Find what would fail the start of a server, before it starts. Raises PreparedStatementsLost, NotMigrated."""
     from tiktok_accounts_gql.db.migrate import check_migrated
 
-    await db.check_sessions()
+    await db.check_prepared_statements()
     await check_migrated(db)

@@ -1,4 +1,7 @@
-"""Statements about accounts: the viewer in every WHERE, and no disconnected ones unless a docstring says so."""
+"""Statements about accounts. All but `list_connected_by_open_id` name the viewer.
+
+Disconnected accounts are left out, unless a docstring says otherwise.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, bindparam, select, update
@@ -14,23 +17,24 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from tiktok_accounts_gql.db.account_update import AccountUpdate
 from tiktok_accounts_gql.db.folding import fold
 from tiktok_accounts_gql.db.keyset import Ordering
 from tiktok_accounts_gql.db.models import SORT_KEY_LENGTH, Account, AccountStatus, HealthAction, HealthState
 from tiktok_accounts_gql.errors import NotFound
 
-_SEPARATOR = "\x1f"  # between username and display name: a search cannot hold it, so it cannot match across
+# Between username and display name in `search_text`: no search contains it, so none matches across the two.
+_SEPARATOR = "\x1f"
+
+USER_ACTIONS = (HealthAction.RECONNECT, HealthAction.GRANT_SCOPES)  # which only the user can take
 
 
-NEEDING_THE_USER = (HealthAction.RECONNECT, HealthAction.GRANT_SCOPES)
-
-
-class Taken(Exception):
-    """Somebody has connected this TikTok account already."""
+class AccountTaken(Exception):
+    """Raised for a TikTok account that is connected already, by this viewer or another."""
 
 
 class AccountOrderField(StrEnum):
-    """By what accounts can be ordered."""
+    """What accounts can be ordered by."""
 
     CREATED_AT = "CREATED_AT"
     DISPLAY_NAME = "DISPLAY_NAME"
@@ -50,7 +54,11 @@ _SORT_COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFilter:
-    """Conditions that all have to hold; an empty one is none. Each word stands there once, in one order."""
+    """Conditions that must all hold; an empty one is ignored. Values are sorted and unique, so equal filters are equal.
+
+    `needle` is the folded text that a name has to contain. It is None for no condition. An empty needle, which a search of
+    ignorable characters leaves, is in no name.
+    """
 
     statuses: tuple[AccountStatus, ...] = ()
     health: tuple[HealthState, ...] = ()
@@ -61,25 +69,20 @@ class AccountFilter:
     def __post_init__(self) -> None:
         for name in ("statuses", "health", "actions"):
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
-        object.__setattr__(self, "needle", _needle(self.search) if self.search else None)
+        text = self.search.strip().lstrip("@ ")
+        object.__setattr__(self, "needle", fold(text).lstrip("@ ") if text else None)
 
 
-def _needle(search: str) -> str | None:
-    """What a name has to contain, folded. None is no condition; an empty needle, of ignorable characters, is in no name."""
-    without_at = search.strip().lstrip("@ ")
-    return fold(without_at).lstrip("@ ") if without_at else None
-
-
-class Changed(NamedTuple):
-    """An account of which something changed."""
+class ChangedAccount(NamedTuple):
+    """What a subscriber needs to know of an account that has changed."""
 
     id: UUID
     connected_at: datetime
     disconnected_at: datetime | None
 
 
-def names(username: str | None, display_name: str) -> dict[str, Any]:
-    """The columns that hold names, and those that order and find by them."""
+def name_columns(username: str | None, display_name: str) -> dict[str, Any]:
+    """Return the columns that hold an account's names, and those that sort and search by them."""
     folded_username, folded_name = fold(username or ""), fold(display_name)
     return {
         "username": username,
@@ -91,84 +94,81 @@ def names(username: str | None, display_name: str) -> dict[str, Any]:
 
 
 @cache
-def ordering(field: AccountOrderField, *, descending: bool) -> Ordering:
+def build_ordering(field: AccountOrderField, *, descending: bool) -> Ordering:
     name = f"accounts {field} {'DESC' if descending else 'ASC'}"
     return Ordering(name=name, column=_SORT_COLUMNS[field], id=col(Account.id), descending=descending)
 
 
-def values(viewer_id: str, where: AccountFilter) -> dict[str, Any]:
-    """The parameters of a statement with `connected`, by their names."""
-    lists = {"status": where.statuses, "health": where.health, "action": where.actions}
-    listed = {f"{name}_{number}": one for name, them in lists.items() for number, one in enumerate(them)}
-    return {"of_viewer": viewer_id, "search": _pattern(where), **listed}
+def build_parameters(viewer_id: str, filter: AccountFilter) -> dict[str, Any]:
+    """Return the parameters of a statement that is made from `select_connected`, by their names."""
+    parameters = {"of_viewer": viewer_id, "search": _build_pattern(filter)}
+    for name, values in (("status", filter.statuses), ("health", filter.health), ("action", filter.actions)):
+        for number, value in enumerate(values):
+            parameters[f"{name}_{number}"] = value
+    return parameters
 
 
-def connected(viewer_id: str, where: AccountFilter | None = None) -> Select[Account]:
-    return select(Account).where(*_connected(viewer_id), *_conditions(where or AccountFilter()))
+def select_connected(viewer_id: str, filter: AccountFilter | None = None) -> Select[Account]:
+    return select(Account).where(*_is_connected(viewer_id), *_build_conditions(filter or AccountFilter()))
 
 
-def _connected(viewer_id: str) -> tuple[ColumnElement[bool], ...]:
-    own: Any = col(Account.viewer_id)
-    return own == bindparam("of_viewer", viewer_id, own.type), col(Account.disconnected_at).is_(None)
+def _is_connected(viewer_id: str) -> tuple[ColumnElement[bool], ...]:
+    column: Any = col(Account.viewer_id)
+    return column == bindparam("of_viewer", viewer_id, column.type), col(Account.disconnected_at).is_(None)
 
 
-def _conditions(where: AccountFilter) -> list[ColumnElement[bool]]:
-    conditions = [
-        _is_one_of(column, name, them)
-        for column, name, them in (
-            (col(Account.status), "status", where.statuses),
-            (col(Account.health_state), "health", where.health),
-            (col(Account.health_action), "action", where.actions),
-        )
-        if them
-    ]
-    if (pattern := _pattern(where)) is not None:
+def _build_conditions(filter: AccountFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    lists: tuple[tuple[Any, str, tuple[StrEnum, ...]], ...] = (
+        (col(Account.status), "status", filter.statuses),
+        (col(Account.health_state), "health", filter.health),
+        (col(Account.health_action), "action", filter.actions),
+    )
+    for column, name, values in lists:
+        if values:
+            parameters = [bindparam(f"{name}_{i}", value, column.type) for i, value in enumerate(values)]
+            conditions.append(column.in_(parameters))
+    if (pattern := _build_pattern(filter)) is not None:
         text: Any = col(Account.search_text)
         conditions.append(text.like(bindparam("search", pattern, text.type), escape="\\"))
-    elif where.needle is not None:
+    elif filter.needle is not None:
         conditions.append(col(Account.id).is_(None))
     return conditions
 
 
-def _is_one_of(column: Any, name: str, them: tuple[StrEnum, ...]) -> ColumnElement[bool]:
-    values = [bindparam(f"{name}_{number}", one, column.type) for number, one in enumerate(them)]
-    return column.in_(values)  # type: ignore[no-any-return]
-
-
-def _pattern(where: AccountFilter) -> str | None:
-    if not where.needle:
+def _build_pattern(filter: AccountFilter) -> str | None:
+    """Return the LIKE pattern of a filter with a needle that is not empty."""
+    if not filter.needle:
         return None
-    escaped = where.needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    escaped = filter.needle.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 
 
 async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[Account]:
-    return (await session.scalars(connected(viewer_id).where(col(Account.id).in_(ids)))).all()
+    return (await session.scalars(select_connected(viewer_id).where(col(Account.id).in_(ids)))).all()
 
 
-async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime) -> Sequence[Changed]:
-    """Disconnected ones too; what changed first comes first."""
+async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime) -> Sequence[ChangedAccount]:
+    """Return the accounts that have changed since then, disconnected ones included, in the order of their changes."""
     columns = (col(Account.id), col(Account.connected_at), col(Account.disconnected_at))
     changed = select(*columns).where(col(Account.viewer_id) == viewer_id, col(Account.updated_at) >= since)
     rows = await session.execute(changed.order_by(col(Account.updated_at), col(Account.id)))
-    return [Changed(*row) for row in rows]
+    return [ChangedAccount(*row) for row in rows]
 
 
-async def was_connected(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:
-    """Whether the viewer has, or had, this account."""
-    same = select(col(Account.id)).where(col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
-    return await session.scalar(same) is not None
+async def was_ever_connected(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:
+    """Return whether the viewer has an account of this id, connected or disconnected."""
+    return await session.scalar(select(col(Account.id)).where(*_is_owned(viewer_id, account_id))) is not None
 
 
 async def find(session: AsyncSession, viewer_id: str, account_id: UUID) -> Account | None:
-    """A disconnected one too."""
-    same = select(Account).where(col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
-    return (await session.scalars(same)).one_or_none()
+    """Return the account, also if it is disconnected."""
+    return (await session.scalars(select(Account).where(*_is_owned(viewer_id, account_id)))).one_or_none()
 
 
 async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: bool = False) -> Account:
-    """`lock` keeps others from changing it until the transaction ends. Raises NotFound."""
-    statement = connected(viewer_id).where(col(Account.id) == account_id)
+    """Return the account; with `lock`, no other transaction can change it until this one ends. Raises NotFound."""
+    statement = select_connected(viewer_id).where(col(Account.id) == account_id)
     account = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if account is None:
         raise NotFound
@@ -176,58 +176,63 @@ async def get(session: AsyncSession, viewer_id: str, account_id: UUID, *, lock: 
 
 
 async def find_by_open_id(session: AsyncSession, viewer_id: str, open_id: str) -> Account | None:
-    """A disconnected one too: connected again, it comes back."""
-    same = select(Account).where(col(Account.viewer_id) == viewer_id, col(Account.open_id) == open_id)
-    return (await session.scalars(same)).one_or_none()
+    """Return the viewer's account, also if it is disconnected: connecting it again restores it."""
+    statement = select(Account).where(col(Account.viewer_id) == viewer_id, col(Account.open_id) == open_id)
+    return (await session.scalars(statement)).one_or_none()
 
 
 async def find_open_id(session: AsyncSession, viewer_id: str, account_id: UUID) -> str | None:
-    """Of a disconnected account too."""
-    same = (col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
-    return await session.scalar(select(col(Account.open_id)).where(*same))
+    """Return the open id of an account, also if it is disconnected."""
+    return await session.scalar(select(col(Account.open_id)).where(*_is_owned(viewer_id, account_id)))
 
 
 async def list_connected_by_open_id(session: AsyncSession, open_id: str) -> Sequence[Account]:
-    """Whoever connected it: for what TikTok itself tells about an account."""
+    """Return the account of any viewer: for events from TikTok, which name no viewer."""
     statement = select(Account).where(col(Account.open_id) == open_id, col(Account.disconnected_at).is_(None))
     return (await session.scalars(statement)).all()
 
 
-async def add(session: AsyncSession, viewer_id: str, *, open_id: str, connected_at: datetime, **values: Any) -> Account:
-    """Raises Taken."""
-    account = Account(
-        viewer_id=viewer_id, open_id=open_id, created_at=connected_at, connected_at=connected_at, **values
-    )
+async def add(session: AsyncSession, viewer_id: str, *, open_id: str, **values: Unpack[AccountUpdate]) -> Account:
+    """Insert an account and return it. `connected_at` is required. Raises AccountTaken."""
+    values.setdefault("created_at", values["connected_at"])
+    account = Account(viewer_id=viewer_id, open_id=open_id, **values)
     session.add(account)
-    with _taken_is_said():
+    with translate_unique_violation():
         await session.flush()
     return account
 
 
-async def change(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
-    """The account after the change. Raises NotFound."""
-    return await _update(session, *_connected(viewer_id), col(Account.id) == account_id, **values)
+async def change(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Unpack[AccountUpdate]) -> Account:
+    """Update a connected account and return it. Raises NotFound."""
+    return await _update(session, *_is_connected(viewer_id), col(Account.id) == account_id, values=values)
 
 
-async def reconnect(session: AsyncSession, viewer_id: str, account_id: UUID, **values: Any) -> Account:
-    """The account after the change, which brings it back if it was disconnected. Raises NotFound, Taken."""
-    owned = (col(Account.viewer_id) == viewer_id, col(Account.id) == account_id)
-    with _taken_is_said():
-        return await _update(session, *owned, disconnected_at=None, **values)
+async def reconnect(
+    session: AsyncSession, viewer_id: str, account_id: UUID, **values: Unpack[AccountUpdate]
+) -> Account:
+    """Update an account, restore it if it was disconnected, and return it. Raises NotFound and AccountTaken."""
+    values["disconnected_at"] = None
+    with translate_unique_violation():
+        return await _update(session, *_is_owned(viewer_id, account_id), values=values)
 
 
 @contextmanager
-def _taken_is_said() -> Iterator[None]:
-    """The unique indexes decide, also in a race."""
+def translate_unique_violation() -> Iterator[None]:
+    """Raise AccountTaken when a unique index refuses a row. Only the index can decide: a query before would race."""
     try:
         yield
     except IntegrityError as error:
-        raise Taken from error
+        raise AccountTaken from error
 
 
-async def _update(session: AsyncSession, *where: ColumnElement[bool], **values: Any) -> Account:
-    statement = update(Account).where(*where).values(**values).returning(Account)
+async def _update(session: AsyncSession, *conditions: ColumnElement[bool], values: AccountUpdate) -> Account:
+    statement = update(Account).where(*conditions).values(**values).returning(Account)
     account = await session.scalar(statement, execution_options={"populate_existing": True})
     if account is None:
         raise NotFound
     return account
+
+
+def _is_owned(viewer_id: str, account_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions for one account of the viewer, disconnected or not."""
+    return col(Account.viewer_id) == viewer_id, col(Account.id) == account_id

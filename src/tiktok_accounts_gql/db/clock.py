@@ -1,4 +1,4 @@
-"""The database's clock, for what several machines must agree on: leases and what is due."""
+"""The database's clock, for times that several machines must agree on: leases and due times."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from tiktok_accounts_gql.db.types import UtcDateTime
 
 
 class FromNow(FunctionElement[Any]):
-    """The database's time, so many seconds from now."""
+    """An SQL expression: the database's time in so many seconds."""
 
     type = UtcDateTime()
     inherit_cache = True  # the seconds are a parameter
@@ -37,6 +37,6 @@ def _postgresql(element: FromNow, compiler: Any, **options: Any) -> str:
 
 @compiles(FromNow, "sqlite")
 def _sqlite(element: FromNow, compiler: Any, **options: Any) -> str:
-    """As text, in the form in which SQLAlchemy stores times there: microseconds, no zone."""
+    """Return the time as SQLAlchemy stores it on SQLite: text with microseconds and no time zone."""
     seconds = compiler.process(element.clauses, **options)
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"

@@ -1,25 +1,25 @@
-"""Statements about connection attempts."""
+"""Statements about connection attempts: authorizations from their start to their callback."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from tiktok_accounts_gql.crypto import Place
+from tiktok_accounts_gql.crypto import SecretLocation
 from tiktok_accounts_gql.db.models import ConnectionAttempt
-from tiktok_accounts_gql.db.viewer_locks import About, lock_viewer
+from tiktok_accounts_gql.db.viewer_locks import LockScope, lock_viewer
 
 
-def verifier_place(attempt_id: UUID) -> Place:
-    return Place(table=ConnectionAttempt.__tablename__, column="code_verifier", row=attempt_id)
+def verifier_location(attempt_id: UUID) -> SecretLocation:
+    return SecretLocation(table=ConnectionAttempt.__tablename__, column="code_verifier", row=attempt_id)
 
 
 def hash_browser(attempt_id: UUID, browser: str) -> bytes:
-    """Of a browser's secret, another one for each attempt: what is stored does not tell which attempts are one browser's."""
+    """Return the hash of a browser's secret for one attempt, so that stored hashes do not link a browser's attempts."""
     return sha256(attempt_id.bytes + browser.encode()).digest()
 
 
@@ -28,24 +28,28 @@ async def add(session: AsyncSession, attempt: ConnectionAttempt) -> None:
     await session.flush()
 
 
-async def forget_before(session: AsyncSession, viewer_id: str, time: datetime) -> None:
-    old = (col(ConnectionAttempt.viewer_id) == viewer_id, col(ConnectionAttempt.expires_at) < time)
-    await session.execute(delete(ConnectionAttempt).where(*old))
+async def delete_before(session: AsyncSession, viewer_id: str, time: datetime) -> None:
+    """Delete the viewer's attempts that expired before `time`."""
+    is_old = (col(ConnectionAttempt.viewer_id) == viewer_id, col(ConnectionAttempt.expires_at) < time)
+    await session.execute(delete(ConnectionAttempt).where(*is_old))
 
 
-async def forget_some(session: AsyncSession, time: datetime, *, limit: int) -> int:
-    """So many attempts of all viewers at most that expired earlier; how many there were."""
-    expires_at, own_id = col(ConnectionAttempt.expires_at), col(ConnectionAttempt.id)
-    old = select(own_id).where(expires_at < time).order_by(expires_at).limit(limit)
-    forgotten = await session.execute(
-        delete(ConnectionAttempt).where(own_id.in_(old)), execution_options={"synchronize_session": False}
+async def delete_batch_before(session: AsyncSession, time: datetime, *, limit: int) -> int:
+    """Delete up to `limit` attempts of all viewers that expired before `time`, and return how many."""
+    expires_at, attempt_id = col(ConnectionAttempt.expires_at), col(ConnectionAttempt.id)
+    old = select(attempt_id).where(expires_at < time).order_by(expires_at).limit(limit)
+    result = await session.execute(
+        delete(ConnectionAttempt).where(attempt_id.in_(old)), execution_options={"synchronize_session": False}
     )
-    return int(forgotten.rowcount)  # type: ignore[attr-defined]
+    return int(result.rowcount)  # type: ignore[attr-defined]
 
 
 async def lock_started(session: AsyncSession, viewer_id: str, *, since: datetime) -> list[datetime]:
-    """When the viewer's attempts since then were started, oldest first; no other one begins until the transaction ends."""
-    await lock_viewer(session, viewer_id, About.AUTHORIZATIONS)
+    """Return when the viewer's attempts since then were started, oldest first; no other can start in the meantime.
+
+    The lock is held until the transaction ends.
+    """
+    await lock_viewer(session, viewer_id, LockScope.AUTHORIZATIONS)
     created_at = col(ConnectionAttempt.created_at)
     recent = select(created_at).where(col(ConnectionAttempt.viewer_id) == viewer_id, created_at > since)
     return list((await session.scalars(recent.order_by(created_at))).all())
@@ -56,48 +60,56 @@ async def find_by_state(session: AsyncSession, state_hash: bytes) -> ConnectionA
     return (await session.scalars(statement, execution_options={"populate_existing": True})).one_or_none()
 
 
-async def bind(
+async def bind_browser(
     session: AsyncSession, viewer_id: str, attempt_id: UUID, *, browser_hash: bytes, now: datetime, lifetime: timedelta
 ) -> bool:
-    """Whether the attempt is this browser's: the first one has it. Neither if it is used, or too old as in `use`."""
-    whose = col(ConnectionAttempt.browser_hash)
-    free = or_(whose.is_(None), whose == browser_hash)
-    bound = (
+    """Bind the attempt to this browser and return True; False if another browser has it, or if `mark_used` would fail."""
+    current_hash = col(ConnectionAttempt.browser_hash)
+    is_free = or_(current_hash.is_(None), current_hash == browser_hash)
+    statement = (
         update(ConnectionAttempt)
-        .where(*_owned(viewer_id, attempt_id), *_usable(now, lifetime), free)
+        .where(*_is_owned(viewer_id, attempt_id), *_is_usable(now, lifetime), is_free)
         .values(browser_hash=browser_hash)
     )
-    done = await session.execute(bound, execution_options={"synchronize_session": False})
-    return int(done.rowcount) == 1  # type: ignore[attr-defined]
+    result = await session.execute(statement, execution_options={"synchronize_session": False})
+    return int(result.rowcount) == 1  # type: ignore[attr-defined]
 
 
-async def use(
+async def mark_used(
     session: AsyncSession, viewer_id: str, attempt_id: UUID, *, fingerprint: bytes, now: datetime, lifetime: timedelta
 ) -> ConnectionAttempt | None:
-    """The attempt, if it is not used yet and not too old; nobody else can use it from then on.
+    """Use the attempt and return it; None if it is used already, or has expired.
 
-    One that expires later than after a `lifetime` is too old as well: the clock was ahead when it began.
+    One that expires in more than a `lifetime` has expired as well: it was stored while a clock was ahead.
     """
-    used = (
+    statement = (
         update(ConnectionAttempt)
-        .where(*_owned(viewer_id, attempt_id), *_usable(now, lifetime))
+        .where(*_is_owned(viewer_id, attempt_id), *_is_usable(now, lifetime))
         .values(used_at=now, fingerprint=fingerprint)
         .returning(ConnectionAttempt)
     )
-    attempt: ConnectionAttempt | None = await session.scalar(used, execution_options={"populate_existing": True})
+    attempt: ConnectionAttempt | None = await session.scalar(statement, execution_options={"populate_existing": True})
     return attempt
 
 
-async def end(session: AsyncSession, viewer_id: str, attempt_id: UUID, **outcome: Any) -> None:
-    """What came of it; its verifier has served."""
-    statement = update(ConnectionAttempt).where(*_owned(viewer_id, attempt_id))
+class AttemptOutcome(TypedDict, total=False):
+    """What became of an attempt: an error code, or the account that was connected."""
+
+    error: str
+    connected_account_id: UUID
+    reconnected: bool
+
+
+async def finish(session: AsyncSession, viewer_id: str, attempt_id: UUID, **outcome: Unpack[AttemptOutcome]) -> None:
+    """Store the outcome, and delete the code verifier, which is not needed any more."""
+    statement = update(ConnectionAttempt).where(*_is_owned(viewer_id, attempt_id))
     await session.execute(statement.values(code_verifier=None, **outcome))
 
 
-def _usable(now: datetime, lifetime: timedelta) -> tuple[Any, Any, Any]:
+def _is_usable(now: datetime, lifetime: timedelta) -> tuple[Any, Any, Any]:
     expires_at = col(ConnectionAttempt.expires_at)
     return col(ConnectionAttempt.used_at).is_(None), expires_at > now, expires_at <= now + lifetime
 
 
-def _owned(viewer_id: str, attempt_id: UUID) -> tuple[Any, Any]:
+def _is_owned(viewer_id: str, attempt_id: UUID) -> tuple[Any, Any]:
     return col(ConnectionAttempt.viewer_id) == viewer_id, col(ConnectionAttempt.id) == attempt_id

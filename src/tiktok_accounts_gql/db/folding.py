@@ -1,6 +1,6 @@
-"""Folding of names: the form in which they are compared, ordered and found. `docs/decisions/0023` says why each step is there.
+"""Folding of names for comparison, sorting and search. `docs/decisions/0023` explains each step.
 
-Migration 0007 has a copy: change what a name folds to, and what is stored has to be folded again.
+Migration 0007 has a copy. A change of the folding needs a migration that folds the stored names again.
 """
 
 from unicodedata import combining, normalize
@@ -25,9 +25,9 @@ _DEFAULT_IGNORABLE = (
     (0x1D173, 0x1D17A),
     (0xE0000, 0xE0FFF),
 )
-_LEFT_OUT = (
+_DROPPED = (
     *_DEFAULT_IGNORABLE,
-    (0x0000, 0x0008),  # control characters that are no blanks
+    (0x0000, 0x0008),  # control characters that are not white space
     (0x000E, 0x001B),
     (0x007F, 0x0084),
     (0x0086, 0x009F),
@@ -40,10 +40,10 @@ _LEFT_OUT = (
     (0xFFF9, 0xFFFB),  # interlinear annotation
     (0x1F3FB, 0x1F3FF),  # skin tones
 )
-# Combining classes of marks that are letters to their readers: Indic and Thai vowels, viramas, Tibetan vowels.
+# Combining classes of marks that readers see as letters: Indic and Thai vowels, viramas, Tibetan vowels.
 _LETTERS = frozenset({0, 9, 84, 91, 103, 118, 129, 130, 132})
-# Letters without a decomposition, as people write them who do not have them on their keyboards.
-_PLAIN = {
+# Letters without a decomposition, as people without them on their keyboards write them.
+_REPLACEMENTS = {
     "ı": "i", "ȷ": "j", "đ": "d", "ð": "d", "ħ": "h", "ł": "l", "ø": "o", "ŧ": "t", "ŋ": "n", "ĸ": "k", "þ": "th",
     "æ": "ae", "œ": "oe", "ə": "e", "ǝ": "e", "ɛ": "e", "ɔ": "o", "ɑ": "a", "ɡ": "g", "ƀ": "b", "ɓ": "b", "ƈ": "c",
     "ȼ": "c", "ɖ": "d", "ɗ": "d", "ɇ": "e", "ƒ": "f", "ǥ": "g", "ɠ": "g", "ɨ": "i", "ɉ": "j", "ƙ": "k", "ƚ": "l",
@@ -57,23 +57,22 @@ _PLAIN = {
     "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‐": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-",
     "\u2800": " ",
 }  # fmt: skip
-_WHITE_ON_BLACK = {first + place: chr(97 + place) for first in (0x1F150, 0x1F170) for place in range(26)}
+_NEGATIVE_LETTERS = {first + offset: chr(97 + offset) for first in (0x1F150, 0x1F170) for offset in range(26)}
 _TABLE: dict[int, str | None] = {
-    **{code: None for first, last in _LEFT_OUT for code in range(first, last + 1)},
-    **{ord(char): plain for char, plain in _PLAIN.items()},
-    **_WHITE_ON_BLACK,
+    **{code: None for first, last in _DROPPED for code in range(first, last + 1)},
+    **{ord(char): replacement for char, replacement in _REPLACEMENTS.items()},
+    **_NEGATIVE_LETTERS,
 }
 
 
 def fold(text: str) -> str:
-    """NFKC casefold without marks, ignorable characters and outer blanks; inner ones become a single space.
+    """Return the NFKC casefold without marks, ignorable characters and outer white space; inner white space is one space.
 
-    Hangul and Indic vowels stay whole. No control character is left.
+    Hangul and Indic vowels are kept. The result has no control characters.
     """
-    folded = text.casefold() if text.isascii() else _decomposed(text)
+    if text.isascii():
+        folded = text.casefold()
+    else:
+        characters = normalize("NFKD", normalize("NFKC", text).casefold())
+        folded = "".join(char for char in characters if combining(char) in _LETTERS)
     return normalize("NFC", " ".join(folded.translate(_TABLE).split()))
-
-
-def _decomposed(text: str) -> str:
-    letters = normalize("NFKD", normalize("NFKC", text).casefold())
-    return "".join(char for char in letters if combining(char) in _LETTERS)

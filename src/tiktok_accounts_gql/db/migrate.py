@@ -1,7 +1,7 @@
-"""Migrations by Alembic, from inside the package.
+"""Migrations by Alembic, run from inside the package.
 
-All that are missing run in one transaction: they happen together or not at all. A migration that changes many rows has a
-function `portion` besides, which is called before, again and again, each time in a transaction of its own.
+All missing migrations run in one transaction, so all of them happen or none. A migration that changes many rows also has a
+function `portion`, which is called repeatedly before that transaction, each time in a transaction of its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ from tiktok_accounts_gql.db.database import Database
 
 Portion = Callable[[Connection, Any], Any]
 
-_LOCK = 0x74746B61  # any number of ours: PostgreSQL's advisory lock of the migrations
+_LOCK_KEY = 0x74746B61  # of PostgreSQL's advisory lock for migrations; any number that nothing else uses
 
 
 class NotMigrated(Exception):
-    """Raised where the tables are older, or newer, than this code."""
+    """Raised when the tables are older or newer than this code."""
 
     def __init__(self) -> None:
         super().__init__("The database's tables are not those of this version. Run: tiktok-accounts migrate")
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _build_config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -36,18 +36,18 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(database: Database) -> None:
-    """Brings the tables up to this version; several processes may try at the same time."""
+    """Upgrade the tables to this version. Several processes may call this at the same time."""
     async with database.read() as session:
-        current = await (await session.connection()).run_sync(_current_revisions)
-    for portion in _portions(current):
+        current = await (await session.connection()).run_sync(_get_current_revisions)
+    for portion in _list_portions(current):
         await _run_portions(database, portion)
     async with database.transaction() as session:
         await (await session.connection()).run_sync(_upgrade)
 
 
-def _portions(current: set[str]) -> Iterator[Portion]:
-    """Of the migrations that a database with tables lacks, oldest first."""
-    scripts = ScriptDirectory.from_config(_config())
+def _list_portions(current: set[str]) -> Iterator[Portion]:
+    """Return the `portion` functions of missing migrations, oldest first; none for an empty database."""
+    scripts = ScriptDirectory.from_config(_build_config())
     missing = list(scripts.iterate_revisions("heads", tuple(current))) if current else []
     for script in reversed(missing):
         if portion := getattr(script.module, "portion", None):
@@ -55,7 +55,7 @@ def _portions(current: set[str]) -> Iterator[Portion]:
 
 
 async def _run_portions(database: Database, portion: Portion) -> None:
-    """Each call is given what the one before returned, until that is None."""
+    """Call `portion` until it returns None. Each call gets what the previous one returned."""
     last: Any = None
     while True:
         async with database.transaction() as session:
@@ -66,17 +66,17 @@ async def _run_portions(database: Database, portion: Portion) -> None:
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    command.upgrade(_config(connection), "head")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK_KEY})
+    command.upgrade(_build_config(connection), "head")
 
 
 async def check_migrated(database: Database) -> None:
-    """Raises NotMigrated."""
+    """Raise NotMigrated unless the tables are those of this version."""
     async with database.read() as session:
-        current = await (await session.connection()).run_sync(_current_revisions)
-    if current != set(ScriptDirectory.from_config(_config()).get_heads()):
+        current = await (await session.connection()).run_sync(_get_current_revisions)
+    if current != set(ScriptDirectory.from_config(_build_config()).get_heads()):
         raise NotMigrated
 
 
-def _current_revisions(connection: Connection) -> set[str]:
+def _get_current_revisions(connection: Connection) -> set[str]:
     return set(MigrationContext.configure(connection).get_current_heads())

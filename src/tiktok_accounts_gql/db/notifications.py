@@ -1,9 +1,9 @@
-"""Events between processes: published in the transaction of the change, and heard once it commits.
+"""Events between processes: published in the transaction of a change, and received once it commits.
 
-On PostgreSQL by NOTIFY, which fires with the commit or not at all; a connection of its own listens. On SQLite, where one
-process serves, by memory after the commit.
+PostgreSQL sends them by NOTIFY, which fires with the commit or not at all; a connection of its own listens. On SQLite,
+where one process serves, they are delivered in memory after the commit.
 
-Changes of accounts are counted as well (`changes.py`), those of this process as soon as they commit.
+Changes of accounts are counted as well (`change_versions.py`), those of this process as soon as they commit.
 """
 
 import asyncio
@@ -26,191 +26,191 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.database_urls import for_asyncpg
-from tiktok_accounts_gql.db.changes import Changes, HeardChanges
-from tiktok_accounts_gql.db.closing import at_end
+from tiktok_accounts_gql.database_urls import to_asyncpg_arguments
+from tiktok_accounts_gql.db.change_versions import ChangeVersions, NotifyChangeVersions
+from tiktok_accounts_gql.db.unit_of_work import FlushStep, defer
 from tiktok_accounts_gql.events import MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, address_of
 
 CHANNEL = "accounts_events"
-CHANGES_CHANNEL = "account_changes"  # on which the triggers speak
-PROOF_CHANNEL = "accounts_proof"
-PING_EVERY = timedelta(seconds=1)
+CHANGES_CHANNEL = "account_changes"  # of the triggers
+PROBE_CHANNEL = "accounts_proof"  # of the check that notifications arrive
+PING_INTERVAL = timedelta(seconds=1)
 TIMEOUT = timedelta(seconds=5)
-FIRST_RETRY, LONGEST_RETRY = timedelta(milliseconds=100), timedelta(seconds=5)
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(milliseconds=100), timedelta(seconds=5)
 
-_DATABASE_AWAY = (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_EXPECTED_ERRORS = (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 log = structlog.get_logger()
 
 
-def ignore(error: Exception) -> None:
+def ignore_error(error: Exception) -> None:
     del error
 
 
 class Notifications:
-    """Publishes events to all processes, and hears theirs."""
+    """Publishes events to all processes, and receives theirs."""
 
     def __init__(
         self,
         *,
         engine: AsyncEngine | None,
         hub: Hub,
-        changes: HeardChanges,
+        changes: NotifyChangeVersions,
         clock: Clock,
-        lost: Callable[[Exception], None] = ignore,
+        on_error: Callable[[Exception], None] = ignore_error,
     ) -> None:
-        """`engine`: for the connection that listens; None if there is one process. `lost` is told why it ended."""
+        """`engine` opens the connection that listens; None if there is one process. `on_error` is called when it is lost."""
         self._engine = engine
         self._hub = hub
         self._changes = changes
         self._clock = clock
-        self._lost = lost
-        self._heard_until = clock()
+        self._on_error = on_error
+        self._received_until = clock()
 
     @classmethod
     def open(
-        cls, url: str, *, hub: Hub, changes: Changes, clock: Clock, lost: Callable[[Exception], None] = ignore
+        cls,
+        url: str,
+        *,
+        hub: Hub,
+        changes: ChangeVersions,
+        clock: Clock,
+        on_error: Callable[[Exception], None] = ignore_error,
     ) -> Self:
-        """`url` as `Settings.database_url` has it."""
-        if not isinstance(changes, HeardChanges):
-            return cls(engine=None, hub=hub, changes=HeardChanges(), clock=clock, lost=lost)
-        address, arguments = for_asyncpg(url)
+        """Return the notifications of a database (`Settings.database_url`)."""
+        if not isinstance(changes, NotifyChangeVersions):
+            return cls(engine=None, hub=hub, changes=NotifyChangeVersions(), clock=clock, on_error=on_error)
+        address, arguments = to_asyncpg_arguments(url)
         arguments |= {"timeout": TIMEOUT.total_seconds(), "server_settings": {"application_name": CHANNEL}}
         engine = create_async_engine(address, poolclass=NullPool, connect_args=arguments)
-        return cls(engine=engine, hub=hub, changes=changes, clock=clock, lost=lost)
+        return cls(engine=engine, hub=hub, changes=changes, clock=clock, on_error=on_error)
 
     @property
     def has_listener(self) -> bool:
-        """Whether other processes are to be heard."""
+        """Whether other processes may send events."""
         return self._engine is not None
 
     def publish(self, session: AsyncSession, viewer_id: str, event: Event) -> None:
-        """Tells whoever watches, if and when the session's transaction commits; the same event once."""
-        at_end(session, self._publish, [(address_of(viewer_id), event)])
+        """Send the event to all subscribers when the session's transaction commits; equal events are sent once."""
+        defer(session, FlushStep.EVENTS, self._publish, [(address_of(viewer_id), event)])
 
     async def _publish(self, session: AsyncSession, addressed: Sequence[tuple[str, Event]]) -> None:
-        told = dict.fromkeys(addressed)
+        unique = dict.fromkeys(addressed)
         if self._engine is not None:
-            messages = literal([_written(address, event) for address, event in told], ARRAY(Text))
+            messages = literal([_dump(address, event) for address, event in unique], ARRAY(Text))
             await session.execute(select(func.pg_notify(CHANNEL, func.unnest(messages).column_valued())))
 
-        def committed(_: object) -> None:
-            for address, event in told:
+        def deliver(_: object) -> None:
+            for address, event in unique:
                 if self._engine is None:
                     self._hub.deliver(address, event)
-                else:  # it comes back to this process too, but maybe after the answer to whoever changed something
-                    self._changes.changed(address)
+                else:  # the notification returns to this process too, but maybe after the response to the change
+                    self._changes.count_change(address)
 
-        hooks.listen(session.sync_session, "after_commit", committed, once=True)
+        hooks.listen(session.sync_session, "after_commit", deliver, once=True)
 
     async def listen(self) -> None:
-        """Until cancelled. After a time without a connection, everybody is told to read again.
+        """Listen until cancelled. Subscribers are told to read again after a time without a connection.
 
-        Whatever ends a connection, an error of the driver's that nobody expected as well, is followed by the next one.
+        A lost connection is replaced, whatever the error was: a process that does not listen shows outdated lists.
         """
-        delay = FIRST_RETRY
+        delay = MIN_RETRY_DELAY
         while self._engine is not None:
-            began = asyncio.get_running_loop().time()
+            started_at = asyncio.get_running_loop().time()
             try:
-                await self._hear(self._engine)
-            except Exception as error:  # noqa: BLE001 - a process that listens no more shows old lists
-                self._note(error)
-            lasted = asyncio.get_running_loop().time() - began
-            delay = FIRST_RETRY if lasted > LONGEST_RETRY.total_seconds() else min(delay * 2, LONGEST_RETRY)
+                await self._listen_once(self._engine)
+            except Exception as error:  # noqa: BLE001 - see above
+                self._report(error)
+            duration = asyncio.get_running_loop().time() - started_at
+            delay = MIN_RETRY_DELAY if duration > MAX_RETRY_DELAY.total_seconds() else min(delay * 2, MAX_RETRY_DELAY)
             await asyncio.sleep(delay.total_seconds() * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
-    def _note(self, error: Exception) -> None:
-        expected = isinstance(error, _DATABASE_AWAY)
+    def _report(self, error: Exception) -> None:
+        is_expected = isinstance(error, _EXPECTED_ERRORS)
         log.log(
-            logging.WARNING if expected else logging.ERROR,
-            "events are not heard",
+            logging.WARNING if is_expected else logging.ERROR,
+            "event listener failed",
             reason=type(error).__name__,
-            exc_info=None if expected else error,
+            exc_info=None if is_expected else error,
         )
-        self._lost(error)
+        self._on_error(error)
 
-    async def _hear(self, engine: AsyncEngine) -> None:
+    async def _listen_once(self, engine: AsyncEngine) -> None:
         async with asyncio.timeout(TIMEOUT.total_seconds()):
-            connection = await _connected(engine)
-        lost = asyncio.Event()
+            connection = await _connect(engine)
+        is_lost = asyncio.Event()
+
+        def mark_lost(_: object) -> None:
+            self._changes.mark_stale()  # at once, before any request is read
+            is_lost.set()
+
         try:
-            connection.add_termination_listener(lambda _: self._lose(lost))
-            async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has none
-                await connection.add_listener(CHANNEL, self._heard)
-                await connection.add_listener(CHANGES_CHANNEL, self._heard_change)
-            self._hub.deliver_missed(self._heard_until - MARGIN)  # only now: nothing falls in between
-            await _prove_hearing(engine, connection)
-            self._changes.begin()
-            while not lost.is_set():
-                asked = self._clock(), time.monotonic()
+            connection.add_termination_listener(mark_lost)
+            async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has no timeout
+                await connection.add_listener(CHANNEL, self._receive_event)
+                await connection.add_listener(CHANGES_CHANNEL, self._receive_change)
+            self._hub.deliver_missed(self._received_until - MARGIN)  # only now, so that no event is missed in between
+            await _check_notifications(engine, connection)
+            self._changes.reset()
+            while not is_lost.is_set():
+                sent_at, monotonic = self._clock(), time.monotonic()
                 await connection.execute("SELECT 1", timeout=TIMEOUT.total_seconds())
-                self._heard_until = asked[0]
-                if not lost.is_set():
-                    self._changes.believe(asked[1])
-                await _happens(lost, within=PING_EVERY)
+                self._received_until = sent_at
+                if not is_lost.is_set():
+                    self._changes.mark_fresh(monotonic)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PING_INTERVAL.total_seconds()):
+                        await is_lost.wait()
         finally:
-            self._changes.lose()
+            self._changes.mark_stale()
             connection.terminate()
 
-    def _heard(self, connection: object, pid: int, channel: str, payload: str) -> None:
+    def _receive_event(self, connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
         try:
-            self._hub.deliver(*_read(payload))
-        except Exception:  # noqa: BLE001 - of another version, or of somebody else: anybody can send anything here
+            values = orjson.loads(payload)
+            if "job" in values:
+                event: Event = JobChanged(job_id=UUID(values["job"]))
+            else:
+                event = AccountChanged(account_id=UUID(values["account"]), kind=ChangeKind(values["kind"]))
+            self._hub.deliver(values["to"], event)
+        except Exception:  # noqa: BLE001 - another version of this server, or another application, sent it
             log.warning("unknown event")
 
-    def _heard_change(self, connection: object, pid: int, channel: str, payload: str) -> None:
+    def _receive_change(self, connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
-        self._changes.changed(payload)
-
-    def _lose(self, lost: asyncio.Event) -> None:
-        self._changes.lose()  # at once, before any request is read
-        lost.set()
+        self._changes.count_change(payload)
 
 
-async def _connected(engine: AsyncEngine) -> Any:
-    """The driver's own connection, in nobody's pool."""
+async def _connect(engine: AsyncEngine) -> Any:
+    """Return a new connection of the driver's, detached from any pool."""
     fairy = await engine.raw_connection()
     connection = fairy.driver_connection
     fairy.detach()
     return connection
 
 
-async def _prove_hearing(engine: AsyncEngine, connection: Any) -> None:
-    """A pooler may accept LISTEN and swallow what comes. Raises TimeoutError."""
-    heard, word = asyncio.Event(), uuid4().hex
+async def _check_notifications(engine: AsyncEngine, connection: Any) -> None:
+    """Check that a notification arrives: a pooler may accept LISTEN and discard what is sent. Raises TimeoutError."""
+    is_received, token = asyncio.Event(), uuid4().hex
 
-    def hear(connection: object, pid: int, channel: str, payload: str) -> None:
+    def receive(connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
-        if payload == word:
-            heard.set()
+        if payload == token:
+            is_received.set()
 
-    await connection.add_listener(PROOF_CHANNEL, hear)
-    other = await _connected(engine)
+    await connection.add_listener(PROBE_CHANNEL, receive)
+    sender = await _connect(engine)
     try:
-        await other.execute("SELECT pg_notify($1, $2)", PROOF_CHANNEL, word, timeout=TIMEOUT.total_seconds())
+        await sender.execute("SELECT pg_notify($1, $2)", PROBE_CHANNEL, token, timeout=TIMEOUT.total_seconds())
         async with asyncio.timeout(TIMEOUT.total_seconds()):
-            await heard.wait()
+            await is_received.wait()
     finally:
-        other.terminate()
-    await connection.remove_listener(PROOF_CHANNEL, hear)
+        sender.terminate()
+    await connection.remove_listener(PROBE_CHANNEL, receive)
 
 
-async def _happens(event: asyncio.Event, *, within: timedelta) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within.total_seconds()):
-            await event.wait()
-
-
-def _written(address: str, event: Event) -> str:
+def _dump(address: str, event: Event) -> str:
     if isinstance(event, JobChanged):
         return orjson.dumps({"to": address, "job": str(event.job_id)}).decode()
     return orjson.dumps({"to": address, "account": str(event.account_id), "kind": event.kind}).decode()
-
-
-def _read(payload: str) -> tuple[str, Event]:
-    """Raises whatever a payload of another shape leads to."""
-    values = orjson.loads(payload)
-    if "job" in values:
-        return values["to"], JobChanged(job_id=UUID(values["job"]))
-    return values["to"], AccountChanged(account_id=UUID(values["account"]), kind=ChangeKind(values["kind"]))

@@ -1,4 +1,4 @@
-"""Statements of the schedule, about accounts of all viewers: connected and ACTIVE ones, in the order of their next sync."""
+"""Statements of the schedule: about connected and ACTIVE accounts of all viewers, in the order of their next sync."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -9,13 +9,13 @@ from sqlalchemy import bindparam, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from tiktok_accounts_gql.db.closing import write_at_end
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.tables import table_of
+from tiktok_accounts_gql.db.unit_of_work import defer_rows
 
 
-class Scheduled(NamedTuple):
-    """An account with its next sync; None if it has none yet."""
+class ScheduledSync(NamedTuple):
+    """An account and the time of its next sync; None if it has none yet."""
 
     viewer_id: str
     id: UUID
@@ -23,48 +23,50 @@ class Scheduled(NamedTuple):
     next_sync_at: datetime | None
 
 
-async def list_due(session: AsyncSession, *, now: datetime, after: Scheduled | None, limit: int) -> Sequence[Scheduled]:
-    """Those whose time has come, longest ago first; those behind `after` if it is given."""
+async def list_due(
+    session: AsyncSession, *, now: datetime, after: ScheduledSync | None, limit: int
+) -> Sequence[ScheduledSync]:
+    """Return the accounts that are due, longest overdue first; those behind `after`, if given."""
     time = col(Account.next_sync_at)
-    behind = () if after is None else (time >= after.next_sync_at, or_(time > after.next_sync_at, after.id < _ID))
-    due = _SCHEDULED.where(time <= now, *behind).order_by(time, _ID).limit(limit)
-    return [Scheduled(*row) for row in await session.execute(due)]
+    is_behind = () if after is None else (time >= after.next_sync_at, or_(time > after.next_sync_at, after.id < _ID))
+    due = _SCHEDULED.where(time <= now, *is_behind).order_by(time, _ID).limit(limit)
+    return [ScheduledSync(*row) for row in await session.execute(due)]
 
 
-async def lock_due(session: AsyncSession, ids: Collection[UUID], *, now: datetime) -> Sequence[Scheduled]:
-    """Those of these accounts that are still due; without those that somebody else is changing at this moment."""
+async def lock_due(session: AsyncSession, ids: Collection[UUID], *, now: datetime) -> Sequence[ScheduledSync]:
+    """Lock those of these accounts that are still due, and return them, without those that another transaction has locked."""
     due = _SCHEDULED.where(_ID.in_(ids), col(Account.next_sync_at) <= now)
     rows = await session.execute(due.with_for_update(key_share=True, skip_locked=True))
-    return [Scheduled(*row) for row in rows]
+    return [ScheduledSync(*row) for row in rows]
 
 
-async def list_misplaced(
+async def list_misscheduled(
     session: AsyncSession, *, latest: datetime, latest_retry: datetime, limit: int
-) -> Sequence[Scheduled]:
-    """Those without a time, and those whose time lies further ahead than any that is set now."""
+) -> Sequence[ScheduledSync]:
+    """Return accounts without a time, and accounts whose time lies further ahead than any that would be set now."""
     time = col(Account.next_sync_at)
-    retried = col(Account.next_retry_at).is_not(None)
-    too_late = _SCHEDULED.where(time > latest, or_(~retried, time > latest_retry)).order_by(time.desc())
-    misplaced: list[Scheduled] = []
+    has_retry = col(Account.next_retry_at).is_not(None)
+    too_late = _SCHEDULED.where(time > latest, or_(~has_retry, time > latest_retry)).order_by(time.desc())
+    accounts: list[ScheduledSync] = []
     for statement in (_SCHEDULED.where(time.is_(None)), too_late):
-        rows = await session.execute(statement.limit(limit - len(misplaced)))
-        misplaced += [Scheduled(*row) for row in rows]
-    return misplaced
+        rows = await session.execute(statement.limit(limit - len(accounts)))
+        accounts += [ScheduledSync(*row) for row in rows]
+    return accounts
 
 
-def set_times(session: AsyncSession, times: Iterable[tuple[Scheduled, datetime | None]]) -> None:
-    """At the end of the session's transaction, for those whose time is still the one that was read."""
+def set_times(session: AsyncSession, times: Iterable[tuple[ScheduledSync, datetime | None]]) -> None:
+    """Set next syncs before the transaction commits, for accounts whose time is still the one that was read."""
     rows = [
-        {"of_viewer": one.viewer_id, "of_account": one.id, "read": one.next_sync_at, "next": time}
-        for one, time in sorted(times, key=lambda it: it[0].id)  # as everybody locks them
+        {"of_viewer": account.viewer_id, "of_account": account.id, "read": account.next_sync_at, "next": time}
+        for account, time in sorted(times, key=lambda pair: pair[0].id)  # the order in which all transactions lock them
     ]
-    write_at_end(session, _SET_TIME, rows)
+    defer_rows(session, _SET_TIME, rows)
 
 
 _accounts = table_of(Account)
 _ID = col(Account.id)
-# In the words of the partial index: SQLite uses it for nothing else, and PostgreSQL for no parameter. The status is the
-# index's first column too: without statistics SQLite would prefer another one that begins with it.
+# As the partial index spells it: SQLite uses the index for no other condition, and PostgreSQL for no parameter. The status
+# is the index's first column too: without statistics SQLite would prefer another index that begins with it.
 _ON_SCHEDULE = text("accounts.disconnected_at IS NULL AND accounts.status = 'ACTIVE'")
 _SCHEDULED = select(col(Account.viewer_id), _ID, col(Account.open_id), col(Account.next_sync_at)).where(_ON_SCHEDULE)
 _SET_TIME = (

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import Select, case, delete, func, or_, select, update
@@ -21,171 +21,195 @@ IN_ORDER = Ordering(name="sync results", column=col(SyncResult.position), id=col
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Conditions that all have to hold; an empty one is none."""
+    """Conditions that must all hold; an empty one is ignored."""
 
     states: tuple[JobState, ...] = ()
 
 
-class Ended(NamedTuple):
-    """A job that has."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFilter:
+    """Conditions that must all hold; an empty one is ignored."""
+
+    outcomes: tuple[SyncOutcome, ...] = ()
+
+
+class JobUpdate(TypedDict, total=False):
+    """New values of a job's columns."""
+
+    state: JobState
+    total_count: int
+    failed_count: int
+    canceled_count: int
+    finished_at: datetime
+
+
+class ResultUpdate(TypedDict, total=False):
+    """New values of a result's columns."""
+
+    attempts: int
+    error_code: str | None
+    error_message: str | None
+    finished_at: datetime
+
+
+class EndedJob(NamedTuple):
+    """A job that has ended, and when."""
 
     finished_at: datetime
     id: UUID
 
 
-class Pending(NamedTuple):
+class PendingResult(NamedTuple):
     """A result that is to be enqueued."""
 
     id: UUID
     turn: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultFilter:
-    """Conditions that all have to hold; an empty one is none."""
-
-    outcomes: tuple[SyncOutcome, ...] = ()
+def select_jobs(viewer_id: str, filter: JobFilter) -> Select[SyncJob]:
+    conditions = [col(SyncJob.state).in_(filter.states)] if filter.states else []
+    return select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, *conditions)
 
 
-def of_viewer(viewer_id: str, where: JobFilter) -> Select[SyncJob]:
-    states = [col(SyncJob.state).in_(where.states)] if where.states else []
-    return select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, *states)
-
-
-def results_of(viewer_id: str, job_id: UUID, where: ResultFilter) -> Select[SyncResult]:
-    outcomes = [col(SyncResult.outcome).in_(where.outcomes)] if where.outcomes else []
-    owned = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.job_id) == job_id)
-    return select(SyncResult).where(*owned, *outcomes)
+def select_results(viewer_id: str, job_id: UUID, filter: ResultFilter) -> Select[SyncResult]:
+    conditions = [col(SyncResult.outcome).in_(filter.outcomes)] if filter.outcomes else []
+    is_of_job = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.job_id) == job_id)
+    return select(SyncResult).where(*is_of_job, *conditions)
 
 
 async def count(session: AsyncSession, statement: Select[Any]) -> int:
+    """Return the number of a statement's rows."""
     return (await session.execute(select(func.count()).select_from(statement.subquery()))).scalar_one()
 
 
 async def get(session: AsyncSession, viewer_id: str, job_id: UUID, *, lock: bool = False) -> SyncJob:
-    """Raises NotFound."""
-    owned = select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
-    job = await session.scalar(owned.with_for_update(key_share=True) if lock else owned, execution_options=_FRESH)
+    """Return the job; with `lock`, no other transaction can change it until this one ends. Raises NotFound."""
+    statement = select(SyncJob).where(col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
+    if lock:
+        statement = statement.with_for_update(key_share=True)
+    job = await session.scalar(statement, execution_options=_FRESH)
     if job is None:
         raise NotFound
     return job
 
 
 async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[SyncJob]:
-    return (await session.scalars(of_viewer(viewer_id, JobFilter()).where(col(SyncJob.id).in_(ids)))).all()
+    return (await session.scalars(select_jobs(viewer_id, JobFilter()).where(col(SyncJob.id).in_(ids)))).all()
 
 
 async def list_results_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUID]) -> Sequence[SyncResult]:
-    owned = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id).in_(ids))
-    return (await session.scalars(select(SyncResult).where(*owned))).all()
+    statement = select(SyncResult).where(col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id).in_(ids))
+    return (await session.scalars(statement)).all()
 
 
-async def list_pending(session: AsyncSession, viewer_id: str, job_id: UUID) -> Sequence[Pending]:
-    """In the job's order."""
-    owned = (_results.c.viewer_id == viewer_id, _results.c.job_id == job_id)
-    pending = select(_results.c.id, _results.c.turn).where(*owned, _PENDING).order_by(_results.c.position)
-    return [Pending(*row) for row in await session.execute(pending)]
+async def list_pending(session: AsyncSession, viewer_id: str, job_id: UUID) -> Sequence[PendingResult]:
+    """Return the job's pending results in its order."""
+    is_of_job = (_results.c.viewer_id == viewer_id, _results.c.job_id == job_id)
+    statement = select(_results.c.id, _results.c.turn).where(*is_of_job, _IS_PENDING).order_by(_results.c.position)
+    return [PendingResult(*row) for row in await session.execute(statement)]
 
 
-async def begin(session: AsyncSession, results: Sequence[tuple[str, UUID]]) -> list[SyncResult | None]:
-    """Each result, named by its viewer and its id, if it still has its turn.
+async def begin_results(session: AsyncSession, keys: Sequence[tuple[str, UUID]]) -> list[SyncResult | None]:
+    """Begin an attempt at each result, named by viewer and id. Return them in the same order; None if not pending.
 
-    Counts the attempt, but for one that a dead process had begun.
+    An attempt that a process has begun before it died is not counted again.
     """
     attempts = case((_results.c.is_running, _results.c.attempts), else_=_results.c.attempts + 1)
-    viewers, ids = zip(*results, strict=True)  # not by pairs, which SQLite finds by no index
-    owned = (_results.c.viewer_id.in_(set(viewers)), _results.c.id.in_(ids))
-    begin = update(_results).where(*owned, _PENDING).values(attempts=attempts, is_running=True).returning(_results)
-    rows = [SyncResult(**row._mapping) for row in await session.execute(begin)]  # noqa: SLF001 - public, but for its name
-    begun = {(result.viewer_id, result.id): result for result in rows}
-    return [begun.get(result) for result in results]
+    viewers, ids = zip(*keys, strict=True)  # not as pairs, for which SQLite uses no index
+    is_named = (_results.c.viewer_id.in_(set(viewers)), _results.c.id.in_(ids))
+    statement = update(_results).where(*is_named, _IS_PENDING).values(attempts=attempts, is_running=True)
+    rows = await session.execute(statement.returning(_results))
+    results = [SyncResult(**row._mapping) for row in rows]  # noqa: SLF001 - public, but for its name
+    results_by_key = {(result.viewer_id, result.id): result for result in results}
+    return [results_by_key.get(key) for key in keys]
 
 
 async def mark_started(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> bool:
-    """False if it had begun already."""
-    waiting = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id, col(SyncJob.started_at).is_(None))
+    """Return False if the job was started already."""
+    is_waiting = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id, col(SyncJob.started_at).is_(None))
     running = case((col(SyncJob.state) == JobState.QUEUED, JobState.RUNNING.value), else_=col(SyncJob.state))
-    started = update(SyncJob).where(*waiting).values(started_at=now, state=running).returning(col(SyncJob.id))
-    return await session.scalar(started, execution_options=_UNSYNCHRONIZED) is not None
+    statement = update(SyncJob).where(*is_waiting).values(started_at=now, state=running).returning(col(SyncJob.id))
+    return await session.scalar(statement, execution_options=_UNSYNCHRONIZED) is not None
 
 
-async def end(
-    session: AsyncSession, viewer_id: str, result_ids: Sequence[UUID], outcome: SyncOutcome, **values: Any
+async def end_results(
+    session: AsyncSession,
+    viewer_id: str,
+    result_ids: Sequence[UUID],
+    outcome: SyncOutcome,
+    **values: Unpack[ResultUpdate],
 ) -> bool:
-    """False if one of them had ended already: then nothing else of the transaction may happen twice either."""
-    owned = (_results.c.viewer_id == viewer_id, _results.c.id.in_(result_ids))
-    pending = update(_results).where(*owned, _PENDING).returning(_results.c.id)
-    ended = await session.scalars(pending.values(outcome=outcome, is_running=False, **values))
-    return len(ended.all()) == len(result_ids)
+    """End results. Return False if one had ended already: then the transaction must be rolled back, for it is a repetition."""
+    is_named = (_results.c.viewer_id == viewer_id, _results.c.id.in_(result_ids))
+    statement = update(_results).where(*is_named, _IS_PENDING).returning(_results.c.id)
+    ended_ids = await session.scalars(statement.values(outcome=outcome, is_running=False, **values))
+    return len(ended_ids.all()) == len(result_ids)
 
 
-async def pause(session: AsyncSession, viewer_id: str, result_id: UUID, **values: Any) -> bool:
-    """Until its next attempt. False as `end` says it."""
-    paused = update(SyncResult).where(*_pending(viewer_id, result_id)).values(is_running=False, **values)
-    return await session.scalar(paused.returning(col(SyncResult.id)), execution_options=_UNSYNCHRONIZED) is not None
+async def pause_result(session: AsyncSession, viewer_id: str, result_id: UUID, **values: Unpack[ResultUpdate]) -> bool:
+    """Pause a result until its next attempt. Return False if it had ended already, as `end_results` does."""
+    is_pending = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id) == result_id, _IS_PENDING)
+    statement = update(SyncResult).where(*is_pending).values(is_running=False, **values).returning(col(SyncResult.id))
+    return await session.scalar(statement, execution_options=_UNSYNCHRONIZED) is not None
 
 
-async def cancel_waiting(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> int:
-    """Every result that is not being read at this moment; returns how many."""
-    waiting = (
+async def cancel_pending(session: AsyncSession, viewer_id: str, job_id: UUID, now: datetime) -> int:
+    """Cancel the job's pending results, but for those that are running, and return how many."""
+    is_cancelable = (
         col(SyncResult.viewer_id) == viewer_id,
         col(SyncResult.job_id) == job_id,
-        _PENDING,
+        _IS_PENDING,
         col(SyncResult.is_running).is_(False),
     )
     values = {"outcome": SyncOutcome.CANCELED, "finished_at": now}
-    canceled = update(SyncResult).where(*waiting).values(**values).returning(col(SyncResult.id))
-    return len((await session.scalars(canceled, execution_options=_UNSYNCHRONIZED)).all())
+    statement = update(SyncResult).where(*is_cancelable).values(**values).returning(col(SyncResult.id))
+    return len((await session.scalars(statement, execution_options=_UNSYNCHRONIZED)).all())
 
 
-async def count_more(session: AsyncSession, viewer_id: str, job_id: UUID, ended: Mapping[SyncOutcome, int]) -> SyncJob:
-    """The job as it is then, with so many more accounts that have come to their end; locked. Raises NotFound."""
-    counts = (f"{outcome.value.lower()}_count" for outcome in ended)
-    more = {count: _jobs.c[count] + number for count, number in zip(counts, ended.values(), strict=True)}
-    counted = update(_jobs).where(_jobs.c.viewer_id == viewer_id, _jobs.c.id == job_id).values(more).returning(_jobs)
-    row = (await session.execute(counted)).one_or_none()
+async def add_counts(session: AsyncSession, viewer_id: str, job_id: UUID, ended: Mapping[SyncOutcome, int]) -> SyncJob:
+    """Add the numbers of results that have ended to the job's counts, and return it, locked. Raises NotFound."""
+    columns = {f"{outcome.value.lower()}_count": number for outcome, number in ended.items()}
+    values = {column: _jobs.c[column] + number for column, number in columns.items()}
+    is_named = (_jobs.c.viewer_id == viewer_id, _jobs.c.id == job_id)
+    row = (await session.execute(update(_jobs).where(*is_named).values(values).returning(_jobs))).one_or_none()
     if row is None:
         raise NotFound
     return SyncJob(**row._mapping)  # noqa: SLF001 - public, but for its name
 
 
-async def change(session: AsyncSession, viewer_id: str, job_id: UUID, **values: Any) -> SyncJob:
-    """The job after the change. Raises NotFound."""
-    owned = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
-    changed = update(SyncJob).where(*owned).values(**values).returning(SyncJob)
-    job = await session.scalar(changed, execution_options=_FRESH)
+async def change(session: AsyncSession, viewer_id: str, job_id: UUID, **values: Unpack[JobUpdate]) -> SyncJob:
+    """Update a job and return it. Raises NotFound."""
+    is_named = (col(SyncJob.viewer_id) == viewer_id, col(SyncJob.id) == job_id)
+    statement = update(SyncJob).where(*is_named).values(**values).returning(SyncJob)
+    job = await session.scalar(statement, execution_options=_FRESH)
     if job is None:
         raise NotFound
     return job
 
 
 async def count_ahead(session: AsyncSession, viewer_id: str, job_id: UUID) -> int:
-    """Accounts of all viewers that are read before the job has ended, its own included."""
-    ends = results_of(viewer_id, job_id, ResultFilter()).with_only_columns(col(SyncResult.turn))
-    last = ends.order_by(col(SyncResult.position).desc()).limit(1).scalar_subquery()
-    ahead = select(SyncResult).where(_PENDING, col(SyncResult.turn) <= last)
-    return await count(session, ahead)
+    """Return how many accounts of all viewers are read before the job has ended, its own included."""
+    last = select_results(viewer_id, job_id, ResultFilter()).with_only_columns(col(SyncResult.turn))
+    last_turn = last.order_by(col(SyncResult.position).desc()).limit(1).scalar_subquery()
+    return await count(session, select(SyncResult).where(_IS_PENDING, col(SyncResult.turn) <= last_turn))
 
 
-async def list_ended(session: AsyncSession, *, before: datetime, after: Ended | None, limit: int) -> Sequence[Ended]:
-    """Jobs of all viewers that ended before that, in the order of their end; those behind `after` if it is given."""
+async def list_ended(
+    session: AsyncSession, *, before: datetime, after: EndedJob | None, limit: int
+) -> Sequence[EndedJob]:
+    """Return jobs of all viewers that ended before a time, in the order of their end; those behind `after`, if given."""
     end, job_id = _jobs.c.finished_at, _jobs.c.id
-    behind = () if after is None else (end >= after.finished_at, or_(end > after.finished_at, job_id > after.id))
-    old = select(end, job_id).where(end < before, *behind).order_by(end, job_id).limit(limit)
-    return [Ended(*row) for row in await session.execute(old)]
+    is_behind = () if after is None else (end >= after.finished_at, or_(end > after.finished_at, job_id > after.id))
+    statement = select(end, job_id).where(end < before, *is_behind).order_by(end, job_id).limit(limit)
+    return [EndedJob(*row) for row in await session.execute(statement)]
 
 
-async def forget(session: AsyncSession, job_ids: Collection[UUID]) -> None:
-    """With their results."""
+async def delete_jobs(session: AsyncSession, job_ids: Collection[UUID]) -> None:
+    """Delete jobs and their results."""
     await session.execute(delete(SyncJob).where(col(SyncJob.id).in_(job_ids)), execution_options=_UNSYNCHRONIZED)
 
 
 _jobs, _results = table_of(SyncJob), table_of(SyncResult)
-_PENDING = _results.c.outcome == SyncOutcome.PENDING
+_IS_PENDING = _results.c.outcome == SyncOutcome.PENDING
 _FRESH = {"populate_existing": True}
 _UNSYNCHRONIZED = {"synchronize_session": False}
-
-
-def _pending(viewer_id: str, result_id: UUID) -> tuple[Any, Any, Any]:
-    owned = (col(SyncResult.viewer_id) == viewer_id, col(SyncResult.id) == result_id)
-    return *owned, _PENDING

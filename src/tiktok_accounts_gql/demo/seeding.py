@@ -15,7 +15,7 @@ from tiktok_accounts_gql.sandbox.users import SandboxUser
 from tiktok_accounts_gql.sandbox.webhooks import RemovalReason
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running
 
 ACCOUNTS_PER_VIEWER = {"alice": 60, "bob": 3, "carol": 0}
@@ -55,7 +55,7 @@ class DemoSeeder:
         self._now = utc_now()
 
     async def seed(self) -> None:
-        async with httpx.AsyncClient(verify=trusted()) as browser:
+        async with httpx.AsyncClient(verify=get_ssl_context()) as browser:
             for planned in _plan_accounts():
                 account = await self._connect(browser, planned)
                 if planned.viewer.id == VIEWER_WITH_PAST:
@@ -76,7 +76,7 @@ class DemoSeeder:
         async with (
             self._running.db.transaction() as session
         ):  # a viewer may start fewer attempts a minute than this does
-            await connection_attempts.forget_before(session, planned.viewer.id, self._now + timedelta(days=1))
+            await connection_attempts.delete_before(session, planned.viewer.id, self._now + timedelta(days=1))
         return account
 
     async def _write_past(self, account: Account, planned: PlannedAccount) -> None:

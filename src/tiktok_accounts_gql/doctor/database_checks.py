@@ -11,10 +11,11 @@ from uuid import UUID
 from sqlalchemy.engine import make_url
 
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
-from tiktok_accounts_gql.db import sealed
-from tiktok_accounts_gql.db.database import Database, PreparedStatementsLost
+from tiktok_accounts_gql.db import sealed_tables
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.errors import PreparedStatementsLost
 from tiktok_accounts_gql.db.migrate import NotMigrated, check_migrated
-from tiktok_accounts_gql.db.sealed import SealedTable
+from tiktok_accounts_gql.db.sealed_tables import SealedTable
 from tiktok_accounts_gql.doctor.context import CheckContext
 from tiktok_accounts_gql.doctor.results import Finding, failed, ok, warning
 from tiktok_accounts_gql.errors import ServiceUnavailable
@@ -36,11 +37,11 @@ async def check_database(context: CheckContext) -> Finding:
     if is_file_missing(context.settings):
         return failed(f"There is no file {address}.", _MIGRATE)
     try:
-        await context.db.check_sessions()
+        await context.db.check_prepared_statements()
         started = time.perf_counter()
         await context.db.ping()
     except PreparedStatementsLost as error:
-        return failed(error.found, error.mend)
+        return failed(error.problem, error.fix)
     except ServiceUnavailable:
         return failed(f"{backend} at {address} does not answer.", "Start it, or fix ACCOUNTS_DATABASE_URL.")
     milliseconds = (time.perf_counter() - started) * 1000
@@ -60,7 +61,7 @@ async def check_encryption_keys(context: CheckContext) -> Finding:
     """Decrypt every encrypted value. Raises NotMigrated."""
     await check_migrated(context.db)
     sealer, counts = Sealer(context.settings.keys), _SealCounts()
-    for table in sealed.TABLES:
+    for table in sealed_tables.TABLES:
         async for row in _list_rows(context.db, table):
             counts.add(sealer, table, row)
     total = sum(counts.by_key.values())
@@ -97,7 +98,7 @@ class _SealCounts:
                 continue
             self.by_key[sealer.key_id_of(value)] += 1
             try:
-                sealer.open(value, table.place(row, column))
+                sealer.open(value, table.get_location(row, column))
             except SealBroken:
                 self.unreadable[f"{table.name}.{column}"] += 1
                 self.unreadable_accounts.add(row.account_id)
@@ -107,7 +108,7 @@ async def _list_rows(db: Database, table: SealedTable) -> AsyncGenerator[Any]:
     last_id = UUID(int=0)
     while True:
         async with db.read() as session:
-            rows = await sealed.list_all(session, table, after=last_id, limit=BATCH_SIZE)
+            rows = await sealed_tables.list_all(session, table, after=last_id, limit=BATCH_SIZE)
         for row in rows:
             yield row
         if len(rows) < BATCH_SIZE:

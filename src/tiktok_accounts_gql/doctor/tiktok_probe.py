@@ -10,7 +10,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import TikTokError
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 INVALID_REFRESH_TOKEN = "rft.made-up-by-tiktok-accounts-doctor"  # noqa: S105 - TikTok is to refuse it
 HALF_A_SECOND = timedelta(seconds=0.5)  # the `Date` header has whole seconds: on average it is late by this much
@@ -38,7 +38,7 @@ async def probe_tiktok(settings: Settings, clock: Clock) -> TikTokProbe:
             probe.skew = tiktok_time + HALF_A_SECOND - (started_at + (clock() - started_at) / 2)
 
     async with httpx.AsyncClient(
-        base_url=settings.tiktok_api_url, verify=trusted(), event_hooks={"response": [record_response]}
+        base_url=settings.tiktok_api_url, verify=get_ssl_context(), event_hooks={"response": [record_response]}
     ) as http:
         tiktok = TikTokClient(
             http,

@@ -12,7 +12,7 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tiktok_accounts_gql.database_urls import for_libpq
+from tiktok_accounts_gql.database_urls import to_libpq_url
 
 APPLICATION, VERSION = "tiktok-accounts", "1"
 QUEUE = "syncs"
@@ -22,7 +22,7 @@ LAST_TURN = 2**31 - 1
 
 def migrate_engine(url: str) -> None:
     """Brings the engine's tables up to its version."""
-    DBOS.migrate(for_libpq(url))
+    DBOS.migrate(to_libpq_url(url))
 
 
 class JobQueue:
@@ -36,7 +36,7 @@ class JobQueue:
         """Connects when first used."""
         return cls(
             DBOSClient(
-                system_database_url=for_libpq(url),
+                system_database_url=to_libpq_url(url),
                 serializer=DBOSPortableJSONSerializer(),
                 application_name=APPLICATION,
                 retry_connection_errors=False,

@@ -23,7 +23,7 @@ import structlog
 from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowStatus
 from sqlalchemy.engine import make_url
 
-from tiktok_accounts_gql.database_urls import for_libpq
+from tiktok_accounts_gql.database_urls import to_libpq_url
 from tiktok_accounts_gql.db import workers
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.errors import ServiceUnavailable
@@ -115,7 +115,7 @@ class JobWorker:
     async def _take_over(self, executor_id: str) -> None:
         resumed = await asyncio.to_thread(_resume_all, executor_id)
         async with self._db.transaction() as session:
-            await workers.forget(session, executor_id)  # only now: a crash in between leaves it to somebody else
+            await workers.remove(session, executor_id)  # only now: a crash in between leaves it to somebody else
         log.warning("work of a dead process taken over", executor_id=executor_id, works=resumed)
 
     async def prune(self) -> None:
@@ -124,13 +124,13 @@ class JobWorker:
 
     async def _beat(self) -> None:
         async with self._db.transaction() as session:
-            await workers.beat(session, self._executor_id)
+            await workers.record_heartbeat(session, self._executor_id)
 
     def _configure(self, loop: asyncio.AbstractEventLoop) -> None:
         DBOS(
             config={
                 "name": APPLICATION,
-                "system_database_url": for_libpq(self._url),
+                "system_database_url": to_libpq_url(self._url),
                 "executor_id": self._executor_id,
                 "application_version": VERSION,
                 "serializer": DBOSPortableJSONSerializer(),

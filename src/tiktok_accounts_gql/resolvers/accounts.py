@@ -7,10 +7,10 @@ from typing import Annotated
 import strawberry
 
 from tiktok_accounts_gql.compiler.needs import needs_of
-from tiktok_accounts_gql.db.account_rows import Ahead
+from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
-from tiktok_accounts_gql.db.histories import Point
 from tiktok_accounts_gql.db.models import Account, AccountStatus
+from tiktok_accounts_gql.db.snapshot_queries import Point
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
@@ -41,7 +41,7 @@ async def accounts(
     where = filter.understood() if filter else ALL
     order = order_by.understood() if order_by else NEWEST_FIRST
     needs = needs_of(info)
-    ahead = Ahead(attributes=needs.attributes, total="totalCount" in needs.fields)
+    ahead = LoadHints(attributes=needs.attributes, total="totalCount" in needs.fields)
     return await info.context.services.accounts.list(info.context.viewer, page, where, order, ahead)
 
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from tiktok_accounts_gql.db.histories import Point
 from tiktok_accounts_gql.db.models import Account, AuditEvent, SyncJob, SyncResult
+from tiktok_accounts_gql.db.snapshot_queries import Point
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.db.sync_jobs import ResultFilter
 from tiktok_accounts_gql.pagination import PageRequest

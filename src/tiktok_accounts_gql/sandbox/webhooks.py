@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import httpx
 
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 AUTHORIZATION_REMOVED = "authorization.removed"
 SIGNATURE_HEADER = "TikTok-Signature"
@@ -101,7 +101,7 @@ class WebhookSender:
         body = removal.to_body(self.client_key)
         headers = {"Content-Type": "application/json", SIGNATURE_HEADER: self.sign(body, int(self.clock()))}
         try:
-            async with httpx.AsyncClient(verify=trusted(), timeout=TIMEOUT_SECONDS) as http:
+            async with httpx.AsyncClient(verify=get_ssl_context(), timeout=TIMEOUT_SECONDS) as http:
                 status = (await http.post(url, content=body, headers=headers)).status_code
         except httpx.HTTPError:
             status = None

@@ -5,7 +5,7 @@ from datetime import datetime
 import strawberry
 
 from tiktok_accounts_gql.compiler.needs import SAME_ROW, needs
-from tiktok_accounts_gql.db.account_rows import AccountRow
+from tiktok_accounts_gql.db.account_queries import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
 from tiktok_accounts_gql.execution.cost import costs

@@ -2,25 +2,24 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import account_rows, account_totals, accounts, avatars, token_pairs
-from tiktok_accounts_gql.db.account_rows import NOTHING_KNOWN, Ahead
+from tiktok_accounts_gql.db import account_queries, account_totals, accounts, avatars, token_pairs
+from tiktok_accounts_gql.db.account_queries import LOAD_ALL, LoadHints
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
+from tiktok_accounts_gql.db.account_update import AccountUpdate
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
-from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import TokensUnreadable
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
-from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.paging import build_page, decode_bounds
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.viewer import Viewer
 
@@ -54,7 +53,6 @@ class AccountService:
         db: Database,
         audit: AuditService,
         notifications: Notifications,
-        pager: Pager,
         idempotency: IdempotencyService,
         revocations: RevocationService,
         clock: Clock,
@@ -62,7 +60,6 @@ class AccountService:
         self._db = db
         self._audit = audit
         self._notifications = notifications
-        self._pager = pager
         self._idempotency = idempotency
         self._revocations = revocations
         self._clock = clock
@@ -73,15 +70,13 @@ class AccountService:
         page: PageRequest,
         where: AccountFilter,
         order: AccountOrder,
-        ahead: Ahead = NOTHING_KNOWN,
+        ahead: LoadHints = LOAD_ALL,
     ) -> AccountPage:
         """Of rows with no more than what is loaded `ahead`. Raises BadUserInput for cursors of another list."""
-        ordering = accounts.ordering(order.field, descending=order.descending)
-
-        async def read(within: Range) -> Slice[Any]:
-            return await account_rows.read_page(self._db, viewer.id, where, ordering, page, within, ahead)
-
-        found = await self._pager.page(ordering, page, read)
+        ordering = accounts.build_ordering(order.field, descending=order.descending)
+        bounds = decode_bounds(ordering, page)
+        rows = await account_queries.fetch_page(self._db, viewer.id, where, ordering, page, bounds, ahead)
+        found = build_page(ordering, rows)
         await self._audit.record_read(viewer, AuditAction.ACCOUNTS_LISTED, Detail(name="count", value=len(found.edges)))
         return AccountPage(edges=found.edges, page_info=found.page_info, total=found.total, where=where)
 
@@ -91,7 +86,7 @@ class AccountService:
 
     async def count(self, viewer: Viewer, where: AccountFilter) -> int:
         """Part of a list: the list's event covers it."""
-        return await account_rows.count(self._db, viewer.id, where)
+        return await account_queries.count(self._db, viewer.id, where)
 
     async def summarize(self, viewer: Viewer) -> AccountsSummary:
         summary = await account_totals.summarize(self._db, viewer.id)
@@ -106,7 +101,7 @@ class AccountService:
 
     async def find(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, Account]:
         """As `read`, for accounts that are shown within something whose own event covers them."""
-        return {account.id: account for account in await account_rows.list_by_ids(self._db, viewer.id, set(ids))}
+        return {account.id: account for account in await account_queries.list_by_ids(self._db, viewer.id, set(ids))}
 
     async def disconnect(self, viewer: Viewer, account_id: UUID, idempotency_key: str | None) -> Disconnected:
         """Gives the account up here at once; TikTok is told beside the caller, as soon as it answers.
@@ -118,7 +113,7 @@ class AccountService:
             self._revocations.settle_soon()
         return Disconnected(disconnected_account_id=account_id)
 
-    @again_if_undone
+    @retry_on_deadlock
     async def _disconnect(self, viewer: Viewer, account_id: UUID, idempotency_key: str | None) -> bool:
         """Whether a revocation is owed to TikTok. Raises as `disconnect` does."""
         call = Call(operation="disconnectAccount", input=str(account_id), answer=str(account_id))
@@ -137,7 +132,7 @@ class AccountService:
             owes = await self._revocations.owe(session, account)
         except TokensUnreadable as error:
             details = [Detail(name="notRevoked", value=error.message)]
-        gone = {
+        gone: AccountUpdate = {
             "disconnected_at": now,
             "updated_at": now,
             "token_expires_at": None,

@@ -123,8 +123,8 @@ class AuditService:
 
     async def list(self, viewer: Viewer, page: PageRequest, where: AuditEventFilter) -> Page[AuditEvent]:
         """Newest first. Raises BadUserInput for cursors of another list."""
-        statement = audit.of_viewer(viewer.id, where)
-        events = await self._pager.read(statement, audit.NEWEST_FIRST, page)
+        statement = audit.select_events(viewer.id, where)
+        events = await self._pager.list_page(statement, audit.NEWEST_FIRST, page)
         await self.record_read(viewer, AuditAction.AUDIT_EVENTS_READ, Detail(name="count", value=len(events.edges)))
         return events
 
@@ -137,7 +137,7 @@ class AuditService:
 
     def _event(
         self, viewer: Viewer, action: AuditAction, account_id: UUID | None, details: Iterable[Detail]
-    ) -> audit.Values:
+    ) -> audit.EventValues:
         details = tuple(details)
         if viewer.noted is not None:
             viewer.noted.append(Noted(action=action, account_id=account_id, details=details))

@@ -8,14 +8,15 @@ import asyncio
 from functools import partial
 
 from tiktok_accounts_gql.db import audit
-from tiktok_accounts_gql.db.again import again_if_undone
-from tiktok_accounts_gql.db.database import Database, Deadlocked
+from tiktok_accounts_gql.db.database import Database
+from tiktok_accounts_gql.db.errors import Deadlocked
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
 
 MAX_GROUP = 1000
 
-_Waiting = tuple[list[audit.Values], asyncio.Future[None]]
+_Waiting = tuple[list[audit.EventValues], asyncio.Future[None]]
 
 
 class AuditWriter:
@@ -27,7 +28,7 @@ class AuditWriter:
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, events: list[audit.Values]) -> None:
+    async def write(self, events: list[audit.EventValues]) -> None:
         """Returns once they are committed. Raises what the commit raised."""
         if not events:
             return  # an INSERT of no rows is one of an empty row
@@ -73,11 +74,11 @@ class AuditWriter:
         for _, done in group:
             _resolve(done, outcome)
 
-    @again_if_undone
+    @retry_on_deadlock
     async def _append(self, group: list[_Waiting]) -> None:
         await audit.append(self._db, partial(self._gather, group))
 
-    def _gather(self, group: list[_Waiting]) -> list[audit.Values]:
+    def _gather(self, group: list[_Waiting]) -> list[audit.EventValues]:
         """Nothing more if it was gathered before."""
         if not group:
             group += self._waiting[:MAX_GROUP]

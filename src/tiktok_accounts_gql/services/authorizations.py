@@ -24,9 +24,9 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import accounts, connection_attempts
-from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, ConnectionAttempt
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import (
     AuthorizationStateExpired,
     AuthorizationStateInvalid,
@@ -86,7 +86,7 @@ class AuthorizationService:
         self._clock = clock
         self._endings: SingleFlight[Finished] = SingleFlight()
 
-    @again_if_undone
+    @retry_on_deadlock
     async def start(self, viewer: Viewer, *, return_to: str | None, account_id: UUID | None) -> Started:
         """`account_id`: the only account that is wanted. Raises InvalidInput, NotFound, LimitReached."""
         self._check_return(return_to)
@@ -96,7 +96,7 @@ class AuthorizationService:
             if account_id is not None:
                 await accounts.get(session, viewer.id, account_id)
             await self._check_pace(session, viewer)
-            await connection_attempts.forget_before(session, viewer.id, self._clock() - KEPT)
+            await connection_attempts.delete_before(session, viewer.id, self._clock() - KEPT)
             await connection_attempts.add(session, attempt)
             self._audit.record(session, viewer, AuditAction.AUTHORIZATION_STARTED, account_id=account_id)
         return Started(authorization_url=self._login_kit.start_url_of(state), expires_at=attempt.expires_at)
@@ -155,7 +155,7 @@ class AuthorizationService:
         self, viewer: Viewer, state: str, verifier: str, return_to: str | None, account_id: UUID | None
     ) -> ConnectionAttempt:
         attempt_id, now = uuid7(), self._clock()
-        place = connection_attempts.verifier_place(attempt_id)
+        place = connection_attempts.verifier_location(attempt_id)
         return ConnectionAttempt(
             id=attempt_id,
             viewer_id=viewer.id,
@@ -178,7 +178,7 @@ class AuthorizationService:
     async def _end_once(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
         now, fingerprint = self._clock(), callback.fingerprint
         async with self._db.transaction() as session:
-            used = await connection_attempts.use(
+            used = await connection_attempts.mark_used(
                 session, viewer.id, attempt.id, fingerprint=fingerprint, now=now, lifetime=LIFETIME + CLOCKS_DIFFER
             )
         if used is not None:
@@ -190,7 +190,7 @@ class AuthorizationService:
     async def _end(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
         async def refused(mistake: UserMistake) -> None:
             async with self._db.transaction() as session:
-                await connection_attempts.end(session, viewer.id, attempt.id, error=mistake.code.value)
+                await connection_attempts.finish(session, viewer.id, attempt.id, error=mistake.code.value)
                 self._record(viewer, mistake, session, attempt.account_id)
 
         try:

@@ -11,11 +11,11 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
-from tiktok_accounts_gql.db.accounts import Taken
-from tiktok_accounts_gql.db.again import again_if_undone
+from tiktok_accounts_gql.db.accounts import AccountTaken
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     ConnectedElsewhere,
@@ -154,7 +154,7 @@ class ConnectionService:
                 return await self._store(viewer, consent, reading)
             except Overtaken:
                 continue
-            except Taken:
+            except AccountTaken:
                 if not await self._is_mine(viewer, grant.open_id):
                     await self._returns.give_back(viewer, grant, grant_id)
                     raise ConnectedElsewhere from None
@@ -194,9 +194,9 @@ class ConnectionService:
             account = await accounts.find_by_open_id(session, viewer.id, open_id)
         return account is not None and account.disconnected_at is None
 
-    @again_if_undone
+    @retry_on_deadlock
     async def _store(self, viewer: Viewer, consent: Consent, reading: GrantReading) -> Connected:
-        """An account whose later grant is stored already keeps it. Raises Taken, Overtaken."""
+        """An account whose later grant is stored already keeps it. Raises AccountTaken, Overtaken."""
         async with self._db.transaction() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, reading.grant.open_id)
             listed = earlier if earlier and earlier.disconnected_at is None else None
@@ -206,8 +206,11 @@ class ConnectionService:
             kind = ChangeKind.UPDATED if listed else ChangeKind.CONNECTED
             self._notifications.publish(session, viewer.id, AccountChanged(account_id=account.id, kind=kind))
             if consent.attempt_id is not None:
-                outcome = {"connected_account_id": account.id, "reconnected": earlier is not None}
-                await connection_attempts.end(session, viewer.id, consent.attempt_id, **outcome)
+                outcome: connection_attempts.AttemptOutcome = {
+                    "connected_account_id": account.id,
+                    "reconnected": earlier is not None,
+                }
+                await connection_attempts.finish(session, viewer.id, consent.attempt_id, **outcome)
         return Connected(account=account, reconnected=earlier is not None)
 
     async def _write(self, session: Session, viewer: Viewer, reading: GrantReading, earlier: Account | None) -> Account:
@@ -226,7 +229,7 @@ class ConnectionService:
     def _columns(self, reading: GrantReading, earlier: Account | None) -> dict[str, Any]:
         now, grant, granted = self._clock(), reading.grant, reading.granted
         name = earlier.display_name if earlier else profile_mapping.placeholder(grant.open_id)
-        unread = {} if earlier else accounts.names(None, name)
+        unread = {} if earlier else accounts.name_columns(None, name)
         hidden = profile_mapping.withheld(name, granted)
         read = profile_mapping.columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
         begins = {"granted_scopes": sorted(granted), "connected_at": now, "reauthorize_by": _still_ahead(earlier, now)}

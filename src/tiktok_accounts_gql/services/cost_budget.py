@@ -98,7 +98,7 @@ class CostBudget:
         """Deletes the rows of full buckets."""
         while self._size is not None:
             async with self._db.transaction() as session:
-                if await cost_buckets.forget_full(session, self._size, limit=PRUNE_BATCH) < PRUNE_BATCH:
+                if await cost_buckets.delete_full(session, self._size, limit=PRUNE_BATCH) < PRUNE_BATCH:
                     return
 
     async def _filled(self, size: BucketSize, viewer_id: str, points: int) -> _Wallet:
@@ -120,7 +120,7 @@ class CostBudget:
         async with self._db.transaction() as session:
             taken = await cost_buckets.take(session, viewer_id, size, points=wanted)
         wallet.points += taken.points
-        wallet.left, wallet.counted_at = taken.left, asyncio.get_running_loop().time()
+        wallet.left, wallet.counted_at = taken.remaining, asyncio.get_running_loop().time()
         if wallet.points < points:
             wallet.empty_until = wallet.counted_at + min(1.0, (points - wallet.points) / size.restored)
             raise _exhausted(size, wallet, points)

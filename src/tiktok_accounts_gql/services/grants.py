@@ -123,10 +123,10 @@ class Grants:
     def open(self, pair: TokenPair, column: str) -> str:
         """One of the pair's tokens, in clear. Raises TokensUnreadable."""
         try:
-            return self._sealer.open(getattr(pair, column), token_pairs.place(pair.account_id, column))
+            return self._sealer.open(getattr(pair, column), token_pairs.get_location(pair.account_id, column))
         except SealBroken as error:
             log.warning("tokens unreadable", account_id=str(pair.account_id), column=column, reason=str(error))
             raise TokensUnreadable from error
 
     def _sealed(self, account_id: UUID, column: str, token: str) -> bytes:
-        return self._sealer.seal(token, token_pairs.place(account_id, column))
+        return self._sealer.seal(token, token_pairs.get_location(account_id, column))

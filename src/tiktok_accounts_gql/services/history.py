@@ -8,9 +8,9 @@ from functools import partial
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import histories, snapshots
+from tiktok_accounts_gql.db import snapshot_queries, snapshots
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.histories import Counters, Point
+from tiktok_accounts_gql.db.snapshot_queries import GrowthCounters, Point
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
@@ -43,7 +43,7 @@ class AccountGrowth:
     video_change: int | None
 
     @classmethod
-    def between(cls, first: Counters, last: Counters) -> "AccountGrowth":
+    def between(cls, first: GrowthCounters, last: GrowthCounters) -> "AccountGrowth":
         followers = _difference(last.follower_count, first.follower_count)
         return cls(
             since=first.recorded_at,
@@ -90,8 +90,8 @@ class HistoryService:
         thinned, failed = 0, set[UUID]()
         while True:
             async with self._db.read() as session:
-                day, account_ids = await snapshots.list_to_thin(
-                    session, before_hour=before, limit=THINNED_AT_ONCE, but=failed
+                day, account_ids = await snapshots.list_to_downsample(
+                    session, before_hour=before, limit=THINNED_AT_ONCE, excluded=failed
                 )
             if not account_ids:
                 return thinned
@@ -102,7 +102,7 @@ class HistoryService:
 
     async def _thin(self, day: int, account_ids: Sequence[UUID]) -> None:
         async with self._db.transaction() as session:
-            await snapshots.thin(session, day, account_ids)
+            await snapshots.downsample(session, day, account_ids)
 
     def _end_of_hour(self) -> datetime:
         """As good as now, since nothing is later, and the same for all accounts of a page: they share a statement."""
@@ -111,7 +111,7 @@ class HistoryService:
     async def list_points(self, viewer: Viewer, account_ids: Sequence[UUID], period: Period) -> dict[UUID, list[Point]]:
         """The points of each account, oldest first."""
         grouped: dict[UUID, list[Point]] = {}
-        for point in await histories.list_points(self._db, viewer.id, account_ids, period):
+        for point in await snapshot_queries.list_points(self._db, viewer.id, account_ids, period):
             grouped.setdefault(point.account_id, []).append(point)
         return grouped
 
@@ -120,7 +120,7 @@ class HistoryService:
         if not 1 <= days <= MAX_GROWTH_DAYS:
             raise BadUserInput(f"`days` is from 1 to {MAX_GROWTH_DAYS}.")
         since = self._clock() - timedelta(days=days)
-        found = await histories.list_ends(self._db, viewer.id, account_ids, since)
+        found = await snapshot_queries.list_first_and_last(self._db, viewer.id, account_ids, since)
         return {one.account_id: AccountGrowth.between(one.first, one.last) for one in found}
 
 

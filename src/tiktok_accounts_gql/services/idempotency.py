@@ -42,7 +42,7 @@ class IdempotencyService:
         if len(key) > MAX_KEY_LENGTH or not key.isprintable():
             raise InvalidInput(f"`idempotencyKey` has {MAX_KEY_LENGTH} printable characters at most.", field=FIELD)
         now = self._clock()
-        await idempotency.forget_before(session, viewer.id, now - LIFETIME)
+        await idempotency.delete_before(session, viewer.id, now - LIFETIME)
         mine = IdempotencyKey(
             viewer_id=viewer.id,
             key=key,

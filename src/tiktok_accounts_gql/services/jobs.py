@@ -11,11 +11,11 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import job_starts, sync_jobs
+from tiktok_accounts_gql.db import job_creation, sync_jobs
 from tiktok_accounts_gql.db.accounts import AccountFilter
-from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import InvalidInput, JobFinished, LimitReached, NotFound, TooManyIds
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
@@ -64,7 +64,7 @@ class JobService:
         self._idempotency = idempotency
         self._clock = clock
 
-    @again_if_undone
+    @retry_on_deadlock
     async def start(self, viewer: Viewer, target: Target, idempotency_key: str | None) -> JobAnswer:
         """Raises InvalidInput, TooManyIds, NotFound, IdempotencyKeyReused, LimitReached."""
         _check(target)
@@ -78,7 +78,7 @@ class JobService:
                 return JobAnswer(job=job)
             return JobAnswer(job=await self._add(session, viewer, job_id, target))
 
-    @again_if_undone
+    @retry_on_deadlock
     async def cancel(self, viewer: Viewer, job_id: UUID) -> JobAnswer:
         """What is being read at this moment is finished first. Raises NotFound, JobFinished."""
         now = self._clock()
@@ -89,8 +89,8 @@ class JobService:
                 return JobAnswer(job=job)
             if job.state in FINISHED:
                 raise JobFinished
-            canceled = await sync_jobs.cancel_waiting(session, viewer.id, job_id, now)
-            counts = {"state": JobState.CANCELING, "canceled_count": job.canceled_count + canceled}
+            canceled = await sync_jobs.cancel_pending(session, viewer.id, job_id, now)
+            counts: sync_jobs.JobUpdate = {"state": JobState.CANCELING, "canceled_count": job.canceled_count + canceled}
             job = await sync_jobs.change(session, viewer.id, job_id, **counts)
             self._progress.publish(session, job)
             self._progress.record(session, viewer, AuditAction.SYNC_JOB_CANCELED, job)
@@ -98,15 +98,15 @@ class JobService:
 
     async def _add(self, session: Session, viewer: Viewer, job_id: UUID, target: Target) -> SyncJob:
         """What is nobody's is settled here: it would wait in the queue for nothing."""
-        load = await job_starts.lock_starts(session, viewer.id)
+        load = await job_creation.lock_viewer_jobs(session, viewer.id)
         if load.jobs >= MAX_UNFINISHED:
             raise LimitReached(f"{MAX_UNFINISHED} of your jobs have not ended. Wait, or cancel one.")
         now = self._clock()
         job = SyncJob(id=job_id, viewer_id=viewer.id, total_count=0, created_at=now, request_id=viewer.request_id)
-        await job_starts.add_job(session, job)
+        await job_creation.add_job(session, job)
         total = await self._add_results(session, job, target, MAX_ACCOUNTS - load.results)
         said = {"code": NotFound.code.value, "message": NotFound.message}
-        failed = await job_starts.fail_unknown(session, job, now=now, **said) if total else 0
+        failed = await job_creation.fail_unknown(session, job, now=now, **said) if total else 0
         job = await sync_jobs.change(session, viewer.id, job_id, total_count=total, failed_count=failed)
         self._progress.record(session, viewer, AuditAction.SYNC_JOB_STARTED, job)
         if not job.pending_count:
@@ -119,14 +119,14 @@ class JobService:
         if target.ids is not None:
             ids = list(dict.fromkeys(target.ids))
             _check_room(len(ids), room)
-            return await job_starts.add_named(session, job, ids)
+            return await job_creation.add_listed(session, job, ids)
         if target.failed_in is not None:
             await sync_jobs.get(session, job.viewer_id, target.failed_in)
-            chosen = job_starts.failed_in(job.viewer_id, target.failed_in)
+            chosen = job_creation.select_failed(job.viewer_id, target.failed_in)
         else:
-            chosen = job_starts.connected(job.viewer_id, target.where or AccountFilter())
-        _check_room(await job_starts.count(session, chosen, most=MAX_ACCOUNTS), room)
-        return await job_starts.add_chosen(session, job, chosen, most=room)
+            chosen = job_creation.select_connected(job.viewer_id, target.where or AccountFilter())
+        _check_room(await job_creation.count(session, chosen, limit=MAX_ACCOUNTS), room)
+        return await job_creation.add_selected(session, job, chosen, limit=room)
 
 
 def _check_room(count: int, room: int) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
-from tiktok_accounts_gql.db import sealed
+from tiktok_accounts_gql.db import sealed_tables
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.sealed import SealedTable
+from tiktok_accounts_gql.db.sealed_tables import SealedTable
 
 BATCH = 200
 BEFORE_ALL = UUID(int=0)
@@ -36,7 +36,7 @@ class KeyRotation:
 
     async def run(self) -> Rotated:
         rotated = Rotated()
-        for table in sealed.TABLES:
+        for table in sealed_tables.TABLES:
             await self._table(table, rotated)
         return rotated
 
@@ -44,12 +44,14 @@ class KeyRotation:
         after = BEFORE_ALL
         while True:
             async with self.db.transaction() as session:
-                rows = await sealed.list_by_other_keys(
+                rows = await sealed_tables.list_by_other_keys(
                     session, table, key_id=self.sealer.key_id, after=after, limit=BATCH
                 )
                 anew = [self._anew(table, row, rotated) for row in rows]
                 done = [
-                    await sealed.replace(session, table, row, new) for row, new in zip(rows, anew, strict=True) if new
+                    await sealed_tables.replace(session, table, row, new)
+                    for row, new in zip(rows, anew, strict=True)
+                    if new
                 ]
             rotated.count += sum(done)
             if not rows:
@@ -70,5 +72,5 @@ class KeyRotation:
         return values
 
     def _sealed_anew(self, table: SealedTable, row: Any, name: str, old: bytes) -> bytes:
-        place = table.place(row, name)
+        place = table.get_location(row, name)
         return self.sealer.seal(self.sealer.open(old, place), place)

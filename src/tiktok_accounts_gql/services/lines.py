@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tiktok_accounts_gql.db.quota import Pace, Slot
+from tiktok_accounts_gql.db.quota import QuotaSlot, RateLimitPolicy
 from tiktok_accounts_gql.fair_queue import FairLock
 
 FOR_USERS = timedelta(seconds=10)
@@ -34,7 +34,7 @@ class Line:
         """How long there is no slot within that time."""
         return max(timedelta(seconds=self.next_at - now()) - within, timedelta(0))
 
-    def learn(self, slot: Slot, within: timedelta) -> None:
+    def learn(self, slot: QuotaSlot, within: timedelta) -> None:
         """What the database said. A slot that is refused because TikTok is down says nothing."""
         if slot.granted or not slot.is_down:
             rest = slot.next_wait if slot.granted else slot.wait
@@ -52,7 +52,7 @@ class UsersLine(Line):
     `served`: who had a slot lately, and when.
     """
 
-    pace: Pace
+    pace: RateLimitPolicy
     served: deque[tuple[float, str]] = field(default_factory=deque)
 
     def within(self, viewer_id: str) -> timedelta:

@@ -113,7 +113,7 @@ def _as_told(change: AccountChanged, account: Account | None) -> AccountChange:
     return AccountChange(kind=kind, account_id=change.account_id, account=account)
 
 
-def _as_changed(account: accounts.Changed, since: datetime) -> AccountChanged:
+def _as_changed(account: accounts.ChangedAccount, since: datetime) -> AccountChanged:
     kind = ChangeKind.UPDATED
     if account.disconnected_at is not None:
         kind = ChangeKind.DISCONNECTED

@@ -49,7 +49,7 @@ def open_verifier(sealer: Sealer, attempt: ConnectionAttempt) -> str | None:
     if attempt.code_verifier is None:
         return None
     try:
-        return sealer.open(attempt.code_verifier, connection_attempts.verifier_place(attempt.id))
+        return sealer.open(attempt.code_verifier, connection_attempts.verifier_location(attempt.id))
     except SealBroken as error:
         log.warning("code verifier unreadable", attempt_id=str(attempt.id), reason=str(error))
         raise AuthorizationStateInvalid from error

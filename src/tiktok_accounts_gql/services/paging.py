@@ -1,44 +1,47 @@
-"""From a page request and a statement to a page with cursors."""
+"""Pages with cursors, from page requests and the rows that the database returns."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from sqlmodel import SQLModel
 
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.keyset import Ordering, Range, Slice, Statement, read_slice
+from tiktok_accounts_gql.db.keyset import Ordering, Range, Slice, Statement, select_slice
 from tiktok_accounts_gql.pagination import Edge, Page, PageRequest
 
 Model = TypeVar("Model", bound=SQLModel)
 
 
 class Pager:
-    """Reads pages."""
+    """Lists pages of models."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def read(self, statement: Statement[Model], ordering: Ordering, page: PageRequest) -> Page[Model]:
-        """Raises BadUserInput for cursors of another ordering."""
+    async def list_page(self, statement: Statement[Model], ordering: Ordering, request: PageRequest) -> Page[Model]:
+        """Return a page of a statement's rows. Raises BadUserInput for a cursor of another ordering."""
+        bounds = decode_bounds(ordering, request)
+        async with self._db.read() as session:
+            rows = await select_slice(
+                session, statement, ordering, bounds, size=request.size, backward=request.backward
+            )
+        return build_page(ordering, rows)
 
-        async def read(within: Range) -> Slice[Model]:
-            async with self._db.read() as session:
-                return await read_slice(session, statement, ordering, within, size=page.size, backward=page.backward)
 
-        return await self.page(ordering, page, read)
+def decode_bounds(ordering: Ordering, request: PageRequest) -> Range:
+    """Return the range between the request's cursors. Raises BadUserInput for a cursor of another ordering."""
+    codec = ordering.cursor_codec
+    return Range(
+        after=None if request.after is None else codec.decode(request.after),
+        before=None if request.before is None else codec.decode(request.before),
+    )
 
-    @staticmethod
-    async def page(ordering: Ordering, page: PageRequest, read: Callable[[Range], Awaitable[Slice[Any]]]) -> Page[Any]:
-        """Of what is read between the page's cursors. Raises BadUserInput as `read` does."""
-        cursors = ordering.cursors
-        within = Range(
-            after=None if page.after is None else cursors.decode(page.after),
-            before=None if page.before is None else cursors.decode(page.before),
-        )
-        found = await read(within)
 
-        def cursor(row: Any) -> str:
-            return cursors.encode(*ordering.place(row))
+def build_page(ordering: Ordering, rows: Slice[Any]) -> Page[Any]:
+    """Return a page whose edges encode their cursors when they are read."""
+    codec = ordering.cursor_codec
 
-        edges = [Edge(row, cursor) for row in found.rows]
-        return Page.of(edges, has_next=found.has_next, has_previous=found.has_previous, total=found.total)
+    def encode_cursor(row: Any) -> str:
+        return codec.encode(*ordering.extract_position(row))
+
+    edges = [Edge(row, encode_cursor) for row in rows.rows]
+    return Page.of(edges, has_next=rows.has_next, has_previous=rows.has_previous, total=rows.total)

@@ -25,8 +25,8 @@ class PruningService:
 
     async def prune(self) -> int:
         """Until nothing old is left, in transactions that others get between; how many rows. Raises ServiceUnavailable."""
-        keys = await self._forget(idempotency.forget_some, KEYS_KEPT)
-        return keys + await self._forget(connection_attempts.forget_some, ATTEMPTS_KEPT)
+        keys = await self._forget(idempotency.delete_batch_before, KEYS_KEPT)
+        return keys + await self._forget(connection_attempts.delete_batch_before, ATTEMPTS_KEPT)
 
     async def _forget(self, forget_some: _ForgetSome, kept: timedelta) -> int:
         before, forgotten = self._clock() - kept, 0

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
-from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, AuditActor
 from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import NotFound
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
@@ -75,7 +75,7 @@ class RemovalService:
                 return False
         return not await self._checks.is_honoured(account)
 
-    @again_if_undone
+    @retry_on_deadlock
     async def _remove(self, account: Account, reason: int) -> bool:
         """False if the account was connected again meanwhile."""
         now = self._clock()

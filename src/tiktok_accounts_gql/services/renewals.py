@@ -3,14 +3,15 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
-from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AuditAction, HealthReason, TokenPair
 from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import NotFound, ReauthorizationRequired, TokensUnreadable
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
@@ -70,13 +71,15 @@ class Renewals:
             account_id=str(pair.account_id),
         )
 
-    @again_if_undone
+    @retry_on_deadlock
     async def _extend_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> None:
         async with self._db.transaction() as session:
             seconds = self._lease.total_seconds()
-            await token_pairs.extend_lease(session, viewer.id, pair.account_id, lease_id=lease_id, seconds=seconds)
+            await token_pairs.extend_refresh_lease(
+                session, viewer.id, pair.account_id, lease_id=lease_id, seconds=seconds
+            )
 
-    @again_if_undone
+    @retry_on_deadlock
     async def _store(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
         """Commits the new pair; if it is there already, that is the one that counts.
 
@@ -87,7 +90,7 @@ class Renewals:
             async with self._db.transaction() as session:
                 account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
                 if kept := await self._grants.rotate(session, viewer, pair, grant):
-                    changes = {**self._grants.changes(account, grant), **self._revived(account, grant)}
+                    changes: dict[str, Any] = {**self._grants.changes(account, grant), **self._revived(account, grant)}
                     await accounts.change(session, viewer.id, account.id, **changes)
                     if "granted_scopes" in changes or "health_state" in changes:
                         self._publish(session, account)
@@ -122,7 +125,7 @@ class Renewals:
 
         await self._storing.store((pair.account_id, pair.grant_id, "alone"), write, account_id=str(pair.account_id))
 
-    @again_if_undone
+    @retry_on_deadlock
     async def record_failure(
         self, viewer: Viewer, pair: TokenPair, error: TikTokError | TokensUnreadable, attempt: FailedAttempt
     ) -> None:
@@ -137,7 +140,7 @@ class Renewals:
                 changes = health.happened(account, attempt.broken, now, counted=False)
                 await accounts.change(session, viewer.id, account.id, updated_at=now, **changes)
                 self._publish(session, account)
-            await token_pairs.release(
+            await token_pairs.release_refresh_lease(
                 session,
                 viewer.id,
                 account.id,

@@ -20,10 +20,10 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
 from tiktok_accounts_gql.db import accounts, revocations, token_pairs
-from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.models import Account, AccountStatus, OwedRevocation, TokenPair
-from tiktok_accounts_gql.db.revocations import CLAIMED_FOR, LONGEST_RETRY
+from tiktok_accounts_gql.db.models import Account, AccountStatus, PendingRevocation, TokenPair
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
+from tiktok_accounts_gql.db.revocations import CLAIM_DURATION, MAX_RETRY_DELAY
 from tiktok_accounts_gql.errors import TokensUnreadable
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
@@ -115,7 +115,7 @@ class RevocationService:
                 break
         return tried
 
-    async def settle(self, owed: OwedRevocation) -> bool:
+    async def settle(self, owed: PendingRevocation) -> bool:
         """Revokes it and forgets it; if TikTok does not answer, it stays owed. False if TikTok was not asked.
 
         Nothing happens if it is not owed any more: the account was connected again.
@@ -133,7 +133,7 @@ class RevocationService:
                 await self._postpone(owed, has_failed=was_asked)
                 return was_asked
         async with self._db.transaction() as session:
-            await revocations.settle(session, owed.viewer_id, owed.id)
+            await revocations.remove(session, owed.viewer_id, owed.id)
         return True
 
     async def postpone(self, viewer: Viewer) -> None:
@@ -156,15 +156,15 @@ class RevocationService:
         with self._failures.contained(FailureKind.ROUND):
             await self.settle_due()
 
-    @again_if_undone
-    async def _claim(self) -> OwedRevocation | None:
+    @retry_on_deadlock
+    async def _claim(self) -> PendingRevocation | None:
         now = self._clock()
         async with self._db.transaction() as session:
             return await revocations.claim_due(
-                session, now=now, until=now + CLAIMED_FOR, give_up_by=now + GIVE_UP_AFTER
+                session, now=now, until=now + CLAIM_DURATION, latest_give_up=now + GIVE_UP_AFTER
             )
 
-    async def _settle_by_itself(self, owed: OwedRevocation) -> bool:
+    async def _settle_by_itself(self, owed: PendingRevocation) -> bool:
         """Whatever fails unexpectedly is logged, counted, and tried again later, or given up."""
         ids = {"account_id": str(owed.account_id), "revocation_id": str(owed.id)}
         with self._failures.contained(FailureKind.REVOCATION, **ids):
@@ -174,25 +174,25 @@ class RevocationService:
                 await self._postpone(owed)
             else:
                 async with self._db.transaction() as session:
-                    await revocations.settle(session, owed.viewer_id, owed.id)
+                    await revocations.remove(session, owed.viewer_id, owed.id)
                 log.error("revocation given up", **ids)
         return True
 
-    @again_if_undone
-    async def _postpone(self, owed: OwedRevocation, *, has_failed: bool = True) -> None:
+    @retry_on_deadlock
+    async def _postpone(self, owed: PendingRevocation, *, has_failed: bool = True) -> None:
         """By half as long again as it is owed already, from a minute to some hours; by a minute if TikTok was not asked."""
         now = self._clock()
         owed_for = now - (owed.given_up_at - GIVE_UP_AFTER) if has_failed else RETRY_EVERY
-        later = now + min(max(owed_for / 2, RETRY_EVERY), LONGEST_RETRY)
+        later = now + min(max(owed_for / 2, RETRY_EVERY), MAX_RETRY_DELAY)
         async with self._db.transaction() as session:
-            await revocations.release(session, owed.viewer_id, owed.id, next_attempt_at=later)
+            await revocations.reschedule(session, owed.viewer_id, owed.id, next_attempt_at=later)
 
     async def _owe(
         self, session: Session, viewer_id: str, account_id: UUID, tokens: Mapping[str, str], expires_at: datetime
     ) -> None:
         owed_id, now = uuid7(), self._clock()
         sealed = self._sealed(owed_id, {"access_token": "", **tokens})
-        owed = OwedRevocation(
+        owed = PendingRevocation(
             id=owed_id,
             viewer_id=viewer_id,
             account_id=account_id,
@@ -202,9 +202,9 @@ class RevocationService:
             access_token=sealed["access_token"],
             refresh_token=sealed.get("refresh_token"),
         )
-        await revocations.add(session, owed)
+        await revocations.enqueue(session, owed)
 
-    async def _carry_out(self, owed: OwedRevocation) -> None:
+    async def _carry_out(self, owed: PendingRevocation) -> None:
         """Only a valid access token can be revoked: one that ran out is renewed first, by our clock or by TikTok's word.
 
         Raises NotOwed, TikTokError, SealBroken.
@@ -219,12 +219,12 @@ class RevocationService:
                 return
         await self._revoke(owed, await self._refresh(owed))
 
-    async def _revoke(self, owed: OwedRevocation, access_token: str) -> None:
+    async def _revoke(self, owed: PendingRevocation, access_token: str) -> None:
         turn = await self._oauth.take_revoke_turn(BY_ITSELF)
         await self._lease(owed)
         await self._oauth.revoke(access_token, policy=BY_ITSELF, turn=turn)
 
-    async def _refresh(self, owed: OwedRevocation) -> str:
+    async def _refresh(self, owed: PendingRevocation) -> str:
         """A rotated pair is stored before it is used, as everywhere."""
         refresh_token = self._open(owed, "refresh_token")
         turn = await self._oauth.take_refresh_turn(BY_ITSELF)
@@ -244,14 +244,14 @@ class RevocationService:
             raise NotOwed
         return grant.access_token
 
-    async def _lease(self, owed: OwedRevocation) -> None:
+    async def _lease(self, owed: PendingRevocation) -> None:
         """Raises NotOwed."""
         async with self._db.transaction() as session:
-            if not await revocations.lease(session, owed, seconds=self._seconds):
+            if not await revocations.acquire_lease(session, owed, seconds=self._seconds):
                 raise NotOwed
 
-    def _open(self, owed: OwedRevocation, column: str) -> str:
-        return self._sealer.open(getattr(owed, column), revocations.place(owed.id, column))
+    def _open(self, owed: PendingRevocation, column: str) -> str:
+        return self._sealer.open(getattr(owed, column), revocations.get_location(owed.id, column))
 
     def _opened(self, pair: TokenPair) -> dict[str, str]:
         """Those of the tokens that open."""
@@ -259,13 +259,15 @@ class RevocationService:
         for column in ("access_token", "refresh_token"):
             if (sealed := getattr(pair, column)) is not None:
                 try:
-                    found[column] = self._sealer.open(sealed, token_pairs.place(pair.account_id, column))
+                    found[column] = self._sealer.open(sealed, token_pairs.get_location(pair.account_id, column))
                 except SealBroken as error:
                     log.warning("tokens unreadable", account_id=str(pair.account_id), column=column, reason=str(error))
         return found
 
     def _sealed(self, owed_id: UUID, tokens: Mapping[str, str]) -> dict[str, bytes]:
-        return {name: self._sealer.seal(token, revocations.place(owed_id, name)) for name, token in tokens.items()}
+        return {
+            name: self._sealer.seal(token, revocations.get_location(owed_id, name)) for name, token in tokens.items()
+        }
 
 
 def _tokens(grant: TokenGrant) -> dict[str, str]:

@@ -16,7 +16,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, schedule, sync_jobs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import AccountStatus, AuditActor
-from tiktok_accounts_gql.db.schedule import Scheduled
+from tiktok_accounts_gql.db.schedule import ScheduledSync
 from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
@@ -70,10 +70,10 @@ class ScheduleService:
             last = due[-1]
         return enqueued
 
-    async def _enqueue(self, due: Sequence[Scheduled], now: datetime) -> int:
-        enqueued: list[Scheduled] = []
+    async def _enqueue(self, due: Sequence[ScheduledSync], now: datetime) -> int:
+        enqueued: list[ScheduledSync] = []
 
-        async def act(accounts: Sequence[Scheduled]) -> None:
+        async def act(accounts: Sequence[ScheduledSync]) -> None:
             async with self._db.transaction() as session:
                 locked = await schedule.lock_due(session, [account.id for account in accounts], now=now)
                 for account in locked:
@@ -82,7 +82,7 @@ class ScheduleService:
                 schedule.set_times(session, [(one, self._times.after_sync(one.open_id, now)) for one in locked])
             enqueued.extend(locked)
 
-        async def push_back(accounts: Sequence[Scheduled]) -> None:
+        async def push_back(accounts: Sequence[ScheduledSync]) -> None:
             async with self._db.transaction() as session:
                 schedule.set_times(session, [(account, now + self._times.pause()) for account in accounts])
 
@@ -95,7 +95,7 @@ class ScheduleService:
         while True:
             now = self._clock()
             async with self._db.read() as session:
-                misplaced = await schedule.list_misplaced(
+                misplaced = await schedule.list_misscheduled(
                     session, latest=self._times.latest(now), latest_retry=self._times.latest_retry(now), limit=PLACED
                 )
             act = partial(self._set_within_interval, now)
@@ -103,7 +103,7 @@ class ScheduleService:
             if failed or len(misplaced) < PLACED:
                 return  # those that failed would come first again: others follow at the next look
 
-    async def _set_within_interval(self, now: datetime, misplaced: Sequence[Scheduled]) -> None:
+    async def _set_within_interval(self, now: datetime, misplaced: Sequence[ScheduledSync]) -> None:
         async with self._db.transaction() as session:
             schedule.set_times(session, [(one, self._times.within_interval(one.open_id, now)) for one in misplaced])
 
@@ -156,7 +156,7 @@ class ScheduleService:
     async def prune(self) -> int:
         """All jobs that ended long ago; returns how many."""
         before, pruned = self._clock() - JOBS_KEPT, 0
-        last: sync_jobs.Ended | None = None
+        last: sync_jobs.EndedJob | None = None
         while True:
             async with self._db.read() as session:
                 old = await sync_jobs.list_ended(session, before=before, after=last, limit=PRUNE_BATCH)
@@ -166,18 +166,18 @@ class ScheduleService:
                 return pruned
             last = old[-1]
 
-    async def _forget(self, old: Sequence[sync_jobs.Ended]) -> None:
+    async def _forget(self, old: Sequence[sync_jobs.EndedJob]) -> None:
         async with self._db.transaction() as session:
-            await sync_jobs.forget(session, [job.id for job in old])
+            await sync_jobs.delete_jobs(session, [job.id for job in old])
 
 
 async def _nothing(session: Session, synced: Synced) -> None:
     del session, synced
 
 
-def _account_id(account: Scheduled) -> dict[str, str]:
+def _account_id(account: ScheduledSync) -> dict[str, str]:
     return {"account_id": str(account.id)}
 
 
-def _job_id(job: sync_jobs.Ended) -> dict[str, str]:
+def _job_id(job: sync_jobs.EndedJob) -> dict[str, str]:
     return {"sync_job_id": str(job.id)}

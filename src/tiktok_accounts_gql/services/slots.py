@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from tiktok_accounts_gql.db import quota
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.quota import Endpoint, Pace, Slot
+from tiktok_accounts_gql.db.quota import Endpoint, QuotaSlot, RateLimitPolicy
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.fair_queue import TooLate
 from tiktok_accounts_gql.services.lines import FOR_USERS, IN_BACKGROUND, Line, UsersLine, now
@@ -47,19 +47,21 @@ class CallPolicy:
 BY_ITSELF = CallPolicy()
 
 
-def pace_of(requests_per_minute: int, *, failures: int, probe_every: timedelta = PROBE_EVERY) -> Pace:
+def pace_of(requests_per_minute: int, *, failures: int, probe_interval: timedelta = PROBE_EVERY) -> RateLimitPolicy:
     """Burst and steady pace together are the quota of any sliding minute, even if some requests are sent late."""
     burst = min(LARGEST_BURST, requests_per_minute // 10)
     steady = requests_per_minute - burst - 1  # one less: two clocks are not one
     interval = (timedelta(minutes=1) + LATEST) / max(steady, 1)
-    return Pace(interval=interval, burst=burst, longest_wait=FOR_USERS, failures=failures, probe_every=probe_every)
+    return RateLimitPolicy(
+        interval=interval, burst=burst, max_queue_delay=FOR_USERS, failures=failures, probe_interval=probe_interval
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """A slot, and when the request may be sent by this loop's clock."""
 
-    slot: Slot
+    slot: QuotaSlot
     at: float
 
     @property
@@ -79,7 +81,7 @@ class Slots:
 
     db: Database
     endpoint: Endpoint
-    pace: Pace
+    pace: RateLimitPolicy
     stopping: asyncio.Event
     users: UsersLine = field(init=False)
     background: Line = field(default_factory=Line)
@@ -115,7 +117,7 @@ class Slots:
     async def check(self) -> None:
         """Raises NotAsked while TikTok is taken to be down."""
         async with self.db.read() as session:
-            closed = await quota.closed_for(session, self.endpoint, self.pace)
+            closed = await quota.circuit_open_for(session, self.endpoint, self.pace)
         if closed:
             raise NotAsked(ambiguous=False, retry_after=closed.total_seconds())
 
@@ -134,7 +136,7 @@ class Slots:
         except Unavailable as error:
             if not await self._note_silence(policy):
                 raise
-            after = self.pace.probe_every.total_seconds()
+            after = self.pace.probe_interval.total_seconds()
             raise NotAsked(ambiguous=error.ambiguous, retry_after=after, log_id=error.log_id) from error
         except TikTokError:
             await self._note_answer()
@@ -182,9 +184,9 @@ class Slots:
                 if slot.granted:
                     return _turn(slot)
 
-    async def _take(self, within: timedelta, *, probes: bool = False) -> Slot:
+    async def _take(self, within: timedelta, *, probes: bool = False) -> QuotaSlot:
         async with self.db.transaction() as session:
-            return await quota.take(session, self.endpoint, self.pace, within=within, probes=probes)
+            return await quota.take_slot(session, self.endpoint, self.pace, max_wait=within, is_probe=probes)
 
     async def _note_answer(self) -> None:
         """Read first: a row is seldom to be changed, and changing it makes others wait."""
@@ -194,18 +196,18 @@ class Slots:
                     has_failures = await quota.has_failures(session, self.endpoint)
                 if has_failures:
                     async with self.db.transaction() as session:
-                        await quota.note_answer(session, self.endpoint)
+                        await quota.record_success(session, self.endpoint)
 
     async def _note_silence(self, policy: CallPolicy) -> bool:
         """Whether TikTok is taken to be down from now on."""
         counts = policy.counts_silence
         with suppress(ServiceUnavailable, TimeoutError):
             async with asyncio.timeout(NOTING_SECONDS), self.db.transaction() as session:
-                return await quota.note_silence(session, self.endpoint, self.pace, counts=counts)
+                return await quota.record_failure(session, self.endpoint, self.pace, counts=counts)
         return False
 
 
-def _turn(slot: Slot) -> Turn:
+def _turn(slot: QuotaSlot) -> Turn:
     return Turn(slot=slot, at=now() + slot.wait.total_seconds())
 
 

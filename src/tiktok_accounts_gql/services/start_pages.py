@@ -51,7 +51,7 @@ class StartPages:
         link = self._login_kit.consent_url(state, open_verifier(self._sealer, attempt))
         browser_hash = connection_attempts.hash_browser(attempt.id, browser)
         async with self._db.transaction() as session:
-            is_own = await connection_attempts.bind(
+            is_own = await connection_attempts.bind_browser(
                 session,
                 attempt.viewer_id,
                 attempt.id,

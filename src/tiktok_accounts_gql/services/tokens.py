@@ -159,12 +159,12 @@ class TokenService:
         if pair.lease_until is None:
             return True
         async with self._db.read() as session:
-            return not await token_pairs.is_leased(session, viewer.id, pair.account_id)
+            return not await token_pairs.has_refresh_lease(session, viewer.id, pair.account_id)
 
     async def _take_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> bool:
         async with self._db.transaction() as session:
             seconds = self._lease.total_seconds()
-            return await token_pairs.lease(session, viewer.id, pair, lease_id=lease_id, seconds=seconds)
+            return await token_pairs.acquire_refresh_lease(session, viewer.id, pair, lease_id=lease_id, seconds=seconds)
 
     async def _renew(
         self, viewer: Viewer, pair: TokenPair, lease_id: UUID, policy: CallPolicy, turn: Turn | None
@@ -214,7 +214,7 @@ class TokenService:
         """Whose lease ran out without a word: killed, or with the next pair in hand and no database to store it in."""
         seconds = HOLDER_GRACE.total_seconds()
         async with self._db.transaction() as session:
-            await token_pairs.leave(session, viewer.id, pair, lease_id=lease_id, seconds=seconds)
+            await token_pairs.return_refresh_lease(session, viewer.id, pair, lease_id=lease_id, seconds=seconds)
         log.warning("refresh token refused, left to whoever tried before", account_id=str(pair.account_id))
         raise RefreshPending(retry_after=seconds)
 

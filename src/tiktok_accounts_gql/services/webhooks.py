@@ -78,7 +78,7 @@ class WebhookService:
         now, processed = self._clock(), 0
         while True:
             async with self._db.transaction() as session:
-                waiting = await webhooks.claim_waiting(
+                waiting = await webhooks.claim_unprocessed(
                     session,
                     now=now,
                     latest=now + health.LONGEST_RETRY + CLOCKS_DIFFER,
@@ -95,7 +95,7 @@ class WebhookService:
         """What this process received, and what another one left behind."""
         await self.process_waiting()
         async with self._db.transaction() as session:
-            given_up = await webhooks.forget_before(session, self._clock() - KEPT, attempts=MOST_ATTEMPTS)
+            given_up = await webhooks.delete_before(session, self._clock() - KEPT, attempts=MOST_ATTEMPTS)
         for body_hash in given_up:
             log.error("webhook given up", body_hash=body_hash.hex())
 

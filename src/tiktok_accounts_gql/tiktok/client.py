@@ -16,7 +16,7 @@ from tiktok_accounts_gql.tiktok import replies
 from tiktok_accounts_gql.tiktok.errors import Unavailable, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.replies import Reply
 from tiktok_accounts_gql.tiktok.values import TikTokUser, TokenGrant, list_fields
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 MAX_REPLY_BYTES = 5 * 1024 * 1024  # texts of up to 1 MiB are cut one by one; a reply with them is still parsed
 CONNECT_SECONDS = 3.0
@@ -68,7 +68,7 @@ class TikTokClient:
         """Open a client. `timeout`: seconds for a whole call, however slowly the bytes of its reply arrive."""
         http = httpx.AsyncClient(
             base_url=api_url,
-            verify=trusted(),
+            verify=get_ssl_context(),
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_SECONDS, timeout)),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
             follow_redirects=False,

@@ -15,7 +15,7 @@ from typing import Self
 import httpx
 import structlog
 
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 MAX_PICTURE_BYTES = 512 * 1024
 TIMEOUT_SECONDS = 5.0
@@ -43,7 +43,9 @@ class PictureClient:
 
     @classmethod
     def open(cls, *, hosts: Collection[str]) -> Self:
-        return cls(httpx.AsyncClient(verify=trusted(), timeout=TIMEOUT_SECONDS, follow_redirects=False), hosts=hosts)
+        return cls(
+            httpx.AsyncClient(verify=get_ssl_context(), timeout=TIMEOUT_SECONDS, follow_redirects=False), hosts=hosts
+        )
 
     async def aclose(self) -> None:
         await self._http.aclose()

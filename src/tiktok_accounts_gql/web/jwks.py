@@ -22,7 +22,7 @@ from jwt import PyJWK, PyJWTError
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.tasks import cancel_and_wait
-from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.tls import get_ssl_context
 
 FRESH_SECONDS = 5 * 60
 STALE_SECONDS = 24 * 60 * 60
@@ -54,7 +54,7 @@ class JwksKeys:
             raise ValueError(f"Algorithms of a key set can be {', '.join(sorted(ALGORITHMS))}.")
         self.algorithms = frozenset(algorithms)
         self._url = httpx.URL(url)
-        self._http = http or httpx.AsyncClient(verify=trusted())
+        self._http = http or httpx.AsyncClient(verify=get_ssl_context())
         self._owns_http = http is None
         self._monotonic = monotonic
         self._timeout_seconds = timeout_seconds

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tiktok_accounts_gql.db.changes import Mark
+from tiktok_accounts_gql.db.change_versions import ChangeVersion
 from tiktok_accounts_gql.services.viewer import Noted
 
 # What an entry takes besides its body and its viewer's id, and each read that was noted; a test measures it. In it is room
@@ -33,7 +33,7 @@ class KeptAnswer:
 
     body: bytes
     points: int
-    mark: Mark
+    mark: ChangeVersion
     noted: tuple[Noted, ...]
     expires_at: float
 
@@ -62,7 +62,7 @@ class KeptAnswers:
     def now(self) -> float:
         return self._monotonic()
 
-    def find(self, key: Key, mark: Mark) -> KeptAnswer | None:
+    def find(self, key: Key, mark: ChangeVersion) -> KeptAnswer | None:
         """What is old is let go."""
         found = self._kept.get(key)
         if found is None:

@@ -1,7 +1,7 @@
 """Answers about lists, kept for those who ask again.
 
 What is kept are the bytes of a whole answer without errors, for the viewer whom it was given to and for nobody else. It is
-given again as long as none of the viewer's accounts has changed since before it was read (`db/changes.py`), and until it
+given again as long as none of the viewer's accounts has changed since before it was read (`db/change_versions.py`), and until it
 expires. What the audit recorded of the reading is recorded again, before the answer leaves.
 """
 
@@ -16,7 +16,7 @@ from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiktok_accounts_gql.db.changes import Changes, Mark
+from tiktok_accounts_gql.db.change_versions import ChangeVersion, ChangeVersions
 from tiktok_accounts_gql.execution.engine import Prepared
 from tiktok_accounts_gql.execution.roots import root_fields
 from tiktok_accounts_gql.services.viewer import Noted
@@ -52,21 +52,21 @@ class Asked:
     """A request for lists. `mark` is of when it came."""
 
     key: Key
-    mark: Mark
+    mark: ChangeVersion
     media_type: str
 
 
 class ListCache:
     """One per process."""
 
-    def __init__(self, *, changes: Changes, kept: KeptAnswers, seconds: int, count: Count) -> None:
+    def __init__(self, *, changes: ChangeVersions, kept: KeptAnswers, seconds: int, count: Count) -> None:
         self._changes = changes
         self._kept = kept
         self._seconds = seconds
         self._count = count
 
     @classmethod
-    def open(cls, settings: Settings, changes: Changes, count: Count) -> "ListCache | None":
+    def open(cls, settings: Settings, changes: ChangeVersions, count: Count) -> "ListCache | None":
         """None if nothing is to be kept. `count` is told what became of every request."""
         kept = KeptAnswers(memory=settings.list_cache_megabytes * _MIB)
         seconds = settings.list_cache_seconds
@@ -74,7 +74,7 @@ class ListCache:
 
     def asked(self, prepared: Prepared, request: GraphQLRequest, caller: Caller, media_type: str) -> Asked | None:
         """None for what is not kept, and while it is not known what changes."""
-        if not _is_of_lists(prepared) or (mark := self._changes.mark(caller.viewer.id)) is None:
+        if not _is_of_lists(prepared) or (mark := self._changes.get(caller.viewer.id)) is None:
             return None
         digest = _digest(request)
         return None if digest is None else Asked(key=Key(caller.viewer.id, digest), mark=mark, media_type=media_type)

@@ -11,7 +11,7 @@ from prometheus_client import (
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiktok_accounts_gql.crypto import Place
+from tiktok_accounts_gql.crypto import SecretLocation
 from tiktok_accounts_gql.execution.engine import Reason
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.web.list_cache import Lookup
@@ -65,7 +65,7 @@ class Metrics:
     def count_lookup(self, outcome: Lookup) -> None:
         self._lookups[outcome].inc()
 
-    def count_unreadable(self, place: Place) -> None:
+    def count_unreadable(self, place: SecretLocation) -> None:
         self._unreadable.labels(place.table, place.column).inc()
 
     def count_failure(self, kind: FailureKind) -> None:

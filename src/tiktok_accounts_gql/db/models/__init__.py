@@ -1,15 +1,13 @@
-"""The tables. Constraints and indexes stand here and in the migrations; a test compares the two.
+"""The models of the tables. Constraints and indexes are in the migrations too; a test compares the two.
 
 Every index of accounts leaves out disconnected accounts and, but for the schedule's, begins with the viewer. A nullable
-sort key is read in two ranges (see `keyset.py`), so one index serves both directions with nulls last.
+sort key is read in two scans (see `keyset.py`), so one index serves both directions with nulls last.
 """
 
 from tiktok_accounts_gql.db.models.accounts import Account, AccountChanges, AccountTotals, Avatar, Snapshot
-from tiktok_accounts_gql.db.models.authorizations import ConnectionAttempt, OwedRevocation, TokenPair, WebhookEvent
+from tiktok_accounts_gql.db.models.authorizations import ConnectionAttempt, PendingRevocation, TokenPair, WebhookEvent
 from tiktok_accounts_gql.db.models.columns import SORT_KEY_LENGTH, VIEWER_LENGTH
-from tiktok_accounts_gql.db.models.jobs import RequestQuota, SyncJob, SyncResult, Worker
-from tiktok_accounts_gql.db.models.records import AuditEvent, CostBucket, IdempotencyKey
-from tiktok_accounts_gql.db.models.words import (
+from tiktok_accounts_gql.db.models.enums import (
     READ_ACTIONS,
     AccountStatus,
     AuditAction,
@@ -20,6 +18,8 @@ from tiktok_accounts_gql.db.models.words import (
     JobState,
     SyncOutcome,
 )
+from tiktok_accounts_gql.db.models.jobs import RequestQuota, SyncJob, SyncResult, Worker
+from tiktok_accounts_gql.db.models.records import AuditEvent, CostBucket, IdempotencyKey
 
 __all__ = [
     "READ_ACTIONS",
@@ -40,7 +40,7 @@ __all__ = [
     "HealthState",
     "IdempotencyKey",
     "JobState",
-    "OwedRevocation",
+    "PendingRevocation",
     "RequestQuota",
     "Snapshot",
     "SyncJob",

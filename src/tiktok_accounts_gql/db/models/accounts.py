@@ -1,4 +1,4 @@
-"""Accounts, and what is known of them."""
+"""Accounts, their totals, pictures and counters."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,13 +10,13 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.db.models.columns import (
     SORT_KEY_LENGTH,
     VIEWER_LENGTH,
-    connected,
-    of_account,
-    ordered,
-    partial,
-    word,
+    account_foreign_key,
+    connected_index,
+    enum_column,
+    ordering_indexes,
+    partial_index,
 )
-from tiktok_accounts_gql.db.models.words import (
+from tiktok_accounts_gql.db.models.enums import (
     AccountStatus,
     HealthAction,
     HealthReason,
@@ -32,17 +32,19 @@ class Account(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("id", "viewer_id", name="accounts_id_with_viewer"),
         Index("accounts_open_id_once_per_viewer", "viewer_id", "open_id", unique=True),
-        connected("accounts_open_id_connected_once", "open_id", unique=True),
-        *ordered("accounts_by_created_at", "viewer_id", "created_at DESC", "id DESC"),
-        connected("accounts_by_status", "viewer_id", "status", "created_at DESC", "id DESC"),
-        connected("accounts_by_health", "viewer_id", "health_state", "created_at DESC", "id DESC"),
-        connected("accounts_by_action", "viewer_id", "health_action", "created_at DESC", "id DESC"),
-        *ordered("accounts_by_display_name", "viewer_id", "display_name_key", "id"),
-        *ordered("accounts_by_username", "viewer_id", "username_key", "id"),
-        *ordered("accounts_by_followers", "viewer_id", "follower_count", "id"),
-        *ordered("accounts_by_last_sync", "viewer_id", "last_synced_at", "id"),
-        partial("accounts_due", "status", "next_sync_at", where="disconnected_at IS NULL AND status = 'ACTIVE'"),
-        connected("accounts_that_end", "status", "reauthorize_by"),
+        connected_index("accounts_open_id_connected_once", "open_id", unique=True),
+        *ordering_indexes("accounts_by_created_at", "viewer_id", "created_at DESC", "id DESC"),
+        connected_index("accounts_by_status", "viewer_id", "status", "created_at DESC", "id DESC"),
+        connected_index("accounts_by_health", "viewer_id", "health_state", "created_at DESC", "id DESC"),
+        connected_index("accounts_by_action", "viewer_id", "health_action", "created_at DESC", "id DESC"),
+        *ordering_indexes("accounts_by_display_name", "viewer_id", "display_name_key", "id"),
+        *ordering_indexes("accounts_by_username", "viewer_id", "username_key", "id"),
+        *ordering_indexes("accounts_by_followers", "viewer_id", "follower_count", "id"),
+        *ordering_indexes("accounts_by_last_sync", "viewer_id", "last_synced_at", "id"),
+        partial_index(
+            "accounts_due", "status", "next_sync_at", condition="disconnected_at IS NULL AND status = 'ACTIVE'"
+        ),
+        connected_index("accounts_that_end", "status", "reauthorize_by"),
         Index(
             "accounts_search",
             text("viewer_id"),
@@ -65,10 +67,10 @@ class Account(SQLModel, table=True):
     bio_description: str | None = Field(default=None, sa_type=Text)
     profile_url: str | None = Field(default=None, sa_type=Text)
     is_verified: bool | None = None
-    status: AccountStatus = Field(default=AccountStatus.ACTIVE, sa_type=word(AccountStatus, closed=True))
-    health_state: HealthState = Field(default=HealthState.HEALTHY, sa_type=word(HealthState, closed=True))
-    health_reason: HealthReason | None = Field(default=None, sa_type=word(HealthReason, closed=False))
-    health_action: HealthAction = Field(default=HealthAction.NONE, sa_type=word(HealthAction, closed=False))
+    status: AccountStatus = Field(default=AccountStatus.ACTIVE, sa_type=enum_column(AccountStatus, closed=True))
+    health_state: HealthState = Field(default=HealthState.HEALTHY, sa_type=enum_column(HealthState, closed=True))
+    health_reason: HealthReason | None = Field(default=None, sa_type=enum_column(HealthReason, closed=False))
+    health_action: HealthAction = Field(default=HealthAction.NONE, sa_type=enum_column(HealthAction, closed=False))
     health_since: datetime = Field(sa_type=UtcDateTime)
     next_retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     consecutive_failures: int = 0
@@ -89,9 +91,9 @@ class Account(SQLModel, table=True):
 
 
 class AccountTotals(SQLModel, table=True):
-    """Totals of a viewer's connected accounts, kept by triggers on their table: the sum of all of the viewer's parts.
+    """Totals of a viewer's connected accounts, maintained by triggers: they are the sums of all rows of the viewer.
 
-    Counters are added up in two: their lower 40 bits, and the rest in `…_upper`, so that no sum overflows.
+    A counter has two columns: its lower 40 bits, and the rest in `…_upper`, so that no sum overflows.
     """
 
     __tablename__ = "account_totals"
@@ -111,7 +113,7 @@ class AccountTotals(SQLModel, table=True):
 
 
 class AccountChanges(SQLModel, table=True):
-    """How often a viewer's accounts have changed: counted by triggers, on SQLite alone."""
+    """How often a viewer's accounts have changed: counted by triggers, on SQLite only."""
 
     __tablename__ = "account_changes"
 
@@ -120,10 +122,10 @@ class AccountChanges(SQLModel, table=True):
 
 
 class Avatar(SQLModel, table=True):
-    """A copy of an account's picture, by the hash of its content."""
+    """A copy of an account's picture, identified by the hash of its content."""
 
     __tablename__ = "avatars"
-    __table_args__ = (of_account(),)
+    __table_args__ = (account_foreign_key(),)
 
     account_id: UUID = Field(primary_key=True)
     content_hash: str = Field(sa_column=Column(Text, primary_key=True))
@@ -135,16 +137,16 @@ class Avatar(SQLModel, table=True):
 
 
 class Snapshot(SQLModel, table=True):
-    """The counters of one sync. `hour` counts UTC hours since 1970, so that hours and days group alike everywhere.
+    """The counters of one sync. `hour` is the number of UTC hours since 1970, by which both databases group alike.
 
-    `is_thinned`: of its day, only this one was kept.
+    `is_thinned`: the other snapshots of its day were deleted.
     """
 
     __tablename__ = "snapshots"
     __table_args__ = (
-        of_account(),
+        account_foreign_key(),
         Index("snapshots_by_account", "viewer_id", "account_id", "recorded_at", unique=True),
-        partial("snapshots_to_thin", "hour", "account_id", where="NOT is_thinned"),
+        partial_index("snapshots_to_thin", "hour", "account_id", condition="NOT is_thinned"),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)

@@ -1,4 +1,4 @@
-"""Authorizations: their tokens, how they begin and how they end."""
+"""Authorizations: connection attempts, tokens, revocations, and the events that TikTok sends."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,21 +9,21 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.db.models.columns import (
     VIEWER_LENGTH,
-    of_account,
-    partial,
+    account_foreign_key,
+    partial_index,
 )
 from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered
 
 
 class TokenPair(SQLModel, table=True):
-    """An account's sealed tokens: a table of its own, so that no query for accounts can load one.
+    """An account's sealed tokens, in a table of their own, so that no query for accounts can load one.
 
-    `grant_id` changes with every grant. Who renews it holds the lease; `attempted_at` stays until the outcome is known.
-    Who reads the account with it holds `reading_id`, so that nobody reads it twice at once.
+    `grant_id` changes with every grant. `lease_id` and `lease_until` are the refresh lease; `attempted_at` is the time of a
+    refresh whose outcome is unknown. `reading_id` and `reading_until` are the sync lease.
     """
 
     __tablename__ = "token_pairs"
-    __table_args__ = (of_account(),)
+    __table_args__ = (account_foreign_key(),)
 
     account_id: UUID = Field(primary_key=True)
     viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
@@ -40,14 +40,14 @@ class TokenPair(SQLModel, table=True):
     reading_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class OwedRevocation(SQLModel, table=True):
-    """An authorization that was given up here and still has to be revoked at TikTok; deleted once it is.
+class PendingRevocation(SQLModel, table=True):
+    """An authorization that is to be revoked at TikTok; the row is deleted when that is done.
 
-    Until `lease_until`, by the database's clock, somebody is about to revoke it.
+    Until `lease_until`, by the database's clock, a process is calling TikTok.
     """
 
     __tablename__ = "owed_revocations"
-    __table_args__ = (of_account(), Index("owed_revocations_due", "next_attempt_at"))
+    __table_args__ = (account_foreign_key(), Index("owed_revocations_due", "next_attempt_at"))
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
@@ -61,15 +61,15 @@ class OwedRevocation(SQLModel, table=True):
 
 
 class ConnectionAttempt(SQLModel, table=True):
-    """From the start of an authorization to its callback; `state` is stored hashed and works once.
+    """An authorization from its start to its callback. `state` is stored as a hash, and works once.
 
-    `fingerprint` is the hash of what the callback brought, so that the same call again is known as such. `browser_hash` is
-    of the secret of the browser that went on to TikTok; `viewer_name` is what people know the viewer by.
+    `fingerprint` is the hash of the callback's parameters, by which a repeated callback is recognized. `browser_hash` is the
+    hash of the secret of the browser that went on to TikTok. `viewer_name` is shown to the person who grants access.
     """
 
     __tablename__ = "connection_attempts"
     __table_args__ = (
-        of_account(),
+        account_foreign_key(),
         Index("connection_attempts_by_state", "state_hash", unique=True),
         Index("connection_attempts_by_age", "viewer_id", "expires_at"),
         Index("connection_attempts_by_time", "expires_at"),
@@ -93,13 +93,13 @@ class ConnectionAttempt(SQLModel, table=True):
 
 
 class WebhookEvent(SQLModel, table=True):
-    """What TikTok told us, once: the key is the hash of the body. It is processed after it is stored.
+    """An event that TikTok sent, stored once (the key is the hash of its body) and processed afterwards.
 
-    Whoever processes it notes the attempt and the next one first; None before the first attempt.
+    A process that begins an attempt first stores when the next one is due; None before the first attempt.
     """
 
     __tablename__ = "webhook_events"
-    __table_args__ = (partial("webhook_events_waiting", "received_at", where="processed_at IS NULL"),)
+    __table_args__ = (partial_index("webhook_events_waiting", "received_at", condition="processed_at IS NULL"),)
 
     body_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     body: bytes = Field(sa_type=LargeBinary)

@@ -1,4 +1,4 @@
-"""Sync jobs, and what their workers share."""
+"""Sync jobs, and the state that their workers share."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,10 +9,10 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.db.models.columns import (
     VIEWER_LENGTH,
-    partial,
-    word,
+    enum_column,
+    partial_index,
 )
-from tiktok_accounts_gql.db.models.words import (
+from tiktok_accounts_gql.db.models.enums import (
     JobState,
     SyncOutcome,
 )
@@ -20,7 +20,7 @@ from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered
 
 
 class SyncJob(SQLModel, table=True):
-    """The sync of many accounts. Its counters change in the transactions of its results."""
+    """A sync of many accounts. Its counts change in the transactions that end its results."""
 
     __tablename__ = "sync_jobs"
     __table_args__ = (
@@ -32,7 +32,7 @@ class SyncJob(SQLModel, table=True):
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
-    state: JobState = Field(default=JobState.QUEUED, sa_type=word(JobState, closed=True))
+    state: JobState = Field(default=JobState.QUEUED, sa_type=enum_column(JobState, closed=True))
     total_count: int
     succeeded_count: int = 0
     failed_count: int = 0
@@ -44,14 +44,14 @@ class SyncJob(SQLModel, table=True):
 
     @property
     def pending_count(self) -> int:
-        """Accounts that are neither read nor canceled: with the other counts it makes the total, always."""
+        """The number of accounts that are neither read nor canceled. All counts add up to the total."""
         return self.total_count - self.succeeded_count - self.failed_count - self.canceled_count
 
 
 class SyncResult(SQLModel, table=True):
-    """One account of a sync job. `account_id` is as asked for: it may be nobody's, or somebody else's.
+    """One account of a sync job. `account_id` is as the client sent it, and need not be one of the viewer's.
 
-    Lower turns are read first, of whichever viewer; each viewer has one account in each turn.
+    Results of lower turns are read first, of any viewer; each viewer has one result in each turn.
     """
 
     __tablename__ = "sync_results"
@@ -59,8 +59,8 @@ class SyncResult(SQLModel, table=True):
         ForeignKeyConstraint(["job_id", "viewer_id"], ["sync_jobs.id", "sync_jobs.viewer_id"], ondelete="CASCADE"),
         Index("sync_results_by_position", "job_id", "position", unique=True),
         Index("sync_results_by_outcome", "job_id", "outcome", "position"),
-        partial("sync_results_pending", "viewer_id", "turn", where="outcome = 'PENDING'"),
-        partial("sync_results_in_turn", "turn", where="outcome = 'PENDING'"),
+        partial_index("sync_results_pending", "viewer_id", "turn", condition="outcome = 'PENDING'"),
+        partial_index("sync_results_in_turn", "turn", condition="outcome = 'PENDING'"),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
@@ -69,7 +69,7 @@ class SyncResult(SQLModel, table=True):
     position: int
     turn: int
     account_id: UUID
-    outcome: SyncOutcome = Field(default=SyncOutcome.PENDING, sa_type=word(SyncOutcome, closed=True))
+    outcome: SyncOutcome = Field(default=SyncOutcome.PENDING, sa_type=enum_column(SyncOutcome, closed=True))
     attempts: int = 0
     is_running: bool = False
     error_code: str | None = Field(default=None, sa_type=Text)
@@ -78,7 +78,7 @@ class SyncResult(SQLModel, table=True):
 
 
 class RequestQuota(SQLModel, table=True):
-    """When the next request to TikTok may be sent, for all processes; and whether TikTok is taken to be down."""
+    """An endpoint's rate limit and circuit breaker, for all processes (see `quota.py`)."""
 
     __tablename__ = "request_quotas"
 
@@ -89,7 +89,7 @@ class RequestQuota(SQLModel, table=True):
 
 
 class Worker(SQLModel, table=True):
-    """A process that works on jobs, and when it was last seen, by the database's clock."""
+    """A process that executes jobs, and the time of its last heartbeat, by the database's clock."""
 
     __tablename__ = "workers"
 

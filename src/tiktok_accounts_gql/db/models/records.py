@@ -1,4 +1,4 @@
-"""What was done, and what was answered."""
+"""Audit events, idempotency keys and cost budgets."""
 
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,11 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.db.models.columns import (
     VIEWER_LENGTH,
-    of_account,
-    partial,
-    word,
+    account_foreign_key,
+    enum_column,
+    partial_index,
 )
-from tiktok_accounts_gql.db.models.words import (
+from tiktok_accounts_gql.db.models.enums import (
     AuditAction,
     AuditActor,
 )
@@ -22,23 +22,23 @@ from tiktok_accounts_gql.db.types import UtcDateTime, byte_ordered
 
 
 class AuditEvent(SQLModel, table=True):
-    """One thing that happened. Triggers refuse to change or delete it."""
+    """An entry of the audit log. Triggers reject its update or deletion."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
-        of_account(),
+        account_foreign_key(),
         Index("audit_events_by_time", "viewer_id", text("created_at DESC"), text("id DESC")),
-        partial("audit_events_of_changes", "viewer_id", "created_at DESC", "id DESC", where="is_change"),
+        partial_index("audit_events_of_changes", "viewer_id", "created_at DESC", "id DESC", condition="is_change"),
         Index("audit_events_by_account", "viewer_id", "account_id", text("created_at DESC"), text("id DESC")),
     )
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     viewer_id: str = Field(sa_type=byte_ordered(VIEWER_LENGTH))
-    action: AuditAction = Field(sa_type=word(AuditAction, closed=False))
+    action: AuditAction = Field(sa_type=enum_column(AuditAction, closed=False))
     is_change: bool
     created_at: datetime = Field(sa_type=UtcDateTime)
     account_id: UUID | None = None
-    actor: AuditActor = Field(sa_type=word(AuditActor, closed=True))
+    actor: AuditActor = Field(sa_type=enum_column(AuditActor, closed=True))
     request_id: str | None = Field(default=None, sa_type=Text)
     ip_address: str | None = Field(default=None, sa_type=Text)
     details: list[dict[str, Any]] = Field(sa_type=JSON)
@@ -46,7 +46,7 @@ class AuditEvent(SQLModel, table=True):
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """What a mutation answered to a key: the same call again gets the same answer for 24 hours."""
+    """The response of a mutation to an idempotency key: for 24 hours the same call gets the same response."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (
@@ -63,7 +63,7 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 class CostBucket(SQLModel, table=True):
-    """A viewer's budget of cost points: how many were left at a time, by the database's clock."""
+    """A viewer's budget of cost points: how many there were at `counted_at`, by the database's clock."""
 
     __tablename__ = "cost_buckets"
     __table_args__ = (Index("cost_buckets_by_age", "counted_at"),)

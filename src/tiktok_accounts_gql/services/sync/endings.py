@@ -11,12 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import account_groups, snapshots
-from tiktok_accounts_gql.db.again import again_if_undone
+from tiktok_accounts_gql.db import account_writes, snapshots
+from tiktok_accounts_gql.db.batch_writer import BatchSignal, BatchWriter
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.grouped import Alone, Grouped
 from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, HealthReason
 from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     NotFound,
@@ -123,7 +123,7 @@ class SyncEndings:
     ) -> None:
         """`asked_scopes`: those that this server asks for. `at_once`: how many accounts are read at the same time."""
         self._db = db
-        self._writes = Grouped(db, self._write, moment=TOGETHER, most=at_once)
+        self._writes = BatchWriter(db, self._write, max_delay=TOGETHER, max_size=at_once)
         self._audit = audit
         self._notifications = notifications
         self._avatars = avatars
@@ -141,7 +141,7 @@ class SyncEndings:
             granted = scopes.granted_after(before, account, user.scopes)
             values = {**profile_mapping.columns(user, account, granted, now), **self._avatars.store(session, picture)}
             values |= {"granted_scopes": granted, "next_sync_at": self._times.after_sync(account.open_id, now)}
-            account_groups.amend(session, account, **values, **self._well(account, granted, now))
+            account_writes.update_at_commit(session, account, **values, **self._well(account, granted, now))
             if profile_mapping.has_counters(account):
                 snapshots.add(session, account, now)
             details = profile_mapping.changed_counters(before, account)
@@ -161,7 +161,7 @@ class SyncEndings:
                 values = {**self._refused(before, account, error), **health.failed(account, error, now)}
                 values |= {"last_error": error.message, "updated_at": now}
                 next_sync_at = self._times.after_failure(account.open_id, now, values.get("next_retry_at"))
-                account_groups.amend(session, account, **values, next_sync_at=next_sync_at)
+                account_writes.update_at_commit(session, account, **values, next_sync_at=next_sync_at)
                 self._publish(session, account)
             self._audit.record(session, viewer, AuditAction.ACCOUNT_SYNC_FAILED, account_id=account.id, details=why)
             return Synced(account=account, error=error)
@@ -182,7 +182,7 @@ class SyncEndings:
         """Another caller has read the account since this sync was asked for."""
         return await self._end(_Ending(reading=reading, is_shared=True))
 
-    @again_if_undone
+    @retry_on_deadlock
     async def shared(self, viewer: Viewer, synced: Synced, background: Background | None) -> None:
         """For a caller that waited while another one read the account: an event of its own, and what it has to do."""
         async with self._db.transaction() as session:
@@ -192,18 +192,18 @@ class SyncEndings:
 
     async def _end(self, ending: _Ending) -> Synced:
         if ending.reading.background is None:
-            return await self._writes.alone(ending)
+            return await self._writes.run_now(ending)
         return await self._writes.run(ending.reading.account.id, ending)
 
-    async def _write(self, session: Session, endings: Sequence[_Ending]) -> list[Synced | Alone]:
+    async def _write(self, session: Session, endings: Sequence[_Ending]) -> list[Synced | BatchSignal]:
         """One that has to wait for its account, or for which there is none, does so alone."""
         changed = {(ending.reading.viewer.id, ending.reading.account.id) for ending in endings if ending.change}
         is_alone = len(endings) == 1
-        locked = await account_groups.lock(session, changed, wait=is_alone) if changed else {}
+        locked = await account_writes.lock(session, changed, wait=is_alone) if changed else {}
         return [
             await self._write_one(session, ending, locked)
             if is_alone or not ending.change or (ending.reading.viewer.id, ending.reading.account.id) in locked
-            else Alone.LATER
+            else BatchSignal.RETRY_ALONE
             for ending in endings
         ]
 

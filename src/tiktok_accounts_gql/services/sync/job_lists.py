@@ -3,19 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import result_pages, sync_jobs
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
-from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.paging import Pager, build_page
 from tiktok_accounts_gql.services.viewer import Viewer
 
 
@@ -47,14 +44,14 @@ class JobListService:
 
     async def list(self, viewer: Viewer, page: PageRequest, where: JobFilter) -> JobPage:
         """Newest first. Raises BadUserInput for cursors of another list."""
-        statement = sync_jobs.of_viewer(viewer.id, where)
-        found = await self._pager.read(statement, sync_jobs.NEWEST_FIRST, page)
+        statement = sync_jobs.select_jobs(viewer.id, where)
+        found = await self._pager.list_page(statement, sync_jobs.NEWEST_FIRST, page)
         await self._recorded(viewer, len(found.edges))
         return JobPage(edges=found.edges, page_info=found.page_info, where=where)
 
     async def count(self, viewer: Viewer, where: JobFilter) -> int:
         async with self._db.read() as session:
-            return await sync_jobs.count(session, sync_jobs.of_viewer(viewer.id, where))
+            return await sync_jobs.count(session, sync_jobs.select_jobs(viewer.id, where))
 
     async def read(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncJob]:
         """Those of these jobs that are the viewer's."""
@@ -69,8 +66,8 @@ class JobListService:
 
     async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, where: ResultFilter) -> ResultPage:
         """In the order of the request. Raises BadUserInput for cursors of another list."""
-        statement = sync_jobs.results_of(viewer.id, job_id, where)
-        found = await self._pager.read(statement, sync_jobs.IN_ORDER, page)
+        statement = sync_jobs.select_results(viewer.id, job_id, where)
+        found = await self._pager.list_page(statement, sync_jobs.IN_ORDER, page)
         return ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
 
     async def list_first_results(
@@ -78,12 +75,12 @@ class JobListService:
     ) -> dict[UUID, ResultPage]:
         """As `list_results`, of several jobs by one statement; for a page without cursors."""
         async with self._db.read() as session:
-            ends = await result_pages.read_ends(
+            ends = await result_pages.list_first_pages(
                 session, viewer.id, job_ids, where, size=page.size, backward=page.backward
             )
         pages: dict[UUID, ResultPage] = {}
         for job_id, end in ends.items():
-            found = await self._pager.page(sync_jobs.IN_ORDER, page, partial(_given, end))
+            found = build_page(sync_jobs.IN_ORDER, end)
             pages[job_id] = ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
         return pages
 
@@ -109,11 +106,6 @@ class JobListService:
 
     async def _recorded(self, viewer: Viewer, count: int) -> None:
         await self._audit.record_read(viewer, AuditAction.SYNC_JOBS_READ, Detail(name="count", value=count))
-
-
-async def _given(end: Slice[Any], within: Range) -> Slice[Any]:
-    del within  # a page without cursors is everywhere
-    return end
 
 
 def progress(job: SyncJob) -> float:

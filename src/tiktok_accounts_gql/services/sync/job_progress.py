@@ -6,10 +6,10 @@ from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import sync_jobs
-from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor, JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.db.notifications import Notifications
+from tiktok_accounts_gql.db.unit_of_work import FlushStep, defer
 from tiktok_accounts_gql.events import JobChanged
 from tiktok_accounts_gql.services.audit import JOB_DETAIL, AuditService, Detail
 from tiktok_accounts_gql.services.viewer import Viewer
@@ -25,7 +25,7 @@ class JobProgress:
 
     def count(self, session: Session, viewer: Viewer, job_id: UUID, outcome: SyncOutcome) -> None:
         """One more of the job's accounts has come to its end: all that the transaction ends are counted at once."""
-        at_end(session, self._count_all, [(job_id, viewer.id, outcome)])
+        defer(session, FlushStep.JOB_COUNTS, self._count_all, [(job_id, viewer.id, outcome)])
 
     async def _count_all(self, session: Session, ended: Sequence[tuple[UUID, str, SyncOutcome]]) -> None:
         jobs: dict[tuple[UUID, str], list[SyncOutcome]] = {}
@@ -35,7 +35,7 @@ class JobProgress:
             await self._count(session, viewer_id, job_id, outcomes)
 
     async def _count(self, session: Session, viewer_id: str, job_id: UUID, ended: Sequence[SyncOutcome]) -> None:
-        job = await sync_jobs.count_more(session, viewer_id, job_id, Counter(ended))
+        job = await sync_jobs.add_counts(session, viewer_id, job_id, Counter(ended))
         self.publish(session, job)
         await self.finished_if_done(session, job)
 
@@ -44,7 +44,7 @@ class JobProgress:
         if job.pending_count:
             return job
         system = Viewer(id=job.viewer_id, actor=AuditActor.SYSTEM, request_id=job.request_id)
-        finished = {"state": state_of_finished(job), "finished_at": self._clock()}
+        finished: sync_jobs.JobUpdate = {"state": state_of_finished(job), "finished_at": self._clock()}
         job = await sync_jobs.change(session, job.viewer_id, job.id, **finished)
         self.record(session, system, AuditAction.SYNC_JOB_FINISHED, job)
         return job

@@ -17,11 +17,11 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, sync_jobs
-from tiktok_accounts_gql.db.again import again_if_undone
-from tiktok_accounts_gql.db.closing import at_end
+from tiktok_accounts_gql.db.batch_writer import BatchWriter
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
+from tiktok_accounts_gql.db.unit_of_work import FlushStep, defer
 from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable, SyncFailed, UserMistake
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.sync.endings import Background, Synced
@@ -58,7 +58,7 @@ class JobWork:
     ) -> None:
         """`at_once`: how many accounts a worker reads at the same time."""
         self._db = db
-        self._beginnings = Grouped(db, sync_jobs.begin, moment=BEGUN_TOGETHER, most=at_once)
+        self._beginnings = BatchWriter(db, sync_jobs.begin_results, max_delay=BEGUN_TOGETHER, max_size=at_once)
         self._queue = queue
         self._syncing = syncing
         self._progress = progress
@@ -136,8 +136,12 @@ class JobWork:
         if job.state is JobState.CANCELING:
             self._end(session, viewer, result, SyncOutcome.CANCELED)
             return
-        values = {"error_code": error.code.value, "error_message": error.message, "finished_at": self._clock()}
-        if not await sync_jobs.pause(session, viewer.id, result.id, **values):
+        values: sync_jobs.ResultUpdate = {
+            "error_code": error.code.value,
+            "error_message": error.message,
+            "finished_at": self._clock(),
+        }
+        if not await sync_jobs.pause_result(session, viewer.id, result.id, **values):
             raise AlreadyEnded
         await self._enqueue_again(session, viewer, result, retry_in(result.attempts, error))
 
@@ -149,7 +153,7 @@ class JobWork:
     async def _wait_for_tiktok(self, viewer: Viewer, result: SyncResult, error: NotAsked) -> bool:
         """TikTok was not asked: that is no attempt. False if there is nothing to go on with here."""
         async with self._db.transaction() as session:
-            paused = await sync_jobs.pause(session, viewer.id, result.id, attempts=result.attempts - 1)
+            paused = await sync_jobs.pause_result(session, viewer.id, result.id, attempts=result.attempts - 1)
         if not paused or await self._syncing.wait_for_tiktok(error):
             return paused
         async with self._db.transaction() as session:
@@ -159,10 +163,10 @@ class JobWork:
     async def _outcome_of_missing(self, viewer: Viewer, result: SyncResult) -> SyncOutcome:
         """Disconnected since the job was asked for, or never the viewer's."""
         async with self._db.read() as session:
-            was = await accounts.was_connected(session, viewer.id, result.account_id)
+            was = await accounts.was_ever_connected(session, viewer.id, result.account_id)
         return SyncOutcome.CANCELED if was else SyncOutcome.FAILED
 
-    @again_if_undone
+    @retry_on_deadlock
     async def _end_alone(
         self, viewer: Viewer, result: SyncResult, outcome: SyncOutcome, error: UserMistake | None = None
     ) -> None:
@@ -181,7 +185,7 @@ class JobWork:
         """At the end of the session's transaction, with others that end alike."""
         said = error if outcome is SyncOutcome.FAILED else None
         why = (said.code.value, said.message) if said else (None, None)
-        at_end(session, self._end_all, [(_End(viewer.id, outcome, *why), result)])
+        defer(session, FlushStep.SYNC_RESULTS, self._end_all, [(_End(viewer.id, outcome, *why), result)])
 
     async def _end_all(self, session: Session, ended: Sequence[tuple[_End, SyncResult]]) -> None:
         """Raises AlreadyEnded, so that nothing of the transaction happens twice."""
@@ -189,9 +193,13 @@ class JobWork:
         for end, result in ended:
             alike.setdefault(end, []).append(result)
         for end, results in alike.items():
-            values = {"error_code": end.code, "error_message": end.message, "finished_at": self._clock()}
+            values: sync_jobs.ResultUpdate = {
+                "error_code": end.code,
+                "error_message": end.message,
+                "finished_at": self._clock(),
+            }
             ids = [result.id for result in results]
-            if not await sync_jobs.end(session, end.viewer_id, ids, end.outcome, **values):
+            if not await sync_jobs.end_results(session, end.viewer_id, ids, end.outcome, **values):
                 raise AlreadyEnded
             for result in results:
                 self._progress.count(session, Viewer(id=end.viewer_id), result.job_id, end.outcome)

@@ -8,8 +8,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from tiktok_accounts_gql.db import token_pairs
-from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tasks import cancel_and_wait
@@ -42,13 +42,13 @@ class Leases:
         self._seconds = length.total_seconds()
         self._releases: set[asyncio.Task[None]] = set()
 
-    @again_if_undone
+    @retry_on_deadlock
     async def take(self, viewer: Viewer, account_id: UUID) -> Lease | None:
         """None while somebody else has it. An account without tokens is free: there is nothing to read twice."""
         lease = Lease(viewer=viewer, account_id=account_id, id=uuid4(), began=asyncio.get_running_loop().time())
         async with self._db.transaction() as session:
-            taken = await token_pairs.start_reading(
-                session, viewer.id, account_id, reading_id=lease.id, seconds=self._seconds
+            taken = await token_pairs.acquire_sync_lease(
+                session, viewer.id, account_id, sync_lease_id=lease.id, seconds=self._seconds
             )
             free = taken or await token_pairs.find(session, viewer.id, account_id) is None
         return lease if free else None
@@ -59,14 +59,14 @@ class Leases:
             pair = await token_pairs.find(session, viewer.id, account_id)
         return pair is not None and pair.reading_id is not None
 
-    @again_if_undone
+    @retry_on_deadlock
     async def keep(self, lease: Lease, *, wait: float) -> None:
         """Begins anew, where a good part is gone before TikTok is asked in `wait` seconds. Raises LeaseLost."""
         if asyncio.get_running_loop().time() + wait - lease.began < FRESH_SECONDS:
             return
         async with self._db.transaction() as session:
-            kept = await token_pairs.keep_reading(
-                session, lease.viewer.id, lease.account_id, reading_id=lease.id, seconds=self._seconds + wait
+            kept = await token_pairs.extend_sync_lease(
+                session, lease.viewer.id, lease.account_id, sync_lease_id=lease.id, seconds=self._seconds + wait
             )
         if not kept:
             raise LeaseLost
@@ -88,7 +88,7 @@ class Leases:
 
     def end(self, session: Session, lease: Lease) -> None:
         """In the transaction of what was read, for whoever waits."""
-        token_pairs.stop_reading(session, lease.viewer.id, lease.account_id, lease.id)
+        token_pairs.release_sync_lease(session, lease.viewer.id, lease.account_id, lease.id)
 
     def release(self, lease: Lease) -> asyncio.Task[None]:
         """Beside the caller, where the transaction that was to end it has failed: or others would wait until it runs out."""

@@ -40,14 +40,14 @@ def columns(
     fields = {name: getattr(user, name) for names in _COLUMNS_OF_SCOPES.values() for name in names}
     display_name = user.display_name or (account.display_name if account else placeholder(user.open_id or ""))
     union_id = user.union_id or (account.union_id if account else None)
-    read = {**fields, **accounts.names(user.username, display_name), "union_id": union_id}
+    read = {**fields, **accounts.name_columns(user.username, display_name), "union_id": union_id}
     return {**read, **withheld(display_name, granted_scopes), "last_synced_at": now, "updated_at": now}
 
 
 def withheld(display_name: str, granted_scopes: Collection[str]) -> dict[str, Any]:
     """The columns of an account that its scopes do not show: null, whatever was read before."""
     hidden = [names for scope, names in _COLUMNS_OF_SCOPES.items() if scope not in granted_scopes]
-    nameless = {} if "user.info.profile" in granted_scopes else accounts.names(None, display_name)
+    nameless = {} if "user.info.profile" in granted_scopes else accounts.name_columns(None, display_name)
     return {**dict.fromkeys(name for names in hidden for name in names), **nameless}
 
 

@@ -1,4 +1,4 @@
-"""The words that columns hold."""
+"""The values of enum columns."""
 
 from enum import StrEnum
 
@@ -33,7 +33,7 @@ class HealthReason(StrEnum):
 
 
 class HealthAction(StrEnum):
-    """What has to be done."""
+    """What has to be done about an account that is not healthy."""
 
     NONE = "NONE"
     WAIT = "WAIT"
@@ -43,7 +43,7 @@ class HealthAction(StrEnum):
 
 
 class JobState(StrEnum):
-    """How far a sync job is."""
+    """The state of a sync job."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -55,7 +55,7 @@ class JobState(StrEnum):
 
 
 class SyncOutcome(StrEnum):
-    """How far one account of a sync job is."""
+    """The state of one account of a sync job."""
 
     PENDING = "PENDING"
     SUCCEEDED = "SUCCEEDED"
@@ -64,7 +64,7 @@ class SyncOutcome(StrEnum):
 
 
 class AuditAction(StrEnum):
-    """What happened."""
+    """What an audit event records."""
 
     ACCOUNTS_LISTED = "ACCOUNTS_LISTED"
     ACCOUNT_READ = "ACCOUNT_READ"
@@ -104,7 +104,7 @@ READ_ACTIONS = frozenset(
 
 
 class AuditActor(StrEnum):
-    """Who did something."""
+    """Who caused an audit event."""
 
     USER = "USER"
     SYSTEM = "SYSTEM"

@@ -1,4 +1,4 @@
-"""What a transaction writes at its end."""
+"""Work that a transaction defers to its end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,12 +10,12 @@ from sqlalchemy import insert, select
 from sqlmodel import col
 
 from tests.support.rows import NOON, account, store
-from tests.support.statements import counting
-from tiktok_accounts_gql.db import account_groups, accounts
-from tiktok_accounts_gql.db.closing import at_end, write_at_end
+from tests.support.statements import counted_statements
+from tiktok_accounts_gql.db import account_writes, accounts
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, Snapshot
 from tiktok_accounts_gql.db.tables import table_of
+from tiktok_accounts_gql.db.unit_of_work import FlushStep, defer, defer_rows
 from tiktok_accounts_gql.wiring import Running
 
 ADD = insert(table_of(Snapshot))
@@ -26,56 +26,56 @@ def db(running: Running) -> Database:
     return running.db
 
 
-class Written(list[tuple[str, list[int]]]):
-    """What was written, and by what name."""
+class Recorder(list[tuple[str, list[int]]]):
+    """Callbacks that record their calls."""
 
     async def odd(self, session: Session, items: Sequence[int]) -> None:
         del session
         self.append(("odd", list(items)))
 
     async def even(self, session: Session, items: Sequence[int]) -> None:
-        at_end(session, self.odd, [item + 1 for item in items])
+        defer(session, FlushStep.JOB_COUNTS, self.odd, [item + 1 for item in items])
         self.append(("even", list(items)))
 
 
-async def test_all_of_a_kind_is_written_at_once_and_in_order(db: Database) -> None:
-    written = Written()
+async def test_a_callback_gets_all_of_its_items_at_once_and_in_order(db: Database) -> None:
+    written = Recorder()
     async with db.transaction() as session:
-        at_end(session, written.odd, [1, 3])
-        at_end(session, written.odd, [5])
+        defer(session, FlushStep.JOB_COUNTS, written.odd, [1, 3])
+        defer(session, FlushStep.JOB_COUNTS, written.odd, [5])
         assert written == []
     assert written == [("odd", [1, 3, 5])]
 
 
-async def test_what_writing_one_kind_asks_for_joins_the_other_kind(db: Database) -> None:
-    written = Written()
+async def test_work_that_a_callback_defers_joins_that_of_a_later_step(db: Database) -> None:
+    written = Recorder()
     async with db.transaction() as session:
-        at_end(session, written.odd, [1])
-        at_end(session, written.even, [2])
+        defer(session, FlushStep.JOB_COUNTS, written.odd, [1])
+        defer(session, FlushStep.SYNC_RESULTS, written.even, [2])
     assert written == [("even", [2]), ("odd", [1, 3])]
 
 
-async def undone(db: Database, written: Written) -> None:
+async def raise_in_body(db: Database, written: Recorder) -> None:
     async with db.transaction() as session:
-        at_end(session, written.odd, [1])
+        defer(session, FlushStep.JOB_COUNTS, written.odd, [1])
         raise ZeroDivisionError
 
 
-async def failed(db: Database, written: Written) -> None:
+async def raise_in_callback(db: Database, written: Recorder) -> None:
     async def fail(session: Session, items: Sequence[int]) -> None:
         raise ZeroDivisionError
 
     async with db.transaction() as session:
         await session.execute(select(1))
-        at_end(session, written.odd, [1])
-        at_end(session, fail, [2])
+        defer(session, FlushStep.JOB_COUNTS, written.odd, [1])
+        defer(session, FlushStep.SYNC_RESULTS, fail, [2])
 
 
-@pytest.mark.parametrize("ending", [undone, failed])
-async def test_a_transaction_that_is_undone_writes_nothing(
-    db: Database, ending: Callable[[Database, Written], Awaitable[None]]
+@pytest.mark.parametrize("ending", [raise_in_body, raise_in_callback])
+async def test_a_rolled_back_transaction_writes_nothing(
+    db: Database, ending: Callable[[Database, Recorder], Awaitable[None]]
 ) -> None:
-    written = Written()
+    written = Recorder()
     with pytest.raises(ZeroDivisionError):
         await ending(db, written)
     async with db.transaction():
@@ -83,10 +83,10 @@ async def test_a_transaction_that_is_undone_writes_nothing(
     assert written == []
 
 
-async def test_outside_of_a_transaction_nothing_is_lost_in_silence(db: Database) -> None:
+async def test_work_cannot_be_deferred_outside_of_a_transaction(db: Database) -> None:
     async with db.read() as session:
         with pytest.raises(KeyError):
-            at_end(session, Written().odd, [1])
+            defer(session, FlushStep.JOB_COUNTS, Recorder().odd, [1])
 
 
 def snapshot(row: Account, recorded_at: datetime = NOON) -> dict[str, Any]:
@@ -94,36 +94,36 @@ def snapshot(row: Account, recorded_at: datetime = NOON) -> dict[str, Any]:
 
 
 async def stored(db: Database, row: Account) -> tuple[str, list[datetime]]:
-    """Its name, and the times of its snapshots."""
+    """Return the account's name and the times of its snapshots."""
     async with db.read() as session:
         name = await session.scalar(select(col(Account.display_name)).where(col(Account.id) == row.id))
         times = select(col(Snapshot.recorded_at)).where(col(Snapshot.account_id) == row.id)
         return str(name), list((await session.scalars(times.order_by(col(Snapshot.recorded_at)))).all())
 
 
-async def test_rows_are_written_by_one_execution_after_all_work(db: Database, viewer: str) -> None:
+async def test_rows_are_written_by_one_execution_after_all_callbacks(db: Database, viewer: str) -> None:
     [row] = await store(db, account(viewer))
     later = NOON + timedelta(hours=1)
 
     async def add_one_more(session: Session, items: Sequence[int]) -> None:
         del items
-        write_at_end(session, ADD, [snapshot(row, later)])
+        defer_rows(session, ADD, [snapshot(row, later)])
 
-    with counting() as statements:
+    with counted_statements() as statements:
         async with db.transaction() as session:
-            write_at_end(session, ADD, [snapshot(row)])
-            at_end(session, add_one_more, [1])
+            defer_rows(session, ADD, [snapshot(row)])
+            defer(session, FlushStep.EVENTS, add_one_more, [1])
     assert statements.writes_of("snapshots") == 1
     assert await stored(db, row) == (row.display_name, [NOON, later])
 
 
-async def test_a_row_that_cannot_be_written_undoes_the_transaction(db: Database, viewer: str) -> None:
+async def test_a_row_that_cannot_be_written_rolls_the_transaction_back(db: Database, viewer: str) -> None:
     [row] = await store(db, account(viewer))
 
     async def change() -> None:
         async with db.transaction() as session:
-            account_groups.amend(session, row, **accounts.names("new", "New"))
-            write_at_end(session, ADD, [snapshot(row), snapshot(row)])
+            account_writes.update_at_commit(session, row, **accounts.name_columns("new", "New"))
+            defer_rows(session, ADD, [snapshot(row), snapshot(row)])
 
     with pytest.raises(Exception, match=r"(?i)unique"):
         await change()
@@ -132,14 +132,14 @@ async def test_a_row_that_cannot_be_written_undoes_the_transaction(db: Database,
         assert (await accounts.get(session, viewer, row.id)).username != "new"
 
 
-async def test_who_leaves_while_rows_are_written_leaves_all_or_nothing(db: Database, viewer: str) -> None:
-    """And nobody after them waits."""
+async def test_a_cancelled_commit_writes_all_or_nothing(db: Database, viewer: str) -> None:
+    """And it releases the writer lock."""
     [row] = await store(db, account(viewer, display_name="old"))
 
     async def change(number: int) -> None:
         async with db.transaction() as session:
-            await accounts.change(session, viewer, row.id, **accounts.names(None, f"name {number}"))
-            write_at_end(session, ADD, [snapshot(row, NOON + timedelta(seconds=number))])
+            await accounts.change(session, viewer, row.id, **accounts.name_columns(None, f"name {number}"))
+            defer_rows(session, ADD, [snapshot(row, NOON + timedelta(seconds=number))])
 
     for number in range(40):
         before = await stored(db, row)
@@ -155,21 +155,21 @@ async def test_who_leaves_while_rows_are_written_leaves_all_or_nothing(db: Datab
     assert (await stored(db, row))[0] == "name 99"
 
 
-async def test_an_amended_account_is_as_it_will_be_and_nobody_elses(db: Database, viewer: str) -> None:
+async def test_an_account_that_is_updated_at_commit_has_its_new_values_at_once(db: Database, viewer: str) -> None:
     [row] = await store(db, account(viewer, display_name="old"))
     async with db.transaction() as session:
-        locked = await account_groups.lock(session, [(viewer, row.id), (f"other of {viewer}", row.id)])
+        locked = await account_writes.lock(session, [(viewer, row.id), (f"other of {viewer}", row.id)])
         assert locked.keys() == {(viewer, row.id)}
-        amended = account_groups.amend(session, locked[viewer, row.id], **accounts.names(None, "new"))
-        assert amended.display_name == "new"
+        updated = account_writes.update_at_commit(session, locked[viewer, row.id], **accounts.name_columns(None, "new"))
+        assert updated.display_name == "new"
         assert (await accounts.get(session, viewer, row.id)).display_name == "new"
     assert (await stored(db, row))[0] == "new"
 
 
-async def test_objects_are_written_before_the_rows_that_hang_on_them(db: Database, viewer: str) -> None:
-    """On SQLite the rows commit: an object that was only added would come too late."""
+async def test_objects_are_written_before_the_rows_that_refer_to_them(db: Database, viewer: str) -> None:
+    """On SQLite the rows are written with the commit: an object that was only added would come too late."""
     row = account(viewer)
     async with db.transaction() as session:
         session.add(row)
-        write_at_end(session, ADD, [snapshot(row)])
+        defer_rows(session, ADD, [snapshot(row)])
     assert (await stored(db, row))[1] == [NOON]

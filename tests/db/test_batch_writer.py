@@ -1,4 +1,4 @@
-"""Work of several callers in one transaction."""
+"""Batching of writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,14 +12,14 @@ from sqlmodel import col
 
 from tests.support.rows import account, store
 from tiktok_accounts_gql.db import accounts
+from tiktok_accounts_gql.db.batch_writer import RESULT_SPACING, BatchWriter
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.db.grouped import APART, Grouped
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.wiring import Running
 
-MOMENT = timedelta(milliseconds=50)
-MOST = 50
+MAX_DELAY = timedelta(milliseconds=50)
+MAX_SIZE = 50
 
 
 @pytest.fixture
@@ -30,20 +30,20 @@ def db(running: Running) -> Database:
 Work = Callable[[Session], Awaitable[Any]]
 
 
-def grouping(db: Database, *, moment: timedelta = MOMENT, most: int = MOST) -> Grouped[Work, Any]:
+def open_writer(db: Database, *, max_delay: timedelta = MAX_DELAY, max_size: int = MAX_SIZE) -> BatchWriter[Work, Any]:
     async def write(session: Session, works: Sequence[Work]) -> list[Any]:
         return [await work(session) for work in works]
 
-    return Grouped(db, write, moment=moment, most=most)
+    return BatchWriter(db, write, max_delay=max_delay, max_size=max_size)
 
 
 @pytest.fixture
-def grouped(db: Database) -> Grouped[Work, Any]:
-    return grouping(db)
+def writer(db: Database) -> BatchWriter[Work, Any]:
+    return open_writer(db)
 
 
 class Renaming:
-    """Gives an account another name, and remembers in which transactions."""
+    """Renames accounts, and records the sessions in which it did."""
 
     def __init__(self, viewer: str) -> None:
         self.viewer = viewer
@@ -52,7 +52,7 @@ class Renaming:
     def of(self, account_id: UUID, name: str, error: Exception | None = None) -> Callable[[Session], Awaitable[str]]:
         async def rename(session: Session) -> str:
             self.sessions.append(session)
-            await accounts.change(session, self.viewer, account_id, **accounts.names(name, name))
+            await accounts.change(session, self.viewer, account_id, **accounts.name_columns(name, name))
             if error is not None:
                 raise error
             return name
@@ -66,19 +66,19 @@ async def names(db: Database, viewer: str) -> list[str | None]:
         return list((await session.scalars(stored.order_by(col(Account.created_at).desc()))).all())
 
 
-async def test_one_transaction_for_all_and_each_gets_its_own_answer(
-    db: Database, grouped: Grouped[Work, Any], viewer: str
+async def test_all_items_share_a_transaction_and_each_gets_its_result(
+    db: Database, writer: BatchWriter[Work, Any], viewer: str
 ) -> None:
     stored = await store(db, *(account(viewer, number) for number in range(5)))
     renaming = Renaming(viewer)
-    work = [grouped.run(one.id, renaming.of(one.id, f"new{number}")) for number, one in enumerate(stored)]
+    work = [writer.run(row.id, renaming.of(row.id, f"new{number}")) for number, row in enumerate(stored)]
     expected = [f"new{number}" for number in range(5)]
     assert await asyncio.gather(*work) == expected == await names(db, viewer)
     assert len(renaming.sessions) == 5
     assert len(set(map(id, renaming.sessions))) == 1
 
 
-async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped[Work, Any]) -> None:
+async def test_items_are_written_in_the_order_of_their_sort_keys(writer: BatchWriter[Work, Any]) -> None:
     done: list[int] = []
 
     def remember(number: int) -> Callable[[Session], Awaitable[None]]:
@@ -88,69 +88,73 @@ async def test_work_is_done_in_the_order_of_what_it_locks(grouped: Grouped[Work,
 
         return work
 
-    await asyncio.gather(*(grouped.run(number, remember(number)) for number in (3, 1, 2)))
+    await asyncio.gather(*(writer.run(number, remember(number)) for number in (3, 1, 2)))
     assert done == [1, 2, 3]
 
 
-async def test_answers_are_spread_so_that_not_everybody_goes_on_at_once(grouped: Grouped[Work, Any]) -> None:
+async def test_results_are_spaced_so_that_callers_do_not_continue_at_once(writer: BatchWriter[Work, Any]) -> None:
     answered: list[float] = []
 
     async def nothing(session: Session) -> None:
         del session
 
     async def ask(number: int) -> None:
-        await grouped.run(number, nothing)
+        await writer.run(number, nothing)
         answered.append(asyncio.get_running_loop().time())
 
     await asyncio.gather(*(ask(number) for number in range(4)))
-    assert answered[-1] - answered[0] >= 3 * APART.total_seconds() - 0.005
+    assert answered[-1] - answered[0] >= 3 * RESULT_SPACING.total_seconds() - 0.005
 
 
-async def test_what_comes_later_is_another_group(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
+async def test_a_later_item_is_written_in_another_batch(
+    db: Database, writer: BatchWriter[Work, Any], viewer: str
+) -> None:
     [stored] = await store(db, account(viewer))
     renaming = Renaming(viewer)
     for number in range(3):
-        assert await grouped.run(stored.id, renaming.of(stored.id, f"new{number}")) == f"new{number}"
+        assert await writer.run(stored.id, renaming.of(stored.id, f"new{number}")) == f"new{number}"
     assert await names(db, viewer) == ["new2"]
 
 
-async def test_a_mistake_is_only_its_own(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
-    one, other, third = await store(db, *(account(viewer, number, username="old") for number in range(3)))
+async def test_an_error_is_raised_only_for_its_own_item(
+    db: Database, writer: BatchWriter[Work, Any], viewer: str
+) -> None:
+    first_row, second_row, third_row = await store(
+        db, *(account(viewer, number, username="old") for number in range(3))
+    )
     renaming = Renaming(viewer)
     answers = await asyncio.gather(
-        grouped.run(one.id, renaming.of(one.id, "new")),
-        grouped.run(other.id, renaming.of(other.id, "never", ZeroDivisionError())),
-        grouped.run(third.id, renaming.of(third.id, "new")),
+        writer.run(first_row.id, renaming.of(first_row.id, "new")),
+        writer.run(second_row.id, renaming.of(second_row.id, "never", ZeroDivisionError())),
+        writer.run(third_row.id, renaming.of(third_row.id, "new")),
         return_exceptions=True,
     )
     assert [type(answer) for answer in answers] == [str, ZeroDivisionError, str]
     assert await names(db, viewer) == ["new", "old", "new"]
 
 
-async def test_nothing_is_tried_twice_when_nobody_knows_what_became_of_it(
-    db: Database, grouped: Grouped[Work, Any], viewer: str
+async def test_a_batch_with_an_unknown_outcome_is_not_retried(
+    db: Database, writer: BatchWriter[Work, Any], viewer: str
 ) -> None:
-    one, other = await store(db, account(viewer, 1), account(viewer, 2))
+    first_row, second_row = await store(db, account(viewer, 1), account(viewer, 2))
     renaming = Renaming(viewer)
     answers = await asyncio.gather(
-        grouped.run(1, renaming.of(one.id, "new")),
-        grouped.run(2, renaming.of(other.id, "new", ServiceUnavailable())),
+        writer.run(1, renaming.of(first_row.id, "new")),
+        writer.run(2, renaming.of(second_row.id, "new", ServiceUnavailable())),
         return_exceptions=True,
     )
     assert [type(answer) for answer in answers] == [ServiceUnavailable, ServiceUnavailable]
     assert len(renaming.sessions) == 2
 
 
-async def test_of_two_groups_that_wait_for_each_other_both_come_to_their_end(
-    backend: str, db: Database, viewer: str
-) -> None:
-    """PostgreSQL ends one of them, which then takes its locks one after the other. SQLite has one writer anyway."""
-    one, other = await store(db, account(viewer, 1), account(viewer, 2))
+async def test_two_batches_that_deadlock_both_succeed(backend: str, db: Database, viewer: str) -> None:
+    """PostgreSQL rolls first_row of them back, which is then written item by item. SQLite has first_row writer anyway."""
+    first_row, second_row = await store(db, account(viewer, 1), account(viewer, 2))
     both = asyncio.Barrier(1 if backend == "sqlite" else 2)
     renaming = Renaming(viewer)
 
-    def first(account_id: UUID, name: str) -> Callable[[Session], Awaitable[str]]:
-        """Only the first time: then each has what the other one wants."""
+    def meet_first(account_id: UUID, name: str) -> Callable[[Session], Awaitable[str]]:
+        """Wait at the barrier once, so that each batch holds a lock that the second_row needs."""
         rename, met = renaming.of(account_id, name), False
 
         async def work(session: Session) -> str:
@@ -163,24 +167,26 @@ async def test_of_two_groups_that_wait_for_each_other_both_come_to_their_end(
 
         return work
 
-    here, there = grouping(db), grouping(db)
+    here, there = open_writer(db), open_writer(db)
     answers = await asyncio.gather(
-        here.run(1, first(one.id, "here")),
-        here.run(2, renaming.of(other.id, "here")),
-        there.run(1, first(other.id, "there")),
-        there.run(2, renaming.of(one.id, "there")),
+        here.run(1, meet_first(first_row.id, "here")),
+        here.run(2, renaming.of(second_row.id, "here")),
+        there.run(1, meet_first(second_row.id, "there")),
+        there.run(2, renaming.of(first_row.id, "there")),
     )
     assert list(answers) == ["here", "here", "there", "there"]
     assert set(await names(db, viewer)) <= {"here", "there"}
     if backend == "postgresql":
-        assert len(renaming.sessions) > 4  # some were undone, and done again
+        assert len(renaming.sessions) > 4  # some were rolled back and retried
 
 
-async def test_a_caller_who_leaves_takes_nobody_along(db: Database, grouped: Grouped[Work, Any], viewer: str) -> None:
-    one, other = await store(db, account(viewer, 1), account(viewer, 2))
+async def test_a_cancelled_caller_does_not_cancel_the_others(
+    db: Database, writer: BatchWriter[Work, Any], viewer: str
+) -> None:
+    first_row, second_row = await store(db, account(viewer, 1), account(viewer, 2))
     renaming = Renaming(viewer)
-    leaving = asyncio.create_task(grouped.run(1, renaming.of(one.id, "left")))
-    staying = asyncio.create_task(grouped.run(2, renaming.of(other.id, "stayed")))
+    leaving = asyncio.create_task(writer.run(1, renaming.of(first_row.id, "left")))
+    staying = asyncio.create_task(writer.run(2, renaming.of(second_row.id, "stayed")))
     await asyncio.sleep(0)
     leaving.cancel()
     assert await staying == "stayed"
@@ -188,10 +194,10 @@ async def test_a_caller_who_leaves_takes_nobody_along(db: Database, grouped: Gro
         await leaving
 
 
-async def test_a_group_that_is_full_waits_no_longer(db: Database, viewer: str) -> None:
+async def test_a_full_batch_is_written_without_delay(db: Database, viewer: str) -> None:
     stored = await store(db, *(account(viewer, number) for number in range(3)))
     renaming = Renaming(viewer)
-    patient = grouping(db, moment=timedelta(minutes=10), most=3)
+    patient = open_writer(db, max_delay=timedelta(minutes=10), max_size=3)
     async with asyncio.timeout(10):
-        await asyncio.gather(*(patient.run(one.id, renaming.of(one.id, "new")) for one in stored))
+        await asyncio.gather(*(patient.run(row.id, renaming.of(row.id, "new")) for row in stored))
     assert await names(db, viewer) == ["new"] * 3
