@@ -61,7 +61,7 @@ def check_strength(value: SecretStr) -> SecretStr:
 
 
 Environment = Literal["development", "production"]
-DatabaseUrl = Annotated[str, AfterValidator(database_urls.understood)]
+DatabaseUrl = Annotated[str, AfterValidator(database_urls.normalize_url)]
 WebUrl = Annotated[str, AfterValidator(check_web_url)]
 BaseUrl = Annotated[str, AfterValidator(normalize_base_url)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)]
