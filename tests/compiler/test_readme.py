@@ -32,7 +32,7 @@ VARIABLES = {"first": 2}
 
 @pytest.fixture
 def example() -> Iterator[Any]:
-    """The README's Python as a module: Strawberry looks up the names of annotations there."""
+    """Execute the README's Python as a module, because Strawberry looks up the names of annotations there."""
     module = ModuleType("readme_example")
     sys.modules[module.__name__] = module
     exec(SCHEMA + CONTEXT, module.__dict__)

@@ -157,9 +157,9 @@ ALL_OPTIONS = get_introspection_query(
 )
 def test_introspection_is_answered_in_development_only(query: str) -> None:
     assert isinstance(new_cache().load(query), DocumentNode)
-    *others, last = validation_messages(new_cache(introspection=False).load(query))
-    assert all("introspection has been disabled" in message for message in others)
-    assert (len(others), last) == (20, "Too many validation errors, error limit reached. Validation aborted.")
+    *refusals, last = validation_messages(new_cache(introspection=False).load(query))
+    assert all("introspection has been disabled" in message for message in refusals)
+    assert (len(refusals), last) == (20, "Too many validation errors, error limit reached. Validation aborted.")
 
 
 def test_type_names_are_answered_everywhere() -> None:

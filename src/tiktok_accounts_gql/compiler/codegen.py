@@ -12,14 +12,13 @@ from keyword import iskeyword
 from typing import Any
 
 from graphql import (
+    GraphQLAbstractType,
     GraphQLEnumType,
-    GraphQLInterfaceType,
     GraphQLLeafType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLScalarType,
-    GraphQLUnionType,
 )
 
 from tiktok_accounts_gql.compiler.internals import FieldDetailsList, find_attribute
@@ -147,7 +146,7 @@ class FunctionWriter:
         self._emit(f"if type({value}) not in plain_types: plain_types.check({value})")
         if isinstance(type_, GraphQLObjectType):
             return self._complete_object(type_, value, selected, details)
-        if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
+        if isinstance(type_, GraphQLAbstractType):
             return self._complete_abstract(type_, value, selected, details)
         raise CompileError
 
@@ -160,11 +159,7 @@ class FunctionWriter:
         return items
 
     def _complete_abstract(
-        self,
-        type_: GraphQLInterfaceType | GraphQLUnionType,
-        value: str,
-        selected: SelectedField,
-        details: FieldDetailsList,
+        self, type_: GraphQLAbstractType, value: str, selected: SelectedField, details: FieldDetailsList
     ) -> str:
         if type_.resolve_type is None:
             raise CompileError

@@ -17,7 +17,7 @@ from graphql import (
 )
 
 from tiktok_accounts_gql.errors import ErrorCode
-from tiktok_accounts_gql.execution.limits import Limits, ParsedDocument, parse_within_limits, to_client_error
+from tiktok_accounts_gql.execution.limits import Limits, parse_within_limits, to_client_error
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _BYTES_PER_OPERATION = 64 * 1024  # with its plans and variables; and for each t
 
 
 @dataclass(slots=True)
-class _Entry:
+class _CachedDocument:
     document: DocumentNode
     token_count: int
     weight: int  # bytes, estimated
@@ -63,7 +63,7 @@ class DocumentCache:
         self._hide_suggestions = hide_suggestions
         self._size = size
         self._memory = memory
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[str, _CachedDocument] = OrderedDict()
         self._weight = 0
 
     def find(self, query: str) -> DocumentNode | None:
@@ -86,7 +86,9 @@ class DocumentCache:
         errors = self._validate(parsed.document)
         if errors:
             return [to_client_error(error, ErrorCode.GRAPHQL_VALIDATION_FAILED) for error in errors]
-        self._put(query, parsed)
+        if len(query) <= _MAX_CACHED_CHARACTERS:
+            self._entries[query] = entry = _CachedDocument(parsed.document, parsed.token_count, 0)
+            self._add_weight(entry, _BYTES_PER_CHARACTER * len(query) + _BYTES_PER_TOKEN * parsed.token_count)
         return parsed.document
 
     def get_or_build_operation(self, query: str, name: str | None, build: Callable[[], T]) -> T:
@@ -110,13 +112,7 @@ class DocumentCache:
                 return errors
         return []
 
-    def _put(self, query: str, parsed: ParsedDocument) -> None:
-        if len(query) > _MAX_CACHED_CHARACTERS:
-            return
-        self._entries[query] = entry = _Entry(parsed.document, parsed.token_count, 0)
-        self._add_weight(entry, _BYTES_PER_CHARACTER * len(query) + _BYTES_PER_TOKEN * parsed.token_count)
-
-    def _add_weight(self, entry: _Entry, weight: int) -> None:
+    def _add_weight(self, entry: _CachedDocument, weight: int) -> None:
         """Add to the weight of an entry, and evict the least recently used ones until the limits hold again."""
         entry.weight += weight
         self._weight += weight

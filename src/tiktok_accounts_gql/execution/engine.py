@@ -29,7 +29,7 @@ from tiktok_accounts_gql.compiler.plans import PlanFailed, ResolverResults
 from tiktok_accounts_gql.execution.cooperative import CooperativeExecutor
 from tiktok_accounts_gql.execution.document_cache import DocumentCache
 from tiktok_accounts_gql.execution.loop_throttle import LoopThrottle
-from tiktok_accounts_gql.execution.operations import BoundOperation, CachedOperation, InvalidInput
+from tiktok_accounts_gql.execution.operations import BoundOperation, CachedOperation, CoercionError
 
 log = structlog.get_logger()
 
@@ -115,7 +115,11 @@ class Engine:
 
     async def prepare(self, query: str, operation_name: str | None) -> PreparedOperation:
         """Parse, check and validate a document, or take it from the cache. No resolver runs."""
-        document = self._documents.find(query) or await self._load_document(query)
+        document: DocumentNode | list[GraphQLError] | None = self._documents.find(query)
+        if document is None:
+            async with self._throttle.slot():
+                document = self._documents.load(query)
+                gc.collect(0)  # validation by graphql-core leaves reference cycles that hold the document
         if isinstance(document, list):
             return PreparedOperation(document=None, errors=document, operation=None, operation_name=operation_name)
         operation = get_operation_ast(document, operation_name)
@@ -131,7 +135,7 @@ class Engine:
             if prepared.cached is not None:
                 variables = raw_variables or {}
                 bound = prepared.cached.find_bound(variables) or await self._bind(prepared.cached, variables)
-        except InvalidInput:
+        except CoercionError:
             pass  # graphql-core says why, and runs nothing
         except GraphQLError as error:
             prepared = replace(prepared, document=None, errors=[error])
@@ -192,12 +196,6 @@ class Engine:
             return events
         return map_source_to_response_event(executor, events, execute_event)
 
-    async def _load_document(self, query: str) -> DocumentNode | list[GraphQLError]:
-        async with self._throttle.slot():
-            document = self._documents.load(query)
-            gc.collect(0)  # validation by graphql-core leaves reference cycles that hold the document
-            return document
-
     def _get_cached_operation(
         self, query: str, document: DocumentNode, operation: OperationDefinitionNode
     ) -> CachedOperation:
@@ -208,7 +206,7 @@ class Engine:
         return self._documents.get_or_build_operation(query, name, build)
 
     async def _bind(self, operation: CachedOperation, raw_variables: dict[str, Any]) -> BoundOperation:
-        """Raise InvalidInput, LimitExceeded, GraphQLError."""
+        """Raise CoercionError, LimitExceeded, GraphQLError."""
         variables = operation.coerce(raw_variables)
         if operation.is_specialized(variables):
             return operation.bind(raw_variables, variables)

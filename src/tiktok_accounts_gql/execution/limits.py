@@ -64,7 +64,11 @@ def parse_within_limits(query: str, limits: Limits) -> ParsedDocument:
     if len(query) > limits.characters:
         raise _limit_error(f"The query has {len(query)} characters; {limits.characters} are allowed.")
     document = _parse(query, limits)
-    tokens = list(_list_tokens(document))
+    tokens: list[Token] = []
+    token = document.loc.start_token if document.loc else None
+    while token:
+        tokens.append(token)
+        token = token.next
     try:
         for violation in _find_violations(document, tokens, limits):
             raise _limit_error(violation)
@@ -89,13 +93,6 @@ def _parse(query: str, limits: Limits) -> DocumentNode:
         is_limit = error.message.startswith(_PARSER_LIMITS)
         client_error = to_client_error(error, ErrorCode.LIMIT_EXCEEDED if is_limit else ErrorCode.GRAPHQL_PARSE_FAILED)
     raise client_error  # outside of `except`, so that it does not reference the first error and its frames
-
-
-def _list_tokens(document: DocumentNode) -> Iterator[Token]:
-    token = document.loc.start_token if document.loc else None
-    while token:
-        yield token
-        token = token.next
 
 
 def _find_violations(document: DocumentNode, tokens: Iterable[Token], limits: Limits) -> Iterator[str]:

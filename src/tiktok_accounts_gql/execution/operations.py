@@ -49,7 +49,7 @@ MAX_CACHED_VARIABLES = 512  # bytes of JSON
 _IMMUTABLE = (str, int, float, type(None), date, UUID, Enum, UndefinedType)
 
 
-class InvalidInput(Exception):
+class CoercionError(Exception):
     """Variables or arguments cannot be coerced. graphql-core says why when it executes the operation."""
 
 
@@ -113,21 +113,24 @@ class CachedOperation:
         return bound and bound.copy()
 
     def coerce(self, raw_variables: dict[str, Any]) -> VariableValues:
-        """Raise InvalidInput, LimitExceeded."""
+        """Raise CoercionError for invalid variables, LimitExceeded for lists that are too long."""
         self._limits.check(raw_variables)
         definitions = self._unit.operation.variable_definitions or ()
         variables = get_variable_values(self._unit.schema, definitions, raw_variables, max_errors=1)
         if not isinstance(variables, VariableValues):
-            raise InvalidInput
+            raise CoercionError
         return variables
 
     def is_specialized(self, variables: VariableValues) -> bool:
         """Return whether `bind` has nothing to compile, which takes milliseconds."""
-        return self._specialization_key(variables) in self._specializations
+        return self._get_condition_values(variables) in self._specializations
 
     def bind(self, raw_variables: dict[str, Any], variables: VariableValues) -> BoundOperation:
         """Raise LimitExceeded, or GraphQLError for a @skip or @include with null."""
-        specialization = self._specialize(variables)
+        condition_values = self._get_condition_values(variables)
+        if condition_values not in self._specializations:
+            _put(self._specializations, condition_values, self._compile(variables), MAX_SPECIALIZATIONS)
+        specialization = self._specializations[condition_values]
         points = to_points(specialization.cost.count_values(variables))
         check_cost(points)
         plan = specialization.plan
@@ -144,14 +147,8 @@ class CachedOperation:
             _put(self._bound, key, bound.copy(), MAX_BOUND)
         return bound
 
-    def _specialization_key(self, variables: VariableValues) -> tuple[Any, ...]:
+    def _get_condition_values(self, variables: VariableValues) -> tuple[Any, ...]:
         return tuple(variables.coerced.get(name) for name in self._condition_variables)
-
-    def _specialize(self, variables: VariableValues) -> _Specialization:
-        key = self._specialization_key(variables)
-        if key not in self._specializations:
-            _put(self._specializations, key, self._compile(variables), MAX_SPECIALIZATIONS)
-        return self._specializations[key]
 
     def _compile(self, variables: VariableValues) -> _Specialization:
         unit, fragments = self._unit, self._fragments
