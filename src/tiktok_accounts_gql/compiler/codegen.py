@@ -25,8 +25,8 @@ from tiktok_accounts_gql.compiler.internals import FieldDetailsList, find_attrib
 from tiktok_accounts_gql.compiler.lookahead import CollectSubfields, is_same_row
 from tiktok_accounts_gql.compiler.resolver_calls import CompilationUnit, CompileError, ResolverCall, SelectedField
 from tiktok_accounts_gql.compiler.result_coercion import (
-    PlainTypes,
     UnexpectedValue,
+    check_plain,
     coerce_leaf,
     find_passthrough,
     map_enum_names,
@@ -49,7 +49,7 @@ class CodeGenerator:
         self.calls: list[ResolverCall] = []
         self.completers: dict[int, CompleteValue] = {}  # by the index of the call whose value they complete
         self.info_builders: list[SelectedField | ResolverCall] = []
-        self.plain_types = PlainTypes(_BUILT_IN_NAMES)
+        self.plain_types: set[type] = set(_BUILT_IN_NAMES)
         self.sources: dict[int, str] = {}  # of the completers
         self.line_count = 0
 
@@ -83,6 +83,7 @@ class FunctionWriter:
         self._globals: dict[str, Any] = {
             "UnexpectedValue": UnexpectedValue,
             "plain_types": generator.plain_types,
+            "check_plain": check_plain,
             "coerce_leaf": coerce_leaf,
             "sequences": (list, tuple),
         }
@@ -143,7 +144,7 @@ class FunctionWriter:
     def _complete_composite(self, type_: Any, value: str, selected: SelectedField, details: FieldDetailsList) -> str:
         if isinstance(type_, GraphQLList):
             return self._complete_list(type_.of_type, value, selected, details)
-        self._emit(f"if type({value}) not in plain_types: plain_types.check({value})")
+        self._emit(f"if type({value}) not in plain_types: check_plain({value}, plain_types)")
         if isinstance(type_, GraphQLObjectType):
             return self._complete_object(type_, value, selected, details)
         if isinstance(type_, GraphQLAbstractType):

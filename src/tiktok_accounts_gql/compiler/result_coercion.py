@@ -41,16 +41,6 @@ _BUILT_IN: Mapping[str, Passthrough] = {
 }
 
 
-class PlainTypes(set[type]):
-    """Types of rows whose values are plain. There are few of them, so each is checked once."""
-
-    def check(self, value: Any) -> None:
-        """Add the type of a value. Raise UnexpectedValue if the value is not plain."""
-        if not is_plain_value(value):
-            raise UnexpectedValue
-        self.add(type(value))
-
-
 def to_json(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_UTC_Z)
 
@@ -78,6 +68,16 @@ def coerce_leaf(type_: GraphQLLeafType, value: Any) -> Any:
     if coerced is None or coerced is Undefined:
         raise UnexpectedValue
     return coerced
+
+
+def check_plain(value: Any, plain_types: set[type]) -> None:
+    """Add the type of a value to those that need no check. Raise UnexpectedValue if the value is not plain.
+
+    `plain_types` is a set and no subclass of it, whose `in` takes twice as long: it is evaluated for each row.
+    """
+    if not is_plain_value(value):
+        raise UnexpectedValue
+    plain_types.add(type(value))
 
 
 def is_plain_value(value: Any) -> bool:
