@@ -19,13 +19,13 @@ test: check ## Check the code and run all tests (ARGS="-k name …")
 test-proofs: .venv/installed-dev ## Kills, races, outages, crowds, what was built: from outside, a small round each
 	@scripts/need.sh pgbouncer || true  # without it, tests/cli/test_pooler.py is left out
 	$(BIN)/pytest -n 3 --dist loadfile -m proof $(ARGS)
-	TEST_OPERATIONS=2000 $(BIN)/pytest tests/execution/test_same_answers.py
+	TEST_OPERATIONS=2000 $(BIN)/pytest tests/execution/test_differential.py
 
 test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the quota (some 45 minutes; see docs/reliability.md)
 	TEST_ROUNDS=1000 TEST_KILLS=50 $(BIN)/pytest -n 2 --dist loadfile -m proof --durations=5 \
 	  tests/connecting/test_renewal_races.py tests/connecting/test_crashes.py
 	TEST_AWAY_ROUNDS=50 $(BIN)/pytest -n 2 -m proof -rA tests/connecting/test_database_away.py
-	TEST_OPERATIONS=20000 $(BIN)/pytest tests/execution/test_same_answers.py
+	TEST_OPERATIONS=20000 $(BIN)/pytest tests/execution/test_differential.py
 	TEST_HELD_SECONDS=3 TEST_SOON_SECONDS=0.1 TEST_MIX_SECONDS=60 TEST_SEARCH_SECONDS=600 $(BIN)/pytest -n 2 -m "proof or not proof" -rA tests/abuse
 	TEST_CLOSING_ROUNDS=20 $(BIN)/pytest tests/jobs/test_cancellation.py
 	$(SLOW_JOBS) $(BIN)/pytest -n 2 --dist load -m proof -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \

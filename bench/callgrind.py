@@ -1,7 +1,7 @@
-"""Tells callgrind, from the program that it runs, what to count.
+"""Controls callgrind from the program that it runs.
 
-Valgrind listens for a sequence of instructions that does nothing on a processor (`valgrind.h`, client requests). It is
-written here as bytes, so that no compiler is needed. Outside of Valgrind every request does nothing.
+Valgrind recognizes a sequence of instructions that does nothing on a processor (`valgrind.h`, client requests). It is
+written here as bytes, so that no compiler is needed. Outside of Valgrind a request does nothing.
 """
 
 import ctypes
@@ -15,8 +15,8 @@ _DUMP_AT, _START, _STOP = _TOOL + 3, _TOOL + 4, _TOOL + 5
 _CODE = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
 
 
-class Counter:
-    """Counts between `start` and `stop`. Raises RuntimeError on another processor than x86-64."""
+class InstructionCounter:
+    """Counts instructions between `start` and `stop`. Raises RuntimeError on a processor other than x86-64."""
 
     def __init__(self) -> None:
         if platform.machine() not in ("x86_64", "AMD64"):
@@ -27,16 +27,16 @@ class Counter:
         self._request = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p)(address)
 
     def start(self) -> None:
-        self._ask(_START)
+        self._send(_START)
 
     def stop(self) -> None:
-        self._ask(_STOP)
+        self._send(_STOP)
 
     def dump(self, name: str) -> None:
-        """Writes what was counted since the last dump, under this name."""
+        """Write the count since the last dump, under this name."""
         text = ctypes.create_string_buffer(name.encode())
-        self._ask(_DUMP_AT, ctypes.addressof(text))
+        self._send(_DUMP_AT, ctypes.addressof(text))
 
-    def _ask(self, request: int, argument: int = 0) -> None:
-        arguments = (ctypes.c_uint64 * 6)(request, argument)  # has to live until the call has returned
+    def _send(self, request: int, argument: int = 0) -> None:
+        arguments = (ctypes.c_uint64 * 6)(request, argument)  # referenced until the call returns
         self._request(ctypes.addressof(arguments))

@@ -1,4 +1,4 @@
-"""Who is measured: ours on both databases, with its cache and without, and the peers."""
+"""The servers that are compared: ours on both databases, with its cache and without, and the peers."""
 
 import os
 import shutil
@@ -13,33 +13,34 @@ from sqlalchemy import URL
 
 from bench import ours
 from bench.documents import CASES, Case
-from bench.load import Ask
-from bench.ours import answered, our_server
-from bench.processes import SERVER, Process, free_port, started
+from bench.load import Request
+from bench.ours import fetch_data, our_server
+from bench.processes import SERVER, Process, free_port, run_server
 from bench.rows import Population
-from bench.stores import plain
+from bench.stores import to_driver_url
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
-ONE_IN = 4  # viewers whose list is read on from a cursor, besides from its beginning
-KEPT = 300  # seconds: the setting's default
-MEGABYTES = 128  # that all 5,000 answers of a round fit, some of which are 13 KB; the default holds a third of them
+CURSOR_EVERY = 4  # every fourth viewer's list is read after a cursor too
+CACHE_SECONDS = 300  # the setting's default
+CACHE_MEGABYTES = 128  # for all 5,000 answers of a round, some of 13 KB; the default holds a third of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """A server that is up. `asks` makes the requests of a case; all differ in viewer, identity or cursor."""
+    """A running server, with the cases that it can answer and cursors by viewer."""
 
     name: str
-    server: Process
-    ask: Callable[[int, Case, str | None], Ask]
-    answers: frozenset[Case]
+    process: Process
+    build_request: Callable[[int, Case, str | None], Request]
+    cases: frozenset[Case]
     cursors: dict[int, str]
 
-    def asks(self, case: Case, viewers: int) -> list[Ask]:
+    def build_requests(self, case: Case, viewers: int) -> list[Request]:
+        """Return requests that all differ in viewer or cursor."""
         return [
-            *(self.ask(viewer, case, None) for viewer in range(viewers)),
-            *(self.ask(viewer, case, cursor) for viewer, cursor in self.cursors.items()),
+            *(self.build_request(viewer, case, None) for viewer in range(viewers)),
+            *(self.build_request(viewer, case, cursor) for viewer, cursor in self.cursors.items()),
         ]
 
 
@@ -47,27 +48,32 @@ class Contender:
 def contenders(
     *, postgres: str, sqlite: str, peers: str, population: Population, folder: Path
 ) -> Iterator[Sequence[Contender]]:
-    """All of them at once, on the same processor; those that are not asked wait."""
+    """Run all servers at once, on the same processor; only one of them gets requests at a time."""
     viewers = len(population.sizes)
-    with ExitStack() as up:
-        found = []
+    with ExitStack() as stack:
+        servers = []
         for database, url in (("PostgreSQL", postgres), ("SQLite", sqlite)):
-            for kept in (0, KEPT):
-                own = folder / f"{database}-{kept}".lower()
-                server = up.enter_context(
-                    our_server(url, own, cache_seconds=kept, cache_megabytes=MEGABYTES if kept else None)
+            for cache_seconds in (0, CACHE_SECONDS):
+                logs = folder / f"{database}-{cache_seconds}".lower()
+                server = stack.enter_context(
+                    our_server(
+                        url,
+                        logs,
+                        cache_seconds=cache_seconds,
+                        cache_megabytes=CACHE_MEGABYTES if cache_seconds else None,
+                    )
                 )
-                name = f"ours, {database}{', cache on' if kept else ''}"
-                found.append(_checked(name, server, ours.list_ask, frozenset(CASES), viewers=viewers))
-        server = up.enter_context(node_server("mercurius", peers, folder))
-        found.append(_checked(MERCURIUS, server, ask_mercurius, frozenset(CASES), viewers=viewers))
+                name = f"ours, {database}{', cache on' if cache_seconds else ''}"
+                servers.append(_check(name, server, ours.build_list_request, frozenset(CASES), viewers=viewers))
+        server = stack.enter_context(node_server("mercurius", peers, folder))
+        servers.append(_check(MERCURIUS, server, build_mercurius_request, frozenset(CASES), viewers=viewers))
         for name, program in SAME_WORK.items():
-            server = up.enter_context(node_server(program, peers, folder))
-            found.append(_checked(name, server, ours.list_ask, frozenset(CASES), viewers=viewers))
-        counted = frozenset(case for case in CASES if case.count)  # it always counts
-        server = up.enter_context(_seed(peers, folder))
-        found.append(_checked(SEED, server, _ask_seed, counted, viewers=viewers))
-        yield found
+            server = stack.enter_context(node_server(program, peers, folder))
+            servers.append(_check(name, server, ours.build_list_request, frozenset(CASES), viewers=viewers))
+        with_count = frozenset(case for case in CASES if case.count)  # it always counts
+        server = stack.enter_context(_seed(peers, folder))
+        servers.append(_check(SEED, server, _build_seed_request, with_count, viewers=viewers))
+        yield servers
 
 
 MERCURIUS = "Mercurius"
@@ -82,29 +88,29 @@ OURS = "ours, PostgreSQL"
 OURS_SQLITE = "ours, SQLite"
 
 
-def _checked(
+def _check(
     name: str,
     server: Process,
-    ask: Callable[[int, Case, str | None], Ask],
-    answers: frozenset[Case],
+    build_request: Callable[[int, Case, str | None], Request],
+    cases: frozenset[Case],
     *,
     viewers: int,
 ) -> Contender:
-    """Finds the cursors by asking, and looks at answers: a quick refusal is no speed. Raises RuntimeError."""
+    """Read the cursors, and check that each case is answered: a fast error is no speed. Raise RuntimeError if not."""
     cursors = {}
-    case = next(case for case in CASES if case.first == 50 and case in answers)
-    for viewer in range(0, viewers, ONE_IN):
-        shown = _shown(answered(server, ask(viewer, case, None)))
-        cursors[viewer] = shown[viewer % 50]
-    for one in answers:
-        after = _shown(answered(server, ask(0, one, cursors[0])))
-        if len(after) != one.first:
-            raise RuntimeError(f"{name} shows {len(after)} accounts in a {one.name}")
-    return Contender(name=name, server=server, ask=ask, answers=answers, cursors=cursors)
+    case = next(case for case in CASES if case.first == 50 and case in cases)
+    for viewer in range(0, viewers, CURSOR_EVERY):
+        page_cursors = _list_cursors(fetch_data(server, build_request(viewer, case, None)))
+        cursors[viewer] = page_cursors[viewer % 50]
+    for case in cases:
+        page_cursors = _list_cursors(fetch_data(server, build_request(0, case, cursors[0])))
+        if len(page_cursors) != case.first:
+            raise RuntimeError(f"{name} returns {len(page_cursors)} accounts for a {case.name}")
+    return Contender(name=name, process=server, build_request=build_request, cases=cases, cursors=cursors)
 
 
-def _shown(answer: dict[str, Any]) -> list[str]:
-    """The cursors of a page."""
+def _list_cursors(answer: dict[str, Any]) -> list[str]:
+    """Return the cursors of a page."""
     if "items" in answer:
         return [str(item["id"]) for item in answer["items"]]
     return [edge["cursor"] for edge in answer["accounts"]["edges"]]
@@ -114,14 +120,14 @@ def _identity(viewer: int) -> tuple[str, str]:
     return "x-user", str(viewer + 1)
 
 
-def ask_mercurius(viewer: int, case: Case, after: str | None) -> Ask:
-    return ours.list_ask(viewer, case, after)._replace(identity=_identity(viewer))
+def build_mercurius_request(viewer: int, case: Case, after: str | None) -> Request:
+    return ours.build_list_request(viewer, case, after)._replace(identity=_identity(viewer))
 
 
-def _ask_seed(viewer: int, case: Case, after: str | None) -> Ask:
-    # Its cursor means "ids below", which of a list with the newest first leaves the beginning: enough to fill a page.
+def _build_seed_request(viewer: int, case: Case, after: str | None) -> Request:
+    # Its cursor means "ids below", and the list is newest first: 900 more leave enough accounts to fill a page.
     cursor = f"&cursor={int(after) + 900}" if after else ""
-    return Ask("GET", f"/accounts/?limit={case.first}{cursor}", _identity(viewer))
+    return Request("GET", f"/accounts/?limit={case.first}{cursor}", _identity(viewer))
 
 
 @contextmanager
@@ -136,7 +142,7 @@ def node_server(program: str, database: str, folder: Path) -> Iterator[Process]:
     }
     node = shutil.which("node") or "node"
     log = folder / program / "log"
-    with started([node, PEERS / f"{program}.mjs"], port, processors=SERVER, log=log, env=env) as server:
+    with run_server([node, PEERS / f"{program}.mjs"], port, processors=SERVER, log=log, env=env) as server:
         yield server
 
 
@@ -149,19 +155,19 @@ def _seed(database: str, folder: Path) -> Iterator[Process]:
         *("-w1", "-k", "gthread", "--threads", "8", "--log-level", "error"),
     ]
     env = {"PEERS_DATABASE_URL": database, "PYTHONPATH": os.fspath(PEERS)}
-    with started(command, port, processors=SERVER, log=folder / "seed" / "log", env=env) as server:
+    with run_server(command, port, processors=SERVER, log=folder / "seed" / "log", env=env) as server:
         yield server
 
 
 async def peers_store(server: URL, population: Population) -> str:
-    """The URL of the peers' database with as many viewers and accounts; made once."""
+    """Return the URL of the peers' database with as many viewers and accounts; it is created once."""
     name = f"bench_audited_peers_{population.name}"
-    url = plain(server.set(database=name))
-    admin = await asyncpg.connect(plain(server))
+    url = to_driver_url(server.set(database=name))
+    admin = await asyncpg.connect(to_driver_url(server))
     if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
         await admin.execute('DROP DATABASE IF EXISTS "bench_peers_unfinished"')
         await admin.execute('CREATE DATABASE "bench_peers_unfinished"')
-        peers = await asyncpg.connect(plain(server.set(database="bench_peers_unfinished")))
+        peers = await asyncpg.connect(to_driver_url(server.set(database="bench_peers_unfinished")))
         tables, rows, rest = (PEERS / "seed.sql").read_text().split("-- then\n")
         await peers.execute(tables)
         await peers.execute(rows % (len(population.sizes), population.sizes[0]), timeout=3600)

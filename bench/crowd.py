@@ -1,8 +1,8 @@
-"""Lists asked on 8 connections, then on 1,500, then on 8 again: answers a second, waits, memory, and how `/livez` fares.
+"""Load on 8 connections, then on 1,500, then on 8 again: requests a second, latencies, memory, and latencies of `/livez`.
 
     python -m bench.crowd sqlite|postgresql [--seconds 15] [--crowd 1500] [--requests 32] [--cached]
 
-One line of JSON for each. `livez` is asked beside the crowd, each time on a connection of its own, in milliseconds.
+Prints a line of JSON for each. `/livez` is requested meanwhile, each time on a new connection; times are milliseconds.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from statistics import median
 from urllib.parse import urlsplit
 
 from bench.documents import CASES
-from bench.load import Ask, load
-from bench.ours import list_ask, our_server
+from bench.load import Request, run_load
+from bench.ours import build_list_request, our_server
 from bench.postgres import postgres_server
 from bench.processes import Process
 from bench.rows import Population
@@ -33,43 +33,43 @@ FEW = 8
 
 
 @contextmanager
-def _probed(url: str) -> Iterator[list[float]]:
+def _probe_livez(url: str) -> Iterator[list[float]]:
     waits: list[float] = []
-    ended = threading.Event()
+    stop = threading.Event()
 
     def probe() -> None:
-        while not ended.wait(0.05):
-            began = time.perf_counter()
+        while not stop.wait(0.05):
+            started_at = time.perf_counter()
             connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
             try:
                 connection.request("GET", "/livez")
-                good = connection.getresponse().status == 200
+                is_alive = connection.getresponse().status == 200
             except (OSError, HTTPException):
-                good = False
+                is_alive = False
             finally:
                 connection.close()
-            waits.append(1000 * (time.perf_counter() - began) if good else float("inf"))
+            waits.append(1000 * (time.perf_counter() - started_at) if is_alive else float("inf"))
 
     thread = threading.Thread(target=probe)
     thread.start()
     try:
         yield waits
     finally:
-        ended.set()
+        stop.set()
         thread.join()
 
 
-def _round(server: Process, asks: list[Ask], connections: int, seconds: float) -> dict[str, float]:
-    with _probed(server.url) as waits:
-        came = load(server, asks, seconds=seconds, connections=connections)
+def _measure_round(server: Process, requests: list[Request], connections: int, seconds: float) -> dict[str, float]:
+    with _probe_livez(server.url) as waits:
+        result = run_load(server, requests, seconds=seconds, connections=connections)
     waits.sort()
     return {
         "connections": connections,
-        "answers_per_second": round(came.per_second, 1),
-        "p50_ms": round(came.p50, 1),
-        "p99_ms": round(came.p99, 1),
-        "longest_ms": round(came.longest, 1),
-        "processor_us": round(came.processor),
+        "answers_per_second": round(result.per_second, 1),
+        "p50_ms": round(result.p50, 1),
+        "p99_ms": round(result.p99, 1),
+        "longest_ms": round(result.longest, 1),
+        "processor_us": round(result.processor),
         "livez_p50_ms": round(median(waits), 1),
         "livez_longest_ms": round(waits[-1], 1),
         "resident_mb": round(max(server.memory())),
@@ -77,11 +77,11 @@ def _round(server: Process, asks: list[Ask], connections: int, seconds: float) -
 
 
 def measure(url: str, folder: Path, *, seconds: float, crowd: int, cached: bool) -> None:
-    asks = [list_ask(viewer, CASES[0], None) for viewer in range(len(POPULATION.sizes))]
+    requests = [build_list_request(viewer, CASES[0], None) for viewer in range(len(POPULATION.sizes))]
     with our_server(url, folder, cache_seconds=300 if cached else 0) as server:
-        load(server, asks, seconds=2, connections=FEW)
+        run_load(server, requests, seconds=2, connections=FEW)
         for connections, pause in ((FEW, 0), (crowd, 5), (FEW, 0)):
-            print(json.dumps(_round(server, asks, connections, seconds)), flush=True)
+            print(json.dumps(_measure_round(server, requests, connections, seconds)), flush=True)
             time.sleep(pause)
 
 
@@ -92,16 +92,22 @@ def main() -> None:
     parser.add_argument("--crowd", type=int, default=1500)
     parser.add_argument("--requests", default="32")
     parser.add_argument("--cached", action="store_true")
-    told = parser.parse_args()
-    os.environ[PREFIX + "MAX_REQUESTS"] = told.requests
+    options = parser.parse_args()
+    os.environ[PREFIX + "MAX_REQUESTS"] = options.requests
     folder = Path(tempfile.gettempdir()) / "accounts-bench-crowd"
     folder.mkdir(exist_ok=True)
-    if told.backend == "sqlite":
-        measure(sqlite_store(folder, POPULATION), folder, seconds=told.seconds, crowd=told.crowd, cached=told.cached)
+    if options.backend == "sqlite":
+        measure(
+            sqlite_store(folder, POPULATION),
+            folder,
+            seconds=options.seconds,
+            crowd=options.crowd,
+            cached=options.cached,
+        )
         return
     with postgres_server(folder) as server:
         url = asyncio.run(postgres_store(server.url, POPULATION))
-        measure(url, folder, seconds=told.seconds, crowd=told.crowd, cached=told.cached)
+        measure(url, folder, seconds=options.seconds, crowd=options.crowd, cached=options.cached)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is asked of everybody, and of ours alone."""
+"""The queries: `CASES` for all servers, the others for ours alone."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ PAGE = f"edges {{ cursor node {{ {NODE} }} }} pageInfo {{ hasNextPage hasPreviou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A list of so many, with the count of all or without."""
+    """A list of the first accounts, with `totalCount` or without."""
 
     first: int
     count: bool

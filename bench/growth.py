@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.beside import CONNECTIONS, Row
 from bench.documents import CASES, FILTERED, SUMMARY
-from bench.load import Ask, load
-from bench.ours import answered, ask, list_ask, our_server
+from bench.load import Request, run_load
+from bench.ours import build_list_request, build_request, fetch_data, our_server
 from bench.processes import Process
 from bench.rows import Population
 
@@ -19,75 +19,83 @@ PLAIN, COUNTED = CASES[0], CASES[1]
 
 
 def ladder(largest: int) -> Population:
-    """One viewer each with 10, 100, 1,000 … accounts."""
+    """Return a population with one viewer each of 10, 100, 1,000 … accounts."""
     steps = [10**power for power in range(1, 8) if 10**power <= largest]
     return Population(name=f"ladder_{largest}", sizes=tuple(steps))
 
 
 def sizes(largest: int) -> list[Population]:
-    """Databases of 10,000 accounts and ten times as many until the largest, which need not be a power of ten."""
+    """Return populations of 10,000, 100,000 … accounts and the largest, which need not be a power of ten."""
     viewers = [count for count in (10, 100, 1000) if count * PER_VIEWER < largest]
     return [Population.even(count, PER_VIEWER) for count in (*viewers, largest // PER_VIEWER)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Growing:
-    """What grows, on which database; `seconds` of each load."""
+class Series:
+    """One line of the plot: which database, what grows in it (`by`), and the `seconds` of each load."""
 
     database: str
     by: str
     seconds: int
 
-    def row(self, server: Process, size: int, name: str, asks: list[Ask], *, connections: int = CONNECTIONS) -> Row:
-        load(server, asks, seconds=WARM_UP, connections=connections)
-        came = load(server, asks, seconds=self.seconds, connections=connections)
+    def measure(
+        self, server: Process, size: int, name: str, requests: list[Request], *, connections: int = CONNECTIONS
+    ) -> Row:
+        run_load(server, requests, seconds=WARM_UP, connections=connections)
+        result = run_load(server, requests, seconds=self.seconds, connections=connections)
         return {
             "database": self.database,
             "by": self.by,
             "accounts": size,
             "asked": name,
-            "requests a second": round(came.per_second, 1),
-            "p50 ms": round(came.p50, 2),
-            "p99 ms": round(came.p99, 2),
+            "requests a second": round(result.per_second, 1),
+            "p50 ms": round(result.p50, 2),
+            "p99 ms": round(result.p99, 2),
         }
 
 
 def per_viewer(database: str, url: str, population: Population, *, seconds: int, folder: Path) -> Iterator[Row]:
-    growing = Growing(database=database, by="accounts of the viewer", seconds=seconds)
+    series = Series(database=database, by="accounts of the viewer", seconds=seconds)
     with our_server(url, folder / "logs" / "growth") as server:
         for viewer, size in enumerate(population.sizes):
-            for name, asks in _kinds(server, viewer, size):
-                yield growing.row(server, size, name, asks)
+            for name, requests in _build_requests(server, viewer, size):
+                yield series.measure(server, size, name, requests)
 
 
 def overall(database: str, url: str, population: Population, *, seconds: int, folder: Path) -> Iterator[Row]:
-    growing = Growing(database=database, by="all accounts", seconds=seconds)
-    asks = [list_ask(viewer, COUNTED, None) for viewer in range(min(len(population.sizes), 1000))]
+    series = Series(database=database, by="all accounts", seconds=seconds)
+    requests = [build_list_request(viewer, COUNTED, None) for viewer in range(min(len(population.sizes), 1000))]
     with our_server(url, folder / "logs" / "growth") as server:
         for connections in (CONNECTIONS, MANY):
             name = f"{COUNTED.name}, {connections} connections"
-            yield growing.row(server, population.total, name, asks, connections=connections)
+            yield series.measure(server, population.total, name, requests, connections=connections)
 
 
-def _kinds(server: Process, viewer: int, size: int) -> Iterator[tuple[str, list[Ask]]]:
-    """What one viewer asks for. Cursors and filters vary; the viewer and the token cannot."""
-    pages = _middle_cursors(server, viewer, size)
-    yield "first page", [list_ask(viewer, PLAIN, None)]
-    yield "first page, totalCount", [list_ask(viewer, COUNTED, None)]
-    if pages:
-        yield "page deep inside", [list_ask(viewer, PLAIN, cursor) for cursor in pages]
+def _build_requests(server: Process, viewer: int, size: int) -> Iterator[tuple[str, list[Request]]]:
+    """What one viewer requests for. Cursors and filters vary; the viewer and the token cannot."""
+    cursors = _read_middle_cursors(server, viewer, size)
+    yield "first page", [build_list_request(viewer, PLAIN, None)]
+    yield "first page, totalCount", [build_list_request(viewer, COUNTED, None)]
+    if cursors:
+        yield "page deep inside", [build_list_request(viewer, PLAIN, cursor) for cursor in cursors]
     statuses = (["EXPIRED"], ["INACTIVE"], ["ACTIVE", "EXPIRED"])
-    yield "filtered page, totalCount", [ask(viewer, FILTERED, filter={"status": chosen}) for chosen in statuses]
-    searched = [f"{number:x}{number + 1:x}" for number in range(10, 15)]
-    yield "search, totalCount", [ask(viewer, FILTERED, filter={"search": f"display {word}"}) for word in searched]
-    yield "summary", [ask(viewer, SUMMARY)]
+    yield (
+        "filtered page, totalCount",
+        [build_request(viewer, FILTERED, filter={"status": status}) for status in statuses],
+    )
+    searches = [f"{number:x}{number + 1:x}" for number in range(10, 15)]
+    yield (
+        "search, totalCount",
+        [build_request(viewer, FILTERED, filter={"search": f"display {word}"}) for word in searches],
+    )
+    yield "summary", [build_request(viewer, SUMMARY)]
 
 
-def _middle_cursors(server: Process, viewer: int, size: int) -> list[str]:
-    """Of the page in the middle of a list; found by reading half of it, 50 a page."""
+def _read_middle_cursors(server: Process, viewer: int, size: int) -> list[str]:
+    """Return the cursors of the page in the middle of a list; reads half of the list, 50 accounts a page."""
     after, cursors = None, []
     for _ in range(size // 100):
-        answer: Any = answered(server, list_ask(viewer, CASES[2], after))
+        answer: Any = fetch_data(server, build_list_request(viewer, CASES[2], after))
         cursors = [edge["cursor"] for edge in answer["accounts"]["edges"]]
         after = cursors[-1]
     return cursors

@@ -1,4 +1,4 @@
-"""The application without a server: what sockets and their protocols cost is left out."""
+"""The application without a server, so that sockets and HTTP parsing are not measured."""
 
 import asyncio
 import json
@@ -8,31 +8,31 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from bench.load import Ask
+from bench.load import Request
 
 
-class InProcess:
-    """A client of the application itself."""
+class InProcessClient:
+    """An HTTP client that calls the ASGI application."""
 
     def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
         self._app = app
         self._state = state
 
-    async def data(self, one: Ask) -> Any:
-        """What is answered. Raises RuntimeError for an answer with errors."""
-        return json.loads(await self.answer(one))["data"]
+    async def data(self, request: Request) -> Any:
+        """Return the data of a response. Raise RuntimeError for a response with errors."""
+        return json.loads(await self.fetch(request))["data"]
 
-    async def answer(self, one: Ask) -> bytes:
-        """As it is sent: reading it is the client's work. Raises RuntimeError for an answer with errors."""
-        answer = await self.answered(one)
-        if not answer.startswith(b'{"data":'):
-            raise RuntimeError(f"{one.body} was answered by {answer.decode()}")
-        return answer
+    async def fetch(self, request: Request) -> bytes:
+        """Return the body of a response, which is not parsed. Raise RuntimeError for a response with errors."""
+        body = await self.fetch_any(request)
+        if not body.startswith(b'{"data":'):
+            raise RuntimeError(f"{request.body} returned {body.decode()}")
+        return body
 
-    async def answered(self, one: Ask) -> bytes:
-        """As `answer`, with errors."""
+    async def fetch_any(self, request: Request) -> bytes:
+        """Return the body of a response, with or without errors."""
         sent: list[dict[str, Any]] = []
-        body = one.body.encode()
+        body = request.body.encode()
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -40,20 +40,20 @@ class InProcess:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await self._app(self._scope(one, body), receive, send)
+        await self._app(self._scope(request, body), receive, send)
         return b"".join(message.get("body", b"") for message in sent)
 
-    def _scope(self, one: Ask, body: bytes) -> dict[str, Any]:
+    def _scope(self, request: Request, body: bytes) -> dict[str, Any]:
         headers = {"host": "localhost:8000", "content-type": "application/json", "content-length": str(len(body))}
-        headers[one.identity[0].lower()] = one.identity[1]
+        headers[request.identity[0].lower()] = request.identity[1]
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": one.method,
+            "method": request.method,
             "scheme": "http",
-            "path": one.path,
-            "raw_path": one.path.encode(),
+            "path": request.path,
+            "raw_path": request.path.encode(),
             "root_path": "",
             "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
@@ -64,15 +64,15 @@ class InProcess:
 
 
 @asynccontextmanager
-async def started(app: ASGIApp) -> AsyncGenerator[dict[str, Any]]:
-    """The state of an application between its start and its end, which a server would tell it of."""
-    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    done: asyncio.Queue[Any] = asyncio.Queue()
+async def run_lifespan(app: ASGIApp) -> AsyncGenerator[dict[str, Any]]:
+    """Run the lifespan of an application, as a server does, and yield its state."""
+    received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
     state: dict[str, Any] = {}
-    living = asyncio.ensure_future(app({"type": "lifespan", "state": state}, told.get, done.put))
-    told.put_nowait({"type": "lifespan.startup"})
-    if (began := await done.get())["type"] != "lifespan.startup.complete":
-        raise RuntimeError(began)
+    task = asyncio.ensure_future(app({"type": "lifespan", "state": state}, received.get, sent.put))
+    received.put_nowait({"type": "lifespan.startup"})
+    if (message := await sent.get())["type"] != "lifespan.startup.complete":
+        raise RuntimeError(message)
     yield state
-    told.put_nowait({"type": "lifespan.shutdown"})
-    await living
+    received.put_nowait({"type": "lifespan.shutdown"})
+    await task

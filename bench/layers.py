@@ -1,4 +1,4 @@
-"""Where the processor time of a list goes: the same page asked for at each layer, in this process, without sockets for HTTP."""
+"""Processor time of a list by layer: the same page is read at each layer, in this process, without sockets for HTTP."""
 
 import asyncio
 import logging
@@ -16,12 +16,12 @@ from sqlalchemy.engine import make_url
 
 from bench.beside import CONNECTIONS, Row
 from bench.documents import CASES
-from bench.in_process import InProcess, started
-from bench.ours import bench_settings, list_ask
+from bench.in_process import InProcessClient, run_lifespan
+from bench.ours import bench_settings, build_list_request
 from bench.peers.least import PAGE
-from bench.processes import SERVER, pinned
+from bench.processes import SERVER, pin_processors
 from bench.rows import viewer_id
-from bench.stores import plain
+from bench.stores import to_driver_url
 from tiktok_accounts_gql.app import create_app, create_engine, tame_collector
 from tiktok_accounts_gql.db import account_queries, accounts
 from tiktok_accounts_gql.db.account_queries import LoadHints
@@ -46,42 +46,42 @@ Layer = Callable[[int], Awaitable[Any]]  # takes the number of a viewer
 
 
 def measure(database: str, *, folder: Path) -> Iterator[Row]:
-    """The least of some rounds of 800 calls, eight at a time. Each layer holds those above it, but for the audit alone."""
+    """Yield the fastest of several rounds of 800 calls, 8 at a time. Each layer includes those above it, except the audit."""
     folder.mkdir(parents=True, exist_ok=True)
-    with pinned(os.getpid(), SERVER), (folder / "layers.log").open("w") as log, redirect_stderr(log):
+    with pin_processors(os.getpid(), SERVER), (folder / "layers.log").open("w") as log, redirect_stderr(log):
         configure_logs("production")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            for name, spent in runner.run(_measured(database)).items():
-                yield {"layer": name, "processor µs": round(spent)}
-    logging.basicConfig(force=True)  # away from the file, which is closed
+            for name, microseconds in runner.run(_measure(database)).items():
+                yield {"layer": name, "processor µs": round(microseconds)}
+    logging.basicConfig(force=True)  # no longer to the file, which is closed
 
 
-async def _measured(database: str) -> dict[str, float]:
+async def _measure(database: str) -> dict[str, float]:
     app = create_app(bench_settings(database), worker=False)
-    drivers = [await asyncpg.connect(plain(make_url(database))) for _ in range(CONNECTIONS)]
-    async with started(app) as state:
-        layers = _layers(drivers, state, InProcess(app, state))
-        for ask in layers.values():
-            await _asked(ask)
+    drivers = [await asyncpg.connect(to_driver_url(make_url(database))) for _ in range(CONNECTIONS)]
+    async with run_lifespan(app) as state:
+        layers = _build_layers(drivers, state, InProcessClient(app, state))
+        for call in layers.values():
+            await _measure_calls(call)
         tame_collector()
-        least = dict.fromkeys(layers, float("inf"))
+        fastest = dict.fromkeys(layers, float("inf"))
         for _ in range(ROUNDS):
-            for name, ask in layers.items():
-                least[name] = min(least[name], await _asked(ask))
-        return least
+            for name, call in layers.items():
+                fastest[name] = min(fastest[name], await _measure_calls(call))
+        return fastest
 
 
-def _layers(drivers: list[Any], state: dict[str, Any], client: InProcess) -> dict[str, Layer]:
+def _build_layers(drivers: list[Any], state: dict[str, Any], client: InProcessClient) -> dict[str, Layer]:
     viewers = [Viewer(id=viewer_id(number), actor=AuditActor.USER, request_id="0" * 32) for number in range(VIEWERS)]
     return {
-        **_of_the_driver(drivers, viewers),
-        **_of_services(state["db"], state["services"], viewers),
-        "`execution`: the operation, to JSON": _of_execution(state["services"], viewers),
-        "`http`: the whole request": _of_http(client),
+        **_build_driver_layers(drivers, viewers),
+        **_build_service_layers(state["db"], state["services"], viewers),
+        "`execution`: the operation, to JSON": _build_execution_layer(state["services"], viewers),
+        "`web`: the whole request": _build_http_layer(client),
     }
 
 
-def _of_the_driver(drivers: list[Any], viewers: list[Viewer]) -> dict[str, Layer]:
+def _build_driver_layers(drivers: list[Any], viewers: list[Viewer]) -> dict[str, Layer]:
     async def fetch(*statement: Any) -> None:
         driver = drivers.pop()
         await driver.fetch(*statement)
@@ -93,7 +93,7 @@ def _of_the_driver(drivers: list[Any], viewers: list[Viewer]) -> dict[str, Layer
     }
 
 
-def _of_services(db: Database, services: Services, viewers: list[Viewer]) -> dict[str, Layer]:
+def _build_service_layers(db: Database, services: Services, viewers: list[Viewer]) -> dict[str, Layer]:
     page, where, order = PageRequest.of(LIST.first, None, None, None), AccountFilter(), AccountOrder()
     newest = accounts.build_ordering(AccountOrderField.CREATED_AT, descending=True)
     ahead, listed = LoadHints(attributes=COLUMNS), Detail(name="count", value=LIST.first)
@@ -110,7 +110,7 @@ def _of_services(db: Database, services: Services, viewers: list[Viewer]) -> dic
     }
 
 
-def _of_execution(services: Services, viewers: list[Viewer]) -> Layer:
+def _build_execution_layer(services: Services, viewers: list[Viewer]) -> Layer:
     engine = create_engine(development=False, compiled=True, metrics=Metrics())
 
     async def execute(number: int) -> Any:
@@ -122,18 +122,18 @@ def _of_execution(services: Services, viewers: list[Viewer]) -> Layer:
     return execute
 
 
-def _of_http(client: InProcess) -> Layer:
-    asks = [list_ask(viewer, LIST, None) for viewer in range(VIEWERS)]
-    return lambda viewer: client.answer(asks[viewer])
+def _build_http_layer(client: InProcessClient) -> Layer:
+    requests = [build_list_request(viewer, LIST, None) for viewer in range(VIEWERS)]
+    return lambda viewer: client.fetch(requests[viewer])
 
 
-async def _asked(ask: Layer) -> float:
-    """Microseconds of this process a call."""
+async def _measure_calls(call: Layer) -> float:
+    """Return microseconds of processor time per call."""
 
-    async def line(begin: int) -> None:
+    async def call_in_sequence(start: int) -> None:
         for number in range(VIEWERS):
-            await ask((number * CONNECTIONS + begin) % VIEWERS)
+            await call((number * CONNECTIONS + start) % VIEWERS)
 
-    before = time.process_time()
-    await asyncio.gather(*(line(number) for number in range(CONNECTIONS)))
-    return (time.process_time() - before) / (VIEWERS * CONNECTIONS) * 1e6
+    started_at = time.process_time()
+    await asyncio.gather(*(call_in_sequence(number) for number in range(CONNECTIONS)))
+    return (time.process_time() - started_at) / (VIEWERS * CONNECTIONS) * 1e6

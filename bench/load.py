@@ -1,4 +1,4 @@
-"""Load by wrk, from a processor that the server does not have: as many requests as it answers."""
+"""Load by wrk, from a processor that the server does not run on: as many requests as the server answers."""
 
 import json
 import subprocess
@@ -14,8 +14,8 @@ SCRIPT = Path(__file__).with_suffix(".lua")
 SEED = 5
 
 
-class Ask(NamedTuple):
-    """One request; `identity` is the name and the value of the header that signs in."""
+class Request(NamedTuple):
+    """An HTTP request; `identity` is the name and the value of the header that authenticates it."""
 
     method: str
     path: str
@@ -24,12 +24,12 @@ class Ask(NamedTuple):
 
 
 class LoadFailed(Exception):
-    """Not every answer was good."""
+    """A response was an error, was cut off or did not come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """What came of it: times in milliseconds, processor time in microseconds."""
+class LoadResult:
+    """Requests a second, latencies in milliseconds, and processor time per request in microseconds."""
 
     per_second: float
     p50: float
@@ -38,27 +38,31 @@ class Load:
     processor: float
 
 
-def load(server: Process, asks: list[Ask], *, seconds: float, connections: int, processors: str = OTHERS) -> Load:
-    """The same requests in the same mixed order for everybody. Raises LoadFailed."""
-    mixed = Random(SEED).sample(asks, len(asks))
+def run_load(
+    server: Process, requests: list[Request], *, seconds: float, connections: int, processors: str = OTHERS
+) -> LoadResult:
+    """Send the requests in a shuffled order, which is the same for every server. Raise LoadFailed."""
+    shuffled = Random(SEED).sample(requests, len(requests))
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.writelines("\t".join((one.method, one.path, *one.identity, one.body)) + "\n" for one in mixed)
+        file.writelines(
+            "\t".join((request.method, request.path, *request.identity, request.body)) + "\n" for request in shuffled
+        )
         file.flush()
         before = server.processor_seconds()
-        said = _wrk(server.url, file.name, seconds=seconds, connections=connections, processors=processors)
-        spent = server.processor_seconds() - before
-    if said["refused"] or said["cut"] or not said["requests"]:
-        raise LoadFailed(f"{server.url}{asks[0].path}: {said}")
-    return Load(
-        per_second=said["requests"] / said["seconds"],
-        p50=said["p50"],
-        p99=said["p99"],
-        longest=said["longest"],
-        processor=1e6 * spent / said["requests"],
+        summary = _wrk(server.url, file.name, seconds=seconds, connections=connections, processors=processors)
+        processor_seconds = server.processor_seconds() - before
+    if summary["refused"] or summary["cut"] or not summary["requests"]:
+        raise LoadFailed(f"{server.url}{requests[0].path}: {summary}")
+    return LoadResult(
+        per_second=summary["requests"] / summary["seconds"],
+        p50=summary["p50"],
+        p99=summary["p99"],
+        longest=summary["longest"],
+        processor=1e6 * processor_seconds / summary["requests"],
     )
 
 
-def _wrk(url: str, requests: str, *, seconds: float, connections: int, processors: str) -> dict[str, float]:
+def _wrk(url: str, requests_file: str, *, seconds: float, connections: int, processors: str) -> dict[str, float]:
     command: list[str | Path] = [
         "taskset",
         "-c",
@@ -73,6 +77,6 @@ def _wrk(url: str, requests: str, *, seconds: float, connections: int, processor
         SCRIPT,
         url,
     ]
-    done = subprocess.run([*command, "--", requests], check=True, capture_output=True, text=True)
-    said: dict[str, float] = json.loads(done.stdout.rpartition("{")[1] + done.stdout.rpartition("{")[2])
-    return said
+    process = subprocess.run([*command, "--", requests_file], check=True, capture_output=True, text=True)
+    summary: dict[str, float] = json.loads(process.stdout[process.stdout.rindex("{") :])
+    return summary

@@ -1,4 +1,4 @@
-"""Where and when something was measured."""
+"""The machine and the time of a measurement."""
 
 import os
 import platform
@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 
-def described() -> dict[str, str]:
-    """For the table. No host name."""
+def describe() -> dict[str, str]:
+    """Return what is stored beside the figures; no host name."""
     return {
         "machine": f"{_processor()}, {os.cpu_count()} processors, {_memory()} GB",
         "python": f"{platform.python_version()} ({_build()})",

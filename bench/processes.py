@@ -1,4 +1,4 @@
-"""Servers in processes of their own, on processors of their own, and what they use."""
+"""Servers as child processes on given processors, and the processor time and memory that they use."""
 
 import os
 import subprocess
@@ -18,46 +18,46 @@ START_SECONDS = 60
 
 
 class Process:
-    """One command and its children."""
+    """A command and its child processes."""
 
     def __init__(self, popen: subprocess.Popen[bytes], port: int) -> None:
         self._popen = popen
-        self._of = psutil.Process(popen.pid)
+        self._process = psutil.Process(popen.pid)
         self.url = f"http://127.0.0.1:{port}"
 
     @property
     def family(self) -> list[psutil.Process]:
-        return [self._of, *self._of.children(recursive=True)]
+        return [self._process, *self._process.children(recursive=True)]
 
     def processor_seconds(self) -> float:
-        """User and system time until now; a database's own processes are not among them."""
+        """Return the user and system time since the start, without that of a database's processes."""
         times = [process.cpu_times() for process in self.family]
-        return float(sum(one.user + one.system for one in times))
+        return float(sum(time.user + time.system for time in times))
 
     def memory(self) -> list[float]:
-        """Resident megabytes of each process that serves."""
+        """Return the resident memory of each process in megabytes."""
         return [process.memory_info().rss / 1e6 for process in self.family]
 
 
 @contextmanager
-def started(
+def run_server(
     command: list[str | Path], port: int, *, processors: str, log: Path, env: Mapping[str, str]
 ) -> Iterator[Process]:
-    """A server that listens; it is ended however the block ends. Raises RuntimeError if it does not come up."""
+    """Run a server until the block ends. Raise RuntimeError if it does not listen after START_SECONDS."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         popen = subprocess.Popen(
             ["taskset", "-c", processors, *command], stdout=out, stderr=out, cwd=log.parent, env={**os.environ, **env}
         )
     try:
-        _wait(popen, port, log)
+        _wait_for_port(popen, port, log)
         yield Process(popen, port)
     finally:
         popen.terminate()
         popen.wait(30)
 
 
-def _wait(popen: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_for_port(popen: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and popen.poll() is None:
         try:
@@ -66,27 +66,27 @@ def _wait(popen: subprocess.Popen[bytes], port: int, log: Path) -> None:
             time.sleep(0.1)
         else:
             return
-    raise RuntimeError(f"{popen.args!r} did not come up. It said:\n{log.read_text()}")
+    raise RuntimeError(f"{popen.args!r} did not start. Its log:\n{log.read_text()}")
 
 
 @contextmanager
-def pinned(parent: int | None, processors: str) -> Iterator[None]:
-    """A process that we started, its children and those to come, on these processors; None is left alone."""
-    of = psutil.Process(parent) if parent else None
-    _pin(of, [int(number) for number in processors.split(",")])
+def pin_processors(parent: int | None, processors: str) -> Iterator[None]:
+    """Keep a process, its children and those that it starts on these processors until the block ends. Nothing for None."""
+    process = psutil.Process(parent) if parent else None
+    _pin(process, [int(number) for number in processors.split(",")])
     try:
         yield
     finally:
-        _pin(of, PROCESSORS)
+        _pin(process, PROCESSORS)
 
 
 def _pin(parent: psutil.Process | None, processors: list[int]) -> None:
     for process in (parent, *parent.children(recursive=True)) if parent else ():
-        with suppress(psutil.NoSuchProcess):  # a connection that has just ended
+        with suppress(psutil.NoSuchProcess):  # a connection of PostgreSQL that has just closed
             process.cpu_affinity(processors)
 
 
 def free_port() -> int:
-    with socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

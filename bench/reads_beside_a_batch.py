@@ -1,9 +1,9 @@
-"""How much slower reads are while a batch runs in the same process, and while TikTok is down: prints times and ratios.
+"""Latency of reads while a batch runs in the same process, and while TikTok is down, and the ratios to reads alone.
 
-Run it from the repository with little else running: `python bench/reads_beside_a_batch.py`. On SQLite, or on the database
-that BENCH_DATABASE_URL names, which has to be empty. The sandbox is this process, `tiktok-accounts serve` another, and the
-client a third. It asks BENCH_READS_PER_SECOND (200) times a second, and counts from when a read was due, so that a stall
-shows in all reads that were due in it; 0 asks one query after another in eight lines. No answer is kept.
+Run it from the repository on an idle machine: `python bench/reads_beside_a_batch.py`. It uses SQLite, or the empty database of
+BENCH_DATABASE_URL. The sandbox is this process, `tiktok-accounts serve` another, and the client a third. It sends
+BENCH_READS_PER_SECOND (200) requests a second, and measures from when a read was due, so that a stall shows in all reads that
+were due in it; with 0, eight tasks send one request after another. The cache of lists is off.
 """
 
 import asyncio
@@ -34,52 +34,52 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
 
-SECONDS, LINES = 15, 8
+SECONDS, CONCURRENCY = 15, 8
 PER_MINUTE = int(os.environ.get("BENCH_PER_MINUTE", "540"))
 READS_PER_SECOND = int(os.environ.get("BENCH_READS_PER_SECOND", "200"))
 READ = "query Read { accounts(first: 20) { totalCount edges { node { id displayName status lastSyncedAt } } } }"
 
 
-def reads(url: str, token: str) -> list[float]:
-    """How long each of many requests took. In a process of its own: what the sandbox does is no part of it."""
-    return asyncio.run(_reads(url, token))
+def measure_reads(url: str, token: str) -> list[float]:
+    """Return the latency of each request in seconds. Runs in a child process, without the sandbox's work."""
+    return asyncio.run(_measure_reads(url, token))
 
 
-async def _reads(url: str, token: str) -> list[float]:
-    took: list[float] = []
+async def _measure_reads(url: str, token: str) -> list[float]:
+    latencies: list[float] = []
     end = time.monotonic() + SECONDS
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/graphql-response+json"}
 
-    async def ask(client: httpx.AsyncClient, due: float) -> None:
-        answer = await client.post("/graphql", json={"query": READ})
-        assert "errors" not in answer.json(), answer.text
-        took.append(time.monotonic() - due)
+    async def send(client: httpx.AsyncClient, due: float) -> None:
+        response = await client.post("/graphql", json={"query": READ})
+        assert "errors" not in response.json(), response.text
+        latencies.append(time.monotonic() - due)
 
-    async def line(client: httpx.AsyncClient) -> None:
+    async def send_in_sequence(client: httpx.AsyncClient) -> None:
         while time.monotonic() < end:
-            await ask(client, time.monotonic())
+            await send(client, time.monotonic())
 
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client, asyncio.TaskGroup() as group:
         if not READS_PER_SECOND:
-            for _ in range(LINES):
-                group.create_task(line(client))
-            return took
+            for _ in range(CONCURRENCY):
+                group.create_task(send_in_sequence(client))
+            return latencies
         due = time.monotonic()
         while due < end:
             await asyncio.sleep(due - time.monotonic())
-            group.create_task(ask(client, due))
+            group.create_task(send(client, due))
             due += 1 / READS_PER_SECOND
-    return took
+    return latencies
 
 
-def told(name: str, took: list[float], alone: dict[str, float] | None = None) -> dict[str, float]:
-    """Milliseconds, and how much longer that is than `alone`."""
-    quantiles = statistics.quantiles(took, n=100)
-    seconds = {"mean": statistics.fmean(took), "p50": quantiles[49], "p90": quantiles[89], "p99": quantiles[98]}
+def report(name: str, latencies: list[float], alone: dict[str, float] | None = None) -> dict[str, float]:
+    """Print and return milliseconds, with the ratios to those of `alone`."""
+    quantiles = statistics.quantiles(latencies, n=100)
+    seconds = {"mean": statistics.fmean(latencies), "p50": quantiles[49], "p90": quantiles[89], "p99": quantiles[98]}
     figures = {which: time * 1000 for which, time in seconds.items()}
     ratios = {which: f" ({figures[which] / alone[which]:.2f})" if alone else "" for which in figures}
-    shown = ", ".join(f"{which} {figures[which]:.1f} ms{ratios[which]}" for which in figures)
-    print(f"{name}: {len(took) / SECONDS:.0f} requests a second, {shown}")
+    text = ", ".join(f"{which} {figures[which]:.1f} ms{ratios[which]}" for which in figures)
+    print(f"{name}: {len(latencies) / SECONDS:.0f} requests a second, {text}")
     return figures
 
 
@@ -110,19 +110,19 @@ async def main(client: ProcessPoolExecutor) -> None:
 
             async def read() -> list[float]:
                 return await asyncio.get_running_loop().run_in_executor(
-                    client, reads, str(api.http.base_url), api.token
+                    client, measure_reads, str(api.http.base_url), api.token
                 )
 
             await read()
-            alone = told("alone", await read())
+            alone = report("alone", await read())
             job = await scene.start("viewer")
             await scene.begun(job, 40)
             before = await scene.done(job)
-            told("beside a batch", await read(), alone)
+            report("beside a batch", await read(), alone)
             print(f"the batch read {(await scene.done(job) - before) / SECONDS:.1f} accounts a second meanwhile")
             sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
             await asyncio.sleep(5)
-            told("while TikTok is down", await read(), alone)
+            report("while TikTok is down", await read(), alone)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From the figures in docs/performance to docs/performance.md: what stands between the two marks is written anew."""
+"""Writes docs/performance.md from the figures in docs/performance, between the page's two marks."""
 
 import json
 import subprocess
@@ -22,9 +22,9 @@ TITLES = {
     "memory": "## Memory",
 }
 NOTES = {
-    "beside": "Medians of rounds in which everybody is asked in turn, each one process on the same processor. Ours signs in, "
-    "audits and logs, and so do the peers of the same work; the others do none of it. `processor µs` is user and system time "
-    "per request, the database's left out.",
+    "beside": "Medians of rounds in which all servers are measured in turn, each one process on the same processor. Ours "
+    "authenticates, audits and logs, and so do the peers of the same work; the others do none of it. `processor µs` is user "
+    "and system time per request, without the database's.",
     "least": "Beginnings of lists on PostgreSQL. The least: uvicorn and asyncpg with 100 lines between them that answer nothing "
     "but this (`bench/peers/least.py`); they know tokens and insert audit events in groups as ours does, and check, limit and "
     "log nothing.",
@@ -36,18 +36,18 @@ NOTES = {
 }
 
 
-def table(found: Sequence[Row]) -> str:
-    """Markdown."""
-    names = list(found[0])
-    rules = ["---:" if isinstance(value, int | float) else "---" for value in found[0].values()]
-    lines = [names, rules, *([str(value) for value in row.values()] for row in found)]
+def table(rows: Sequence[Row]) -> str:
+    """Return a Markdown table."""
+    names = list(rows[0])
+    rules = ["---:" if isinstance(value, int | float) else "---" for value in rows[0].values()]
+    lines = [names, rules, *([str(value) for value in row.values()] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def write() -> None:
-    """The tables of all figures, whenever each part was measured, and the plots."""
+    """Write the tables of all parts, each from its latest measurement, and the plots."""
     figures = {part: json.loads(file.read_text()) for part in TITLES if (file := FIGURES / f"{part}.json").exists()}
-    text = "\n\n".join(_section(part, found) for part, found in figures.items())
+    text = "\n\n".join(_section(part, of_part) for part, of_part in figures.items())
     page = PAGE.read_text() if PAGE.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2] or "\n"
@@ -57,15 +57,15 @@ def write() -> None:
         subprocess.run([python, HERE / "plots.py", FIGURES / "growth.json", FIGURES], check=True)
 
 
-def _section(part: str, found: dict[str, Any]) -> str:
-    rows: list[Row] = found["rows"]
-    where = f"{found['machine']}, Python {found['python']}, {found['date']}: `{found['command']}`"
+def _section(part: str, figures: dict[str, Any]) -> str:
+    rows: list[Row] = figures["rows"]
+    source = f"{figures['machine']}, Python {figures['python']}, {figures['date']}: `{figures['command']}`"
     if part == "growth":
         plots = "\n".join(f"![{name}](performance/{name}.png)" for name in ("accounts-of-a-viewer", "all-accounts"))
         bound = table(list(bounds.rows(rows)))
-        shown = f"{bound}\n\n{plots}\n\n<details><summary>Figures</summary>\n\n{table(rows)}\n\n</details>"
+        body = f"{bound}\n\n{plots}\n\n<details><summary>Figures</summary>\n\n{table(rows)}\n\n</details>"
     elif part == "memory":
-        shown = table(rows[:: max(1, len(rows) // 10)])
+        body = table(rows[:: max(1, len(rows) // 10)])
     else:
-        shown = table(rows)
-    return "\n\n".join(part for part in (TITLES[part], NOTES[part], where, shown) if part)
+        body = table(rows)
+    return "\n\n".join(text for text in (TITLES[part], NOTES[part], source, body) if text)

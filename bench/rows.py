@@ -1,4 +1,4 @@
-"""Accounts by number: the same ones on every database and in every run."""
+"""Rows of accounts by number: the same ones on every database and in every run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _HEALTHY = {"health_state": HealthState.HEALTHY, "health_reason": None, "health_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
-    """Which viewers a database holds, and how many accounts each of them has."""
+    """The viewers of a database, with the number of accounts of each."""
 
     name: str
     sizes: tuple[int, ...]
@@ -45,12 +45,12 @@ def viewer_id(number: int) -> str:
 
 
 def account_id(viewer: int, number: int) -> UUID:
-    """A version 7 by its layout: the time of connecting, then what makes it unique."""
+    """Return a UUID of version 7: the time of connecting, then a unique number."""
     return UUID(int=(_milliseconds(number) << 80) | _UUID7 | (viewer * _PER_VIEWER + number))
 
 
 def account_rows(viewer: int, size: int) -> Iterator[dict[str, Any]]:
-    """Values by the names of the model; newest first, one a minute."""
+    """Yield values by the model's names; newest first, one account a minute."""
     for number in range(size):
         yield _row(viewer, number)
 

@@ -1,7 +1,7 @@
-"""Searches among 100,000 accounts of one viewer: `python bench/search.py DATABASE_URL`.
+"""Latency of searches among 100,000 accounts of one viewer: `python bench/search.py DATABASE_URL`.
 
-The database must be one to throw away: it is migrated, filled once and kept. Prints milliseconds from a call of the service to
-its rows, the median of 15 and the least; and how long the migration took, if there was one.
+Use a database that is not needed for anything else: it is migrated, and filled at the first run. Prints milliseconds from a
+call of the service to its rows, the median of 15 and the fastest; and how long migrating took.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tiktok_accounts_gql.services.accounts import AccountOrder
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running, migrate_everything, open_services
 
-COUNT, TIMES = 100_000, 15
+COUNT, TIMES, WARM_UP = 100_000, 15, 3
 VIEWER = Viewer(id="many")
 FIRST_NAMES = ("Nguyễn", "Zoë", "İrem", "Łukasz", "Ann", "Bo", "Мария", "王芳", "محمد", "Straße")
 
@@ -62,19 +62,19 @@ def searches(running: Running) -> dict[str, Callable[[], Awaitable[Any]]]:
 
 
 async def measure(name: str, call: Callable[[], Awaitable[Any]]) -> None:
-    took = []
-    for _ in range(TIMES + 3):
-        began = time.perf_counter()
+    latencies = []
+    for _ in range(WARM_UP + TIMES):
+        started_at = time.perf_counter()
         await call()
-        took.append(time.perf_counter() - began)
-    found = sorted(took[3:])
-    print(f"{name:30} {statistics.median(found) * 1e3:8.1f} ({found[0] * 1e3:.1f}) ms", flush=True)
+        latencies.append(time.perf_counter() - started_at)
+    latencies = sorted(latencies[WARM_UP:])
+    print(f"{name:30} {statistics.median(latencies) * 1e3:8.1f} ({latencies[0] * 1e3:.1f}) ms", flush=True)
 
 
 async def main(url: str) -> None:
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     await migrate_everything(url)
-    print(f"migrated in {time.perf_counter() - began:.1f} s")
+    print(f"migrated in {time.perf_counter() - started_at:.1f} s")
     async with open_services(settings(url)) as running:
         if not await running.services.accounts.count(VIEWER, AccountFilter()):
             await fill(running)

@@ -1,7 +1,7 @@
 """Processor time of what services do for a request, without HTTP and GraphQL: `python bench/service_calls.py DATABASE_URL`.
 
-The database must be one to throw away: it is migrated and filled once, and kept. Prints microseconds of this process per
-call, at eight calls at a time, and milliseconds from the call to its answer.
+Use a database that is not needed for anything else: it is migrated, and filled at the first run. Prints microseconds of this
+process per call, with eight calls at a time, and milliseconds from the call to its return.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running, migrate_everything, open_services
 
-CALLS, AT_ONCE, ROUNDS = 1500, 8, 3
+CALLS, CONCURRENCY, ROUNDS = 1500, 8, 3
 FEW, MANY = Viewer(id="few"), Viewer(id="many")
 NAMES = ("id", "username", "display_name", "status", "follower_count", "last_synced_at")
 
@@ -36,7 +36,7 @@ def settings(url: str) -> Settings:
     return Settings.model_validate(
         {
             "database_url": url,
-            "database_pool_size": AT_ONCE,
+            "database_pool_size": CONCURRENCY,
             "jwt_secret": SecretStr("a secret of this measurement, of 32 bytes"),
             "jwt_issuer": "https://issuer.test",
             "jwt_audience": "accounts",
@@ -72,45 +72,45 @@ def calls(running: Running) -> dict[str, Callable[[], Awaitable[Any]]]:
     def page(size: int) -> PageRequest:
         return PageRequest.of(size, None, None, None)
 
-    async def planned(size: int, *, total: bool) -> None:
+    async def list_six_columns(size: int, *, total: bool) -> None:
         await accounts.list(
             FEW, page(size), AccountFilter(), order, LoadHints(attributes=frozenset(NAMES), total=total)
         )
 
-    async def counted(viewer: Viewer, where: AccountFilter) -> None:
+    async def list_and_count(viewer: Viewer, where: AccountFilter) -> None:
         await accounts.list(viewer, page(20), where, order)
         await accounts.count(viewer, where)
 
     return {
         "page of 20": lambda: accounts.list(FEW, page(20), AccountFilter(), order),
         "page of 50": lambda: accounts.list(FEW, page(50), AccountFilter(), order),
-        "page of 20 and totalCount": lambda: counted(FEW, AccountFilter()),
-        "page of 20, six columns": lambda: planned(20, total=False),
-        "page of 50, six columns": lambda: planned(50, total=False),
-        "page of 20, six columns, with total": lambda: planned(20, total=True),
+        "page of 20 and totalCount": lambda: list_and_count(FEW, AccountFilter()),
+        "page of 20, six columns": lambda: list_six_columns(20, total=False),
+        "page of 50, six columns": lambda: list_six_columns(50, total=False),
+        "page of 20, six columns, with total": lambda: list_six_columns(20, total=True),
         "summary": lambda: accounts.summarize(FEW),
         "summary of 100,000": lambda: accounts.summarize(MANY),
-        "page of 20 and totalCount of 100,000": lambda: counted(MANY, AccountFilter()),
+        "page of 20 and totalCount of 100,000": lambda: list_and_count(MANY, AccountFilter()),
         "search in 100,000": lambda: accounts.list(MANY, page(20), AccountFilter(search="name 77"), order),
     }
 
 
 async def measure(name: str, call: Callable[[], Awaitable[Any]]) -> None:
     number = CALLS if "100,000" not in name else 40
-    costs, took = [], []
+    costs, latencies = [], []
 
-    async def line() -> None:
-        for _ in range(number // AT_ONCE):
-            began = time.perf_counter()
+    async def call_in_sequence() -> None:
+        for _ in range(number // CONCURRENCY):
+            started_at = time.perf_counter()
             await call()
-            took.append(time.perf_counter() - began)
+            latencies.append(time.perf_counter() - started_at)
 
-    await asyncio.gather(*(line() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(call_in_sequence() for _ in range(CONCURRENCY)))
     for _ in range(ROUNDS):
         before = time.process_time()
-        await asyncio.gather(*(line() for _ in range(AT_ONCE)))
-        costs.append((time.process_time() - before) / (number // AT_ONCE * AT_ONCE))
-    print(f"{name:40} {min(costs) * 1e6:8.0f} us  {statistics.median(took) * 1e3:8.2f} ms", flush=True)
+        await asyncio.gather(*(call_in_sequence() for _ in range(CONCURRENCY)))
+        costs.append((time.process_time() - before) / (number // CONCURRENCY * CONCURRENCY))
+    print(f"{name:40} {min(costs) * 1e6:8.0f} us  {statistics.median(latencies) * 1e3:8.2f} ms", flush=True)
 
 
 async def main(url: str) -> None:
@@ -118,9 +118,9 @@ async def main(url: str) -> None:
     async with open_services(settings(url)) as running:
         for viewer, count in ((FEW, 1000), (MANY, 100_000)):
             if not await running.services.accounts.count(viewer, AccountFilter()):
-                began = time.perf_counter()
+                started_at = time.perf_counter()
                 await fill(running, viewer, count)
-                print(f"filled {count} in {time.perf_counter() - began:.1f} s")
+                print(f"filled {count} in {time.perf_counter() - started_at:.1f} s")
         for name, call in calls(running).items():
             await measure(name, call)
 

@@ -1,12 +1,12 @@
-"""Databases full of accounts, kept in a folder: made once, found again until rows or tables change.
+"""Seeded databases, cached in a folder: each is created once and used until rows or tables change.
 
-The quick path: the tables come from the migrations, their indexes are taken away and made again at the end, and the rows
-come by COPY or executemany, past the services. Triggers stay in force, so totals that they keep are kept here as well.
+Seeding is fast: the migrations create the tables, the indexes are dropped and created again at the end, and the rows are
+inserted by COPY or executemany, without the services. Triggers stay on, so the totals that they maintain are right.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -18,25 +18,25 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as postgresql_dialect
 from sqlalchemy.dialects.sqlite.aiosqlite import dialect as sqlite_dialect
 from sqlmodel import SQLModel
 
-from bench import rows
+from bench import rows as rows_module
 from bench.rows import Population, account_rows
 from tiktok_accounts_gql.db import migrations
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.wiring import migrate_everything
 
-_CHUNK = 1000  # rows a transaction: a trigger that keeps a total changes one row again and again
+_CHUNK = 1000  # rows a transaction: a trigger that maintains a total updates one row again and again
 Values = tuple[Any, ...]
 
 
 def fingerprint() -> str:
-    """Of everything that decides what a seeded database holds."""
+    """Return a hash of everything that decides what a seeded database contains."""
     folder = Path(next(iter(migrations.__path__)))
-    files = [Path(rows.__file__), Path(__file__), *sorted(folder.rglob("*.py"))]
+    files = [Path(rows_module.__file__), Path(__file__), *sorted(folder.rglob("*.py"))]
     return sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def sqlite_store(folder: Path, population: Population) -> str:
-    """The URL of a seeded file."""
+    """Return the URL of a seeded file."""
     stem = f"accounts-{population.name}"
     file = folder / f"{stem}-{fingerprint()}.db"
     unfinished = folder / f"unfinished-{stem}.db"
@@ -53,8 +53,8 @@ def _fill_sqlite(file: Path, population: Population) -> None:
     db = sqlite3.connect(file, isolation_level=None)
     for pragma in ("journal_mode=WAL", "synchronous=OFF", "cache_size=-200000"):
         db.execute(f"PRAGMA {pragma}")
-    made = db.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = 'accounts' AND type = 'index' AND sql > ''")
-    indexes = dict(made.fetchall())
+    rows = db.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = 'accounts' AND type = 'index' AND sql > ''")
+    indexes = dict(rows.fetchall())
     for name in indexes:
         db.execute(f"DROP INDEX {name}")
     columns, chunks = _chunks(population, sqlite_dialect())
@@ -69,10 +69,10 @@ def _fill_sqlite(file: Path, population: Population) -> None:
 
 
 async def postgres_store(server: URL, population: Population) -> str:
-    """The URL of a seeded database."""
+    """Return the URL of a seeded database."""
     stem = f"bench_{population.name}"
     name = f"{stem}_{fingerprint()}"
-    admin = await asyncpg.connect(plain(server))
+    admin = await asyncpg.connect(to_driver_url(server))
     present = {
         row[0] for row in await admin.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", stem)
     }
@@ -91,7 +91,7 @@ async def postgres_store(server: URL, population: Population) -> str:
 
 
 async def _fill_postgres(url: URL, population: Population) -> None:
-    db = await asyncpg.connect(plain(url))
+    db = await asyncpg.connect(to_driver_url(url))
     indexes = await db.fetch(
         "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'accounts'"
         " AND indexname NOT IN (SELECT conname FROM pg_constraint)"
@@ -109,37 +109,28 @@ async def _fill_postgres(url: URL, population: Population) -> None:
     await db.close()
 
 
-def plain(url: URL) -> str:
-    """As PostgreSQL's own library reads it."""
+def to_driver_url(url: URL) -> str:
+    """Return the URL for asyncpg and libpq, without SQLAlchemy's driver."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _chunks(population: Population, dialect: Dialect) -> tuple[list[str], Iterator[list[Values]]]:
-    """The columns, and their values as the driver wants them."""
+    """Return the names of the columns, and chunks of rows of values as the driver takes them."""
     columns = list(next(account_rows(0, 1)))
-    converters = [_converter(Account, name, dialect) for name in columns]
-    return columns, _converted(population, converters)
+    converters = [_get_converter(Account, name, dialect) for name in columns]
+    return columns, _convert_rows(population, converters)
 
 
-def _converted(population: Population, converters: list[Callable[[Any], Any]]) -> Iterator[list[Values]]:
+def _convert_rows(population: Population, converters: list[Callable[[Any], Any]]) -> Iterator[list[Values]]:
     for viewer, size in enumerate(population.sizes):
         values = (
             tuple(convert(value) for convert, value in zip(converters, row.values(), strict=True))
             for row in account_rows(viewer, size)
         )
-        yield from _in_chunks(values)
+        while chunk := list(islice(values, _CHUNK)):
+            yield chunk
 
 
-def _in_chunks(values: Iterable[Values]) -> Iterator[list[Values]]:
-    remaining = iter(values)
-    while chunk := list(islice(remaining, _CHUNK)):
-        yield chunk
-
-
-def _converter(model: type[SQLModel], column: str, dialect: Dialect) -> Callable[[Any], Any]:
+def _get_converter(model: type[SQLModel], column: str, dialect: Dialect) -> Callable[[Any], Any]:
     kind = model.metadata.tables[str(model.__tablename__)].columns[column].type
-    return kind.dialect_impl(dialect).bind_processor(dialect) or _same
-
-
-def _same(value: Any) -> Any:
-    return value
+    return kind.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)

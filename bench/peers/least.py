@@ -1,7 +1,7 @@
-"""The least that the parts take: uvicorn and asyncpg, with nothing of a GraphQL server between them.
+"""A minimal server: uvicorn and asyncpg, without a GraphQL server between them.
 
-One page of accounts is all that it answers, from our own tables. A token is known if it came before, and an event is inserted,
-in groups, before the answer leaves. No errors, no logs, no limits. LEAST_KEEPS: answers are kept for ever.
+It answers one page of accounts, from our tables. It decodes each token once, and inserts an audit event before it answers, in
+groups. It has no errors, logs or limits. With LEAST_KEEPS in the environment it caches answers without an expiry.
 """
 
 import asyncio
@@ -27,30 +27,30 @@ EVENT = """
     (id, viewer_id, action, is_change, created_at, account_id, actor, request_id, ip_address, details)
     VALUES ($1, $2, 'ACCOUNTS_LISTED', false, $3, NULL, 'USER', '0', '127.0.0.1', $4)
 """
-KEEPS = "LEAST_KEEPS" in os.environ
+HAS_CACHE = "LEAST_KEEPS" in os.environ
 idle: list[Any] = []
 viewers: dict[bytes, str] = {}
-kept: dict[tuple[str, bytes], bytes] = {}
-waiting: list[tuple[tuple[Any, ...], asyncio.Future[None]]] = []
+cache: dict[tuple[str, bytes], bytes] = {}
+queue: list[tuple[tuple[Any, ...], asyncio.Future[None]]] = []
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        await live(receive, send)
+        await run_lifespan(receive, send)
         return
-    viewer = known(dict(scope["headers"])[b"authorization"])
+    viewer = identify(dict(scope["headers"])[b"authorization"])
     body = (await receive())["body"]
     key = viewer, body
-    answer = kept.get(key) or await read(viewer, orjson.loads(body)["variables"]["first"])
-    if KEEPS:
-        kept[key] = answer
+    answer = cache.get(key) or await read(viewer, orjson.loads(body)["variables"]["first"])
+    if HAS_CACHE:
+        cache[key] = answer
     await record(viewer)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})
 
 
-def known(authorization: bytes) -> str:
+def identify(authorization: bytes) -> str:
     digest = sha256(authorization).digest()
     if digest not in viewers:
         viewers[digest] = jwt.decode(authorization[7:], options={"verify_signature": False})["sub"]
@@ -58,7 +58,7 @@ def known(authorization: bytes) -> str:
 
 
 async def read(viewer: str, first: int) -> bytes:
-    rows = await ask(lambda db: db.fetch(PAGE, viewer, first + 1))
+    rows = await query(lambda db: db.fetch(PAGE, viewer, first + 1))
     edges = [edge(row) for row in rows[:first]]
     ends = {"startCursor": edges[0]["cursor"], "endCursor": edges[-1]["cursor"]}
     page_info = {"hasNextPage": len(rows) > first, "hasPreviousPage": False, **ends}
@@ -86,33 +86,33 @@ def edge(row: Any) -> dict[str, Any]:
 async def record(viewer: str) -> None:
     done = asyncio.get_running_loop().create_future()
     details = '[{"name":"count","value":"20","previousValue":null}]'
-    waiting.append(((uuid7(), viewer, datetime.now(UTC), details), done))
-    if len(waiting) == 1:
+    queue.append(((uuid7(), viewer, datetime.now(UTC), details), done))
+    if len(queue) == 1:
         asyncio.create_task(write())  # noqa: RUF006 - it ends before the answer leaves
     await done
 
 
 async def write() -> None:
-    while waiting:
-        group = waiting[:]
+    while queue:
+        group = queue[:]
         await insert([event for event, _ in group])
-        del waiting[: len(group)]
+        del queue[: len(group)]
         for _, done in group:
             done.set_result(None)
 
 
 async def insert(events: list[tuple[Any, ...]]) -> None:
-    await ask(lambda db: db.executemany(EVENT, events))
+    await query(lambda db: db.executemany(EVENT, events))
 
 
-async def ask(question: Callable[[Any], Awaitable[Any]]) -> Any:
+async def query(call: Callable[[Any], Awaitable[Any]]) -> Any:
     db = idle.pop() if idle else await asyncpg.connect(os.environ["LEAST_DATABASE_URL"])
-    answer = await question(db)
+    result = await call(db)
     idle.append(db)
-    return answer
+    return result
 
 
-async def live(receive: Receive, send: Send) -> None:
-    for told in ("startup", "shutdown"):
+async def run_lifespan(receive: Receive, send: Send) -> None:
+    for phase in ("startup", "shutdown"):
         await receive()
-        await send({"type": f"lifespan.{told}.complete"})
+        await send({"type": f"lifespan.{phase}.complete"})

@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.migrate import check_migrated
+from tiktok_accounts_gql.execution.document_cache import DocumentCache
 from tiktok_accounts_gql.execution.engine import Engine
-from tiktok_accounts_gql.execution.limits import Documents, Limits
+from tiktok_accounts_gql.execution.limits import Limits
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings, load_settings
@@ -122,7 +123,7 @@ def create_authenticator(settings: Settings) -> Authenticator:
 
 def create_engine(*, development: bool, compiled: bool, metrics: Metrics) -> Engine:
     schema = create_schema()
-    documents = Documents(schema, Limits(), introspection=development, hide_suggestions=not development)
+    documents = DocumentCache(schema, Limits(), introspection=development, hide_suggestions=not development)
     return Engine(schema, documents, hide_suggestions=not development, compiled=compiled, count=metrics.count_operation)
 
 

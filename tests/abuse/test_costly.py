@@ -15,9 +15,9 @@ from random import Random
 import pytest
 import pytest_asyncio
 
-from bench.costliest import Cost, WatchedLoop, client, cost, dated, search
-from bench.in_process import InProcess
-from bench.much import VIEWER, fill, much_store
+from bench.costliest import Cost, WatchedLoop, insert_times, measure_cost, run_client, search
+from bench.in_process import InProcessClient
+from bench.large_viewer import VIEWER, fill, large_viewer_store
 from bench.rows import viewer_id
 from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
@@ -47,9 +47,9 @@ def excess(ordinary: Cost, found: Cost) -> float:
     return found.processor / (ordinary.per_point * (found.points + REQUEST_POINTS))
 
 
-def on_a_watched_loop(url: str, work: Callable[[InProcess], Awaitable[None]]) -> None:
+def on_a_watched_loop(url: str, work: Callable[[InProcessClient], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with client(url) as asked:
+        async with run_client(url) as asked:
             with collecting_as_a_server():
                 await work(asked)
 
@@ -60,15 +60,15 @@ def on_a_watched_loop(url: str, work: Callable[[InProcess], Awaitable[None]]) ->
 def test_what_takes_most_takes_what_its_points_say(
     own: Settings, record_property: Callable[[str, object], None]
 ) -> None:
-    async def compare(asked: InProcess) -> None:
-        ordinary = await cost(asked, ORDINARY, times=5)
+    async def compare(asked: InProcessClient) -> None:
+        ordinary = await measure_cost(asked, ORDINARY, times=5)
         assert ordinary is not None
         for aim, document in COSTLIEST.items():
-            found = await cost(asked, document)
+            found = await measure_cost(asked, document)
             assert found is not None, f"{aim}: refused"
             record_property(aim, f"{found}, {excess(ordinary, found):.1f} times")
             assert excess(ordinary, found) < MOST_TIMES, (aim, ordinary, found)
-            assert found.still < MOST_STILL, (aim, found)
+            assert found.longest_block < MOST_STILL, (aim, found)
             assert found.answer < MAX_BYTES
 
     on_a_watched_loop(own.database_url, compare)
@@ -78,18 +78,18 @@ def test_what_takes_most_takes_what_its_points_say(
 def test_a_search_finds_nothing_that_takes_more(
     tmp_path: Path, backend: str, record_property: Callable[[str, object], None]
 ) -> None:
-    async def look(asked: InProcess) -> None:
-        ordinary = await cost(asked, ORDINARY, times=5)
+    async def look(asked: InProcessClient) -> None:
+        ordinary = await measure_cost(asked, ORDINARY, times=5)
         assert ordinary is not None
         for aim, known in (await search(asked, SEARCH_SECONDS, Random(time.time_ns()))).items():
             for _, operation in known[:2]:
-                found = await cost(asked, str(operation), times=5)
+                found = await measure_cost(asked, str(operation), times=5)
                 assert found is not None
                 record_property(aim, f"{found}, {excess(ordinary, found):.1f} times: {operation}")
                 assert excess(ordinary, found) < MOST_TIMES, (aim, found, str(operation))
-                assert found.still < MOST_STILL, (aim, found, str(operation))
+                assert found.longest_block < MOST_STILL, (aim, found, str(operation))
 
-    on_a_watched_loop(much_store(tmp_path), look)
+    on_a_watched_loop(large_viewer_store(tmp_path), look)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -117,7 +117,7 @@ async def attack(api: Api, documents: Iterator[str], until: float) -> int:
 
 def always(document: str) -> Iterator[str]:
     while True:
-        yield dated(document)
+        yield insert_times(document)
 
 
 def never_the_same() -> Iterator[str]:

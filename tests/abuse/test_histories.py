@@ -8,15 +8,16 @@ import pytest_asyncio
 from sqlalchemy import insert
 from uuid_utils.compat import uuid7
 
-from tests.execution.both import answer
+from tests.execution.differential import execute_query
 from tests.support.rows import account, store
 from tests.support.standstill import longest_stand_still
 from tests.support.statements import counted_statements
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Snapshot
 from tiktok_accounts_gql.db.snapshots import hour_of
+from tiktok_accounts_gql.execution.document_cache import DocumentCache
 from tiktok_accounts_gql.execution.engine import Engine
-from tiktok_accounts_gql.execution.limits import Documents, Limits
+from tiktok_accounts_gql.execution.limits import Limits
 from tiktok_accounts_gql.resolvers.context import Context
 from tiktok_accounts_gql.resolvers.loaders import Loaders
 from tiktok_accounts_gql.schema.build import create_schema
@@ -64,7 +65,7 @@ async def test_many_long_histories_let_others_run(
     running: Running, stored: str, compiled: bool, record_property: Callable[[str, object], None]
 ) -> None:
     schema = create_schema()
-    documents = Documents(schema, Limits(), introspection=True, hide_suggestions=False)
+    documents = DocumentCache(schema, Limits(), introspection=True, hide_suggestions=False)
     engine = Engine(schema, documents, hide_suggestions=False, compiled=compiled)
     start = (utc_now() - timedelta(hours=HOURS)).isoformat()
     took = []
@@ -73,7 +74,7 @@ async def test_many_long_histories_let_others_run(
         context = Context(viewer=asking, services=running.services, loaders=Loaders(asking, running.services))
         with counted_statements() as statements:
             async with longest_stand_still() as still:
-                result = await answer(engine, QUERY, {"from": start}, context)
+                result = await execute_query(engine, QUERY, {"from": start}, context)
         assert statements.reads_of("snapshots") <= 2
         took.append(still.seconds)
     points = result.count(b"recordedAt") if isinstance(result, bytes) else str(result.data).count("recordedAt")

@@ -1,169 +1,173 @@
-"""Known queries are answered by plans, without the general executor.
+"""Plans answer known queries without graphql-core's executor.
 
-A plan belongs to an operation of a document and to one answer to each of its @skip and @include. It is compiled from the
-schema and the selection sets, which graphql-core merges (`collect_fields`). It has
+A plan belongs to one operation of a document and to one value of each of its @skip and @include, which are folded into it.
+It is compiled from the schema and the selection sets, as graphql-core merges them (`collect_fields`). It consists of
 
-- the root fields, with their resolvers as they are (`calls.py`), all of them under way at the same time;
-- a function for each value that is waited for (`projecting.py`): from what a resolver returned to dicts and lists. It is
-  generated Python: a loop for a list, a read for an attribute, a call for a resolver, a check for a type (`leaves.py`);
-- the fields below the root whose resolvers have to be awaited. A function leaves them empty and notes them. When it is
-  done, all of them are asked at once, so that loaders batch; what they return goes through a function of their own.
+- calls of resolvers (`resolver_calls.py`). Those of the root fields run concurrently;
+- for each resolver that is awaited, a generated function (`codegen.py`) that turns what it returned into dicts and lists;
+- the fields below the root whose resolvers are awaited. A generated function leaves them empty and lists them as pending.
+  All pending fields of a level are resolved concurrently, so that loaders batch.
 
-The filled dicts become bytes. Arguments are coerced by graphql-core, and remembered for equal variables (`operations.py`).
+The dicts then become JSON. Arguments are coerced by graphql-core, and cached for equal variables (`operations.py`).
 
-graphql-core stays the reference for data and errors. What a plan cannot express never gets one: mutations, introspection,
-other directives. When a resolver raises, or a value is not what the schema says, null where it must not be included, the
-plan raises Failed, and graphql-core completes the operation. It is given what the resolvers returned or raised so far
-(`Outcomes`), so that no resolver of a root field and none that is awaited runs twice: what it did, an audit event say, was
-done once. Resolvers that only compute something of a row may run again.
+graphql-core stays the reference for data and errors. What a plan cannot express is not compiled: mutations, introspection,
+other directives. When a resolver raises, or a value is not what the schema says, or null where it must not be, the plan
+raises PlanFailed, and graphql-core executes the operation. It takes over what the resolvers returned or raised so far
+(`ResolverResults`), so that no resolver of a root field and no awaited one runs twice, and what it did, such as an audit
+event, is done once. Resolvers that only compute something from a row may run again.
 
-Which of the two answered, and why, is counted by `engine.py`; so a plan that fails for no reason does not hide behind
-answers that are right.
+`execution/engine.py` counts which of the two answered, and why: otherwise a plan that always fails would go unnoticed, as
+the answers are right.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLResolveInfo
-from graphql.execution.collect_fields import GroupedFieldSet
-from graphql.execution.values import VariableValues
+from graphql import GraphQLResolveInfo, VariableValues
 
-from tiktok_accounts_gql.compiler.calls import Given, Site
-from tiktok_accounts_gql.compiler.leaves import to_json
-from tiktok_accounts_gql.compiler.needs import Subfields, needs_below
-from tiktok_accounts_gql.compiler.projecting import Compiler, Later
+from tiktok_accounts_gql.compiler.codegen import CodeGenerator, PendingField
+from tiktok_accounts_gql.compiler.internals import GroupedFieldSet
+from tiktok_accounts_gql.compiler.lookahead import build_lookahead
+from tiktok_accounts_gql.compiler.resolver_calls import SelectedField
+from tiktok_accounts_gql.compiler.result_coercion import to_json
 
-Arguments = list[dict[str, Any]]
+Arguments = list[dict[str, Any]]  # of each call, by its index
 
-PORTION = 400  # values that are written out before others run
+VALUES_PER_SLICE = 400  # completed before other tasks of the event loop run
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a resolver returned or raised for a row. Holds the row, so that no other one gets its id."""
+class ResolverResult:
+    """What a resolver returned or raised for a row. It references the row, so that no other object gets the row's id."""
 
     row: Any
     value: Any
     error: Exception | None
-    is_async: bool
+    is_awaited: bool
 
-    def again(self) -> Any:
-        return self._awaited() if self.is_async else self._given()
+    def replay(self) -> Any:
+        """Return or raise the same, from an awaitable if the resolver was awaited."""
+        return self._replay_later() if self.is_awaited else self._replay_now()
 
-    async def _awaited(self) -> Any:
-        return self._given()
+    async def _replay_later(self) -> Any:
+        return self._replay_now()
 
-    def _given(self) -> Any:
+    def _replay_now(self) -> Any:
         if self.error is not None:
             raise self.error
         return self.value
 
 
-class Outcomes:
-    """By row and field: for graphql-core, a middleware that gives them again."""
+class ResolverResults:
+    """Results by row and field: a middleware of graphql-core that replays them instead of calling resolvers again."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], _Outcome] = {}
+        self._results: dict[tuple[int, int], ResolverResult] = {}
 
-    def note(self, field: int, outcome: _Outcome) -> None:
-        self._known[id(outcome.row), field] = outcome
+    def add(self, node_id: int, result: ResolverResult) -> None:
+        self._results[id(result.row), node_id] = result
 
     def resolve(self, resolver: Callable[..., Any], row: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        known = self._known.get((id(row), id(info.field_nodes[0])))
-        return resolver(row, info, **arguments) if known is None else known.again()
+        result = self._results.get((id(row), id(info.field_nodes[0])))
+        return resolver(row, info, **arguments) if result is None else result.replay()
 
 
-class Failed(Exception):
-    """A plan could not finish. `raised`: a resolver raised; otherwise a value was not what the schema says."""
+class PlanFailed(Exception):
+    """A plan could not answer: a resolver raised (`is_resolver_error`), or a value was not what the schema says."""
 
-    def __init__(self, outcomes: Outcomes, *, raised: bool) -> None:
+    def __init__(self, results: ResolverResults, *, is_resolver_error: bool) -> None:
         super().__init__()
-        self.outcomes = outcomes
-        self.raised = raised
+        self.results = results
+        self.is_resolver_error = is_resolver_error
 
 
-class _Raised(Exception):
-    """A resolver raised something; it is among the outcomes."""
+class _ResolverError(Exception):
+    """A resolver raised; what it raised is among the results."""
 
 
 class Plan:
-    """Raises NotPlannable."""
+    """The compiled form of a query. Raises CompileError where it cannot be compiled."""
 
-    def __init__(self, given: Given, roots: GroupedFieldSet, subfields: Subfields) -> None:
-        compiler = Compiler(given, subfields)
-        self._constants: dict[str, Any] = {}
-        self._roots: list[tuple[str, int]] = []
-        for key, details in roots.items():
-            self._constants[key] = given.query.name
+    def __init__(self, generator: CodeGenerator, root_groups: GroupedFieldSet) -> None:
+        unit = generator.unit
+        self._type_names: dict[str, Any] = {}
+        self._roots: list[tuple[str, int]] = []  # key and index of the call
+        for key, details in root_groups.items():
+            self._type_names[key] = unit.root_type.name  # or a placeholder that keeps the order of keys
             if details[0].node.name.value != "__typename":
-                site = Site(given, given.query, details, None)
-                site.needs = needs_below(site.field.type, details, subfields)
-                self._roots.append((key, compiler.call(site, details)))
-        self.calls, self.completions, self.sites = compiler.calls, compiler.completions, compiler.sites
+                selected = SelectedField(unit, unit.root_type, details, None)
+                selected.lookahead = build_lookahead(selected.field.type, details, generator.collect_subfields)
+                self._roots.append((key, generator.compile_call(selected, details)))
+        self.calls = generator.calls
+        self.completers = generator.completers
+        self.info_builders = generator.info_builders
 
-    def arguments(self, variables: VariableValues) -> Arguments:
-        """Of each call. Raises GraphQLError."""
-        return [call.arguments(variables) for call in self.calls]
+    def coerce_arguments(self, variables: VariableValues) -> Arguments:
+        """Raise GraphQLError, or whatever a scalar raises, for invalid arguments."""
+        return [call.coerce_arguments(variables) for call in self.calls]
 
-    async def answer(self, context: Any, variables: VariableValues, arguments: Arguments) -> bytes:
-        """Raises Failed."""
-        outcomes = Outcomes()
+    async def execute(self, context: Any, variables: VariableValues, arguments: Arguments) -> bytes:
+        """Return the whole answer as JSON. Raise PlanFailed."""
+        results = ResolverResults()
         try:
-            run = _Run(self, context, variables, arguments, outcomes)
-            data = dict(self._constants)
-            await _all([run.root(data, *root) for root in self._roots])
+            execution = _Execution(self, context, variables, arguments, results)
+            data = self._type_names.copy()
+            await _gather([execution.complete_root(data, key, index) for key, index in self._roots])
             return to_json({"data": data})
         except Exception as error:
-            raise Failed(outcomes, raised=isinstance(error, _Raised)) from error
+            raise PlanFailed(results, is_resolver_error=isinstance(error, _ResolverError)) from error
 
 
-class _Run:
-    """One request on its way through a plan."""
+class _Execution:
+    """The execution of a plan for one request: its resolvers with their arguments, and the infos that they take."""
 
     def __init__(
-        self, plan: Plan, context: Any, variables: VariableValues, arguments: Arguments, outcomes: Outcomes
+        self, plan: Plan, context: Any, variables: VariableValues, arguments: Arguments, results: ResolverResults
     ) -> None:
         self._plan = plan
-        self._outcomes = outcomes
-        self.bound = [call.bound(given, context, variables) for call, given in zip(plan.calls, arguments, strict=True)]
-        self.infos = [site.info(context, variables) for site in plan.sites]
+        self._results = results
+        self.resolvers = [
+            call.bind(call_arguments, context, variables)
+            for call, call_arguments in zip(plan.calls, arguments, strict=True)
+        ]
+        self.infos = [builder.build_info(context, variables) for builder in plan.info_builders]
 
-    async def root(self, data: dict[str, Any], key: str, number: int) -> None:
-        """A root field with all that is below it."""
-        asked: Later = [(data, key, None, number)]
-        while asked:
-            values = await _all([self._ask(call, row) for _, _, row, call in asked])
-            later: Later = []
-            written = 0
-            for (target, name, _, call), value in zip(asked, values, strict=True):
-                target[name] = self._plan.completions[call](value, self, later)
-                written += len(value) if isinstance(value, list) else 1
-                if written >= PORTION:
-                    written = 0
+    async def complete_root(self, data: dict[str, Any], key: str, call_index: int) -> None:
+        """Resolve a root field and everything below it, level by level."""
+        level: list[PendingField] = [(data, key, None, call_index)]
+        while level:
+            values = await _gather([self._resolve(index, row) for _, _, row, index in level])
+            pending: list[PendingField] = []
+            value_count = 0
+            for (target, name, _, index), value in zip(level, values, strict=True):
+                target[name] = self._plan.completers[index](value, self, pending)
+                value_count += len(value) if isinstance(value, list) else 1
+                if value_count >= VALUES_PER_SLICE:
+                    value_count = 0
                     await asyncio.sleep(0)
-            asked = later
+            level = pending
 
-    async def _ask(self, number: int, row: Any) -> Any:
-        call = self._plan.calls[number]
+    async def _resolve(self, index: int, row: Any) -> Any:
+        call = self._plan.calls[index]
         try:
-            value = call.ask(self.bound[number], row)
-            if call.is_async:
+            value = call.invoke(self.resolvers[index], row)
+            if call.is_awaited:
                 value = await value
         except Exception as error:
-            self._outcomes.note(call.node_id, _Outcome(row, None, error, call.is_async))
-            raise _Raised from error
-        self._outcomes.note(call.node_id, _Outcome(row, value, None, call.is_async))
+            self._results.add(call.node_id, ResolverResult(row, None, error, call.is_awaited))
+            raise _ResolverError from error
+        self._results.add(call.node_id, ResolverResult(row, value, None, call.is_awaited))
         return value
 
 
-async def _all(waiting: list[Any]) -> list[Any]:
-    """All at the same time, and each to its end. Raises what the first of them in order raised."""
-    if len(waiting) == 1:
-        return [await waiting[0]]
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException):
-            raise one
-    return found
+async def _gather(coroutines: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Run all of them concurrently to their end. Raise what the first of them in order raised."""
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -1,4 +1,4 @@
-"""Executes GraphQL documents: checked once by their text; known queries by a plan (`plans.py`), all else by graphql-core."""
+"""Executes GraphQL documents: known queries by their plans (`compiler/plans.py`), everything else by graphql-core."""
 
 import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -25,18 +25,17 @@ from graphql.execution import (
     map_source_to_response_event,
 )
 
-from tiktok_accounts_gql.compiler.calls import NotPlannable
-from tiktok_accounts_gql.compiler.plans import Failed, Outcomes
-from tiktok_accounts_gql.execution.limits import Documents
-from tiktok_accounts_gql.execution.operations import InputRefused, Operation, Request
-from tiktok_accounts_gql.execution.portions import PortionedExecutor
-from tiktok_accounts_gql.execution.turns import Turns
+from tiktok_accounts_gql.compiler.plans import PlanFailed, ResolverResults
+from tiktok_accounts_gql.execution.cooperative import CooperativeExecutor
+from tiktok_accounts_gql.execution.document_cache import DocumentCache
+from tiktok_accounts_gql.execution.loop_throttle import LoopThrottle
+from tiktok_accounts_gql.execution.operations import BoundOperation, CachedOperation, CoercionError
 
 log = structlog.get_logger()
 
 
-class Reason(StrEnum):
-    """Why a plan answered, or why graphql-core did."""
+class ExecutionReason(StrEnum):
+    """Why a plan answered, or why graphql-core did: a label of the metric `accounts_operations`."""
 
     PLANNED = "planned"
     TURNED_OFF = "turned_off"
@@ -45,22 +44,22 @@ class Reason(StrEnum):
     INPUT_REFUSED = "input_refused"
     RESOLVER_RAISED = "resolver_raised"
     UNEXPECTED_VALUE = "unexpected_value"
-    PLAN_FAILED = "plan_failed"  # graphql-core found nothing wrong: a mistake in the plan
+    PLAN_FAILED = "plan_failed"  # graphql-core reported no error: a bug in the compiler
 
     @property
     def path(self) -> str:
-        return "compiled" if self is Reason.PLANNED else "graphql-core"
+        return "compiled" if self is ExecutionReason.PLANNED else "graphql-core"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A document with the operation to execute, or the errors that refuse it."""
+class PreparedOperation:
+    """A valid document and the operation to execute in it, or the errors of an invalid one."""
 
     document: DocumentNode | None
     errors: list[GraphQLError] | None
     operation: OperationDefinitionNode | None
-    operation_name: str | None
-    known: Operation | None = None  # None without an operation
+    operation_name: str | None  # as the client sent it
+    cached: CachedOperation | None = None  # None without an operation
 
     @property
     def kind(self) -> OperationType | None:
@@ -68,156 +67,127 @@ class Prepared:
 
     @property
     def name(self) -> str | None:
-        """The operation's own name."""
+        """The name that the operation has in the document."""
         return self.operation.name.value if self.operation and self.operation.name else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Costed:
-    """What is to be executed, and its cost in points: 0 if graphql-core refuses it before anything runs."""
+class CostedOperation:
+    """A prepared operation with its variables. `bound` is None for variables that graphql-core will refuse."""
 
-    prepared: Prepared
-    inputs: dict[str, Any] | None
-    request: Request | None
+    prepared: PreparedOperation
+    raw_variables: dict[str, Any] | None
+    bound: BoundOperation | None
 
     @property
     def points(self) -> int:
-        return self.request.points if self.request else 0
+        """What it costs at most; 0 if it is refused before anything runs."""
+        return self.bound.points if self.bound else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fallback:
+    """Why graphql-core executes an operation. A plan that failed leaves its `results` and the `cause`."""
+
+    reason: ExecutionReason
+    results: ResolverResults | None = None
+    cause: BaseException | None = None
 
 
 class Engine:
-    """Knows GraphQL, and nothing of what the schema is about. `count` is told how each operation was answered."""
+    """Prepares, costs and executes operations against a schema. `count` is called with what answered each of them."""
 
     def __init__(
         self,
         schema: GraphQLSchema,
-        documents: Documents,
+        documents: DocumentCache,
         *,
         hide_suggestions: bool,
         compiled: bool = True,
-        count: Callable[[Reason], None] = lambda _: None,
+        count: Callable[[ExecutionReason], None] = lambda _: None,
     ) -> None:
         self._schema = schema
         self._documents = documents
         self._hide_suggestions = hide_suggestions
         self._compiled = compiled
         self._count = count
-        self._turns = Turns()
+        self._throttle = LoopThrottle()
 
-    async def prepare(self, query: str, operation_name: str | None) -> Prepared:
-        """Parses, checks and validates, or remembers having done so. Runs no resolver."""
-        document = self._documents.find(query) or await self._new_document(query)
+    async def prepare(self, query: str, operation_name: str | None) -> PreparedOperation:
+        """Parse, check and validate a document, or take it from the cache. No resolver runs."""
+        document: DocumentNode | list[GraphQLError] | None = self._documents.find(query)
+        if document is None:
+            async with self._throttle.slot():
+                document = self._documents.load(query)
+                gc.collect(0)  # validation by graphql-core leaves reference cycles that hold the document
         if isinstance(document, list):
-            return Prepared(document=None, errors=document, operation=None, operation_name=operation_name)
+            return PreparedOperation(document=None, errors=document, operation=None, operation_name=operation_name)
         operation = get_operation_ast(document, operation_name)
-        known = self._operation(query, document, operation) if operation else None
-        return Prepared(document=document, errors=None, operation=operation, operation_name=operation_name, known=known)
+        cached = self._get_cached_operation(query, document, operation) if operation else None
+        return PreparedOperation(
+            document=document, errors=None, operation=operation, operation_name=operation_name, cached=cached
+        )
 
-    async def cost(self, prepared: Prepared, inputs: dict[str, Any] | None) -> Costed:
-        """Coerces the variables and counts what the operation can cost with them. Raises LimitExceeded."""
-        request = None
+    async def cost(self, prepared: PreparedOperation, raw_variables: dict[str, Any] | None) -> CostedOperation:
+        """Coerce the variables, and compute what the operation can cost with them. Raise LimitExceeded."""
+        bound = None
         try:
-            if prepared.known is not None:
-                given = inputs or {}
-                request = prepared.known.remembered(given) or await self._new_request(prepared.known, given)
-        except InputRefused:
+            if prepared.cached is not None:
+                variables = raw_variables or {}
+                bound = prepared.cached.find_bound(variables) or await self._bind(prepared.cached, variables)
+        except CoercionError:
             pass  # graphql-core says why, and runs nothing
         except GraphQLError as error:
             prepared = replace(prepared, document=None, errors=[error])
-        return Costed(prepared=prepared, inputs=inputs, request=request)
+        return CostedOperation(prepared=prepared, raw_variables=raw_variables, bound=bound)
 
-    async def execute(self, costed: Costed, context: Any) -> ExecutionResult | bytes:
-        """The whole answer as JSON, if a plan gave it; it has no errors then."""
+    async def execute(self, costed: CostedOperation, context: Any) -> ExecutionResult | bytes:
+        """Return graphql-core's result, or the whole answer as JSON if a plan gave it; it has no errors then."""
         prepared = costed.prepared
         if prepared.document is None:
             return ExecutionResult(data=None, errors=prepared.errors)
-        answered = await self._by_plan(costed, context)
-        if isinstance(answered, bytes):
-            self._count(Reason.PLANNED)
-            return answered
-        middleware = [answered.outcomes] if answered.outcomes else None
+        answer = await self._execute_plan(costed, context)
+        if isinstance(answer, bytes):
+            self._count(ExecutionReason.PLANNED)
+            return answer
         result = execute(
             self._schema,
             prepared.document,
             context_value=context,
-            variable_values=costed.inputs,
+            variable_values=costed.raw_variables,
             operation_name=prepared.operation_name,
-            middleware=middleware,
-            executor_class=PortionedExecutor,
+            middleware=[answer.results] if answer.results else None,
+            executor_class=CooperativeExecutor,
             hide_suggestions=self._hide_suggestions,
         )
         result = await result if isawaitable(result) else result
-        self._count(self._judged(answered, result, prepared))
+        self._count(self._check_fallback(answer, result, prepared))
         return result
 
-    async def _new_document(self, query: str) -> DocumentNode | list[GraphQLError]:
-        async with self._turns.take():
-            document = self._documents.get(query)
-            gc.collect(0)  # graphql-core's validation leaves circles that hold the document
-            return document
-
-    def _operation(self, query: str, document: DocumentNode, operation: OperationDefinitionNode) -> Operation:
-        def make() -> Operation:
-            return Operation(self._schema, document, operation, planned=self._compiled)
-
-        return self._documents.operation(query, operation.name.value if operation.name else None, make)
-
-    async def _new_request(self, operation: Operation, inputs: dict[str, Any]) -> Request:
-        """Raises InputRefused, LimitExceeded, GraphQLError."""
-        variables = operation.coerce(inputs)
-        if operation.knows(variables):
-            return operation.request(inputs, variables)
-        async with self._turns.take():
-            return operation.request(inputs, variables)
-
-    async def _by_plan(self, costed: Costed, context: Any) -> "bytes | _Left":
-        if costed.request is None:
-            return _Left(reason=Reason.INPUT_REFUSED if self._compiled else Reason.TURNED_OFF)
-        try:
-            return await costed.request.answer(context)
-        except NotPlannable:
-            return _Left(reason=self._reason_for_no_plan(costed.prepared))
-        except InputRefused:
-            return _Left(reason=Reason.INPUT_REFUSED)
-        except Failed as error:
-            reason = Reason.RESOLVER_RAISED if error.raised else Reason.UNEXPECTED_VALUE
-            return _Left(reason=reason, outcomes=error.outcomes, cause=error.__cause__)
-
-    def _reason_for_no_plan(self, prepared: Prepared) -> Reason:
-        if not self._compiled:
-            return Reason.TURNED_OFF
-        return Reason.NOT_PLANNABLE if prepared.kind is OperationType.QUERY else Reason.NOT_A_QUERY
-
-    def _judged(self, left: "_Left", result: ExecutionResult, prepared: Prepared) -> Reason:
-        if left.outcomes is None or result.errors:
-            return left.reason
-        log.warning("a plan failed without need", operation=prepared.name, exc_info=left.cause)
-        return Reason.PLAN_FAILED
-
     async def subscribe(
-        self, costed: Costed, new_context: Callable[[], Awaitable[Any]]
+        self, costed: CostedOperation, new_context: Callable[[], Awaitable[Any]]
     ) -> AsyncGenerator[ExecutionResult] | ExecutionResult:
-        """A result for each event, or the one that refuses the subscription.
+        """Return a result for each event, or the one that refuses the subscription.
 
-        Each event has a context of its own: what one has loaded is old when the next one comes.
+        Each event has its own context: what was loaded for one event is out of date for the next one.
         """
         prepared = costed.prepared
         if prepared.document is None:
             return ExecutionResult(data=None, errors=prepared.errors)
-        executor = PortionedExecutor.build(
+        executor = CooperativeExecutor.build(
             self._schema,
             prepared.document,
             context_value=await new_context(),
-            raw_variable_values=costed.inputs,
+            raw_variable_values=costed.raw_variables,
             operation_name=prepared.operation_name,
             hide_suggestions=self._hide_suggestions,
         )
         if isinstance(executor, list):
             return ExecutionResult(data=None, errors=executor)
 
-        async def execute_event(of_event: Executor[Any]) -> ExecutionResult:
-            of_event.context_value = await new_context()
-            result = execute_subscription_event(of_event)
+        async def execute_event(event_executor: Executor[Any]) -> ExecutionResult:
+            event_executor.context_value = await new_context()
+            result = execute_subscription_event(event_executor)
             return await result if isawaitable(result) else result
 
         source = create_source_event_stream(executor)
@@ -226,11 +196,44 @@ class Engine:
             return events
         return map_source_to_response_event(executor, events, execute_event)
 
+    def _get_cached_operation(
+        self, query: str, document: DocumentNode, operation: OperationDefinitionNode
+    ) -> CachedOperation:
+        def build() -> CachedOperation:
+            return CachedOperation(self._schema, document, operation, compiled=self._compiled)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Left:
-    """To graphql-core. `outcomes`: of a plan that had begun; `cause` ended it."""
+        name = operation.name.value if operation.name else None
+        return self._documents.get_or_build_operation(query, name, build)
 
-    reason: Reason
-    outcomes: Outcomes | None = None
-    cause: BaseException | None = None
+    async def _bind(self, operation: CachedOperation, raw_variables: dict[str, Any]) -> BoundOperation:
+        """Raise CoercionError, LimitExceeded, GraphQLError."""
+        variables = operation.coerce(raw_variables)
+        if operation.is_specialized(variables):
+            return operation.bind(raw_variables, variables)
+        async with self._throttle.slot():
+            return operation.bind(raw_variables, variables)
+
+    async def _execute_plan(self, costed: CostedOperation, context: Any) -> bytes | _Fallback:
+        bound = costed.bound
+        if bound is not None and bound.plan is not None and bound.arguments is not None:
+            try:
+                return await bound.plan.execute(context, bound.variables, bound.arguments)
+            except PlanFailed as error:
+                is_resolver_error = error.is_resolver_error
+                reason = ExecutionReason.RESOLVER_RAISED if is_resolver_error else ExecutionReason.UNEXPECTED_VALUE
+                return _Fallback(reason=reason, results=error.results, cause=error.__cause__)
+        if not self._compiled:
+            return _Fallback(reason=ExecutionReason.TURNED_OFF)
+        if bound is None or bound.plan is not None:
+            return _Fallback(reason=ExecutionReason.INPUT_REFUSED)
+        is_query = costed.prepared.kind is OperationType.QUERY
+        return _Fallback(reason=ExecutionReason.NOT_PLANNABLE if is_query else ExecutionReason.NOT_A_QUERY)
+
+    def _check_fallback(
+        self, fallback: _Fallback, result: ExecutionResult, prepared: PreparedOperation
+    ) -> ExecutionReason:
+        """Return the reason to count: PLAN_FAILED if graphql-core reports no error after a plan failed."""
+        if fallback.results is None or result.errors:
+            return fallback.reason
+        log.warning("a plan failed without an error", operation=prepared.name, exc_info=fallback.cause)
+        return ExecutionReason.PLAN_FAILED

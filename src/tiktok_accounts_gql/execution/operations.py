@@ -1,5 +1,6 @@
-"""An operation that is asked again and again: what it costs, its plans, and what its variables came to."""
+"""An operation that is executed again and again, with what is cached for it: its cost, its plans, its coerced variables."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -19,203 +20,212 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     VariableNode,
+    VariableValues,
     Visitor,
+    get_variable_values,
     visit,
 )
-from graphql.execution.collect_fields import FragmentDetails, GroupedFieldSet, collect_fields, collect_subfields
-from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import UndefinedType
 
-from tiktok_accounts_gql.compiler.calls import Given, NotPlannable
-from tiktok_accounts_gql.compiler.needs import Selected, Subfields
+from tiktok_accounts_gql.compiler.codegen import CodeGenerator
+from tiktok_accounts_gql.compiler.internals import (
+    FieldDetailsList,
+    FragmentDetails,
+    GroupedFieldSet,
+    collect_fields,
+    collect_subfields,
+    is_input_value,
+)
 from tiktok_accounts_gql.compiler.plans import Arguments, Plan
+from tiktok_accounts_gql.compiler.resolver_calls import CompilationUnit, CompileError
 from tiktok_accounts_gql.execution.cost import CostAnalysis, SelectionCost, check_cost, to_points
-from tiktok_accounts_gql.execution.input_bounds import bounds_of
+from tiktok_accounts_gql.execution.input_limits import build_input_limits
 
 log = structlog.get_logger()
 
-MOST_PLANS = 8
-MOST_REQUESTS = 16
-LONGEST_VARIABLES = 512
-_CONSTANT = (str, int, float, type(None), date, UUID, Enum, UndefinedType)
+MAX_SPECIALIZATIONS = 8  # of an operation
+MAX_BOUND = 16  # bound operations that are cached with an operation
+MAX_CACHED_VARIABLES = 512  # bytes of JSON
+_IMMUTABLE = (str, int, float, type(None), date, UUID, Enum, UndefinedType)
 
 
-class InputRefused(Exception):
-    """Variables or arguments cannot be coerced: graphql-core says why."""
+class CoercionError(Exception):
+    """Variables or arguments cannot be coerced. graphql-core says why when it executes the operation."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Variant:
-    """One answer to each @skip and @include: what it costs, and its plan if it has one."""
+class _Specialization:
+    """An operation with one value for each of its @skip and @include."""
 
     cost: SelectionCost
     plan: Plan | None
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """An operation with its variables: nothing of it has run. Without a plan graphql-core executes it.
+class BoundOperation:
+    """An operation with its variables, ready to be executed: by its plan, or by graphql-core if it has none.
 
-    `is_constant`: none of its values is a list, a dict or an input, which resolvers may change.
+    `is_immutable`: none of the values is a list, a dict or an input, which resolvers may change.
     """
 
     points: int
     plan: Plan | None
     variables: VariableValues
     arguments: Arguments | None  # None if they cannot be coerced
-    is_constant: bool
+    is_immutable: bool
 
-    async def answer(self, context: Any) -> bytes:
-        """Raises NotPlannable, InputRefused, Failed."""
-        if self.plan is None:
-            raise NotPlannable
-        if self.arguments is None:
-            raise InputRefused
-        return await self.plan.answer(context, self.variables, self.arguments)
-
-    def copied(self) -> "Request":
-        """With lists, dicts and inputs of its own: resolvers may change what they are given."""
-        if self.is_constant:
+    def copy(self) -> "BoundOperation":
+        """Copy the lists, dicts and inputs in it, so that resolvers may change theirs."""
+        if self.is_immutable:
             return self
-        sources = {name: one._replace(value=_copy(one.value)) for name, one in self.variables.sources.items()}
-        variables = VariableValues(sources, _copy(self.variables.coerced))
-        return Request(self.points, self.plan, variables, _copy(self.arguments), is_constant=False)
+        sources = {
+            name: source._replace(value=_copy_value(source.value)) for name, source in self.variables.sources.items()
+        }
+        variables = VariableValues(sources, _copy_value(self.variables.coerced))
+        return BoundOperation(self.points, self.plan, variables, _copy_value(self.arguments), is_immutable=False)
 
 
-class Operation:
-    """One operation of a document; only queries have plans. Raises NotPlannable for an unknown directive."""
+class CachedOperation:
+    """One operation of a document. With `compiled`, plans are made for queries.
+
+    Raises CompileError for a directive other than @skip and @include.
+    """
 
     def __init__(
-        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, *, planned: bool
+        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, *, compiled: bool
     ) -> None:
-        fragments = [one for one in document.definitions if isinstance(one, FragmentDefinitionNode)]
-        by_name = {one.name.value: one for one in fragments}
-        root = schema.get_root_type(operation.operation)
-        if root is None:
-            raise NotPlannable
-        self._planned = planned and operation.operation is OperationType.QUERY
-        self._given = Given(schema=schema, query=root, operation=operation, fragments=by_name)
-        self._fragments = {name: FragmentDetails(one) for name, one in by_name.items()}
-        self._conditions = _conditions(document)
-        self._bounds = bounds_of(schema, operation)
-        self._variants: dict[tuple[Any, ...], _Variant] = {}
-        self._requests: dict[bytes, Request] = {}
+        fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+        root_type = schema.get_root_type(operation.operation)
+        if root_type is None:
+            raise CompileError
+        self._compiled = compiled and operation.operation is OperationType.QUERY
+        self._unit = CompilationUnit(schema=schema, root_type=root_type, operation=operation, fragments=fragments)
+        self._fragments = {name: FragmentDetails(node) for name, node in fragments.items()}
+        self._condition_variables = _list_condition_variables(document)
+        self._limits = build_input_limits(schema, operation)
+        self._specializations: dict[tuple[Any, ...], _Specialization] = {}
+        self._bound: dict[bytes, BoundOperation] = {}
 
-    def remembered(self, inputs: dict[str, Any]) -> Request | None:
-        """The request with these variables, if it was made lately."""
-        key = _key(inputs)
-        known = self._requests.get(key) if key is not None else None
-        return known and known.copied()
+    def find_bound(self, raw_variables: dict[str, Any]) -> BoundOperation | None:
+        """Return the operation that was bound to equal variables before, if it is still cached."""
+        key = _to_key(raw_variables)
+        bound = self._bound.get(key) if key is not None else None
+        return bound and bound.copy()
 
-    def coerce(self, inputs: dict[str, Any]) -> VariableValues:
-        """Raises InputRefused, LimitExceeded."""
-        self._bounds.check(inputs)
-        definitions = self._given.operation.variable_definitions or ()
-        variables = get_variable_values(self._given.schema, definitions, inputs, max_errors=1)
+    def coerce(self, raw_variables: dict[str, Any]) -> VariableValues:
+        """Raise CoercionError for invalid variables, LimitExceeded for lists that are too long."""
+        self._limits.check(raw_variables)
+        definitions = self._unit.operation.variable_definitions or ()
+        variables = get_variable_values(self._unit.schema, definitions, raw_variables, max_errors=1)
         if not isinstance(variables, VariableValues):
-            raise InputRefused
+            raise CoercionError
         return variables
 
-    def knows(self, variables: VariableValues) -> bool:
-        """Whether the next step costs next to nothing."""
-        return self._key_of(variables) in self._variants
+    def is_specialized(self, variables: VariableValues) -> bool:
+        """Return whether `bind` has nothing to compile, which takes milliseconds."""
+        return self._get_condition_values(variables) in self._specializations
 
-    def request(self, inputs: dict[str, Any], variables: VariableValues) -> Request:
-        """Raises LimitExceeded, and GraphQLError for a @skip or @include with null."""
-        variant = self._variant(variables)
-        points = to_points(variant.cost.values(variables))
+    def bind(self, raw_variables: dict[str, Any], variables: VariableValues) -> BoundOperation:
+        """Raise LimitExceeded, or GraphQLError for a @skip or @include with null."""
+        condition_values = self._get_condition_values(variables)
+        if condition_values not in self._specializations:
+            _put(self._specializations, condition_values, self._compile(variables), MAX_SPECIALIZATIONS)
+        specialization = self._specializations[condition_values]
+        points = to_points(specialization.cost.count_values(variables))
         check_cost(points)
+        plan = specialization.plan
         arguments: Arguments | None = None
-        with suppress(Exception):  # scalars raise what they like
-            arguments = variant.plan.arguments(variables) if variant.plan else []
-        sources = [one.value for one in variables.sources.values()]
-        values = [*sources, *variables.coerced.values(), *(one for given in arguments or () for one in given.values())]
-        is_constant = all(isinstance(one, _CONSTANT) for one in values)
-        request = Request(points, variant.plan, variables, arguments, is_constant)
-        key = _key(inputs)
-        if key is not None and all(map(_is_rememberable, values)):
-            _remember(self._requests, key, request.copied(), MOST_REQUESTS)
-        return request
+        with suppress(Exception):  # scalars raise exceptions of any type
+            arguments = plan.coerce_arguments(variables) if plan else []
+        values = [source.value for source in variables.sources.values()]
+        values += variables.coerced.values()
+        values += [value for call_arguments in arguments or () for value in call_arguments.values()]
+        is_immutable = all(isinstance(value, _IMMUTABLE) for value in values)
+        bound = BoundOperation(points, plan, variables, arguments, is_immutable)
+        key = _to_key(raw_variables)
+        if key is not None and _are_copyable(values):
+            _put(self._bound, key, bound.copy(), MAX_BOUND)
+        return bound
 
-    def _key_of(self, variables: VariableValues) -> tuple[Any, ...]:
-        return tuple(variables.coerced.get(name) for name in self._conditions)
+    def _get_condition_values(self, variables: VariableValues) -> tuple[Any, ...]:
+        return tuple(variables.coerced.get(name) for name in self._condition_variables)
 
-    def _variant(self, variables: VariableValues) -> _Variant:
-        key = self._key_of(variables)
-        if key not in self._variants:
-            _remember(self._variants, key, self._new_variant(variables), MOST_PLANS)
-        return self._variants[key]
+    def _compile(self, variables: VariableValues) -> _Specialization:
+        unit, fragments = self._unit, self._fragments
 
-    def _new_variant(self, variables: VariableValues) -> _Variant:
-        given, fragments = self._given, self._fragments
+        def collect(type_: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
+            collected = collect_subfields(unit.schema, fragments, variables, unit.operation, type_, details)
+            return collected.grouped_field_set
 
-        def subfields(type_: GraphQLObjectType, selected: Selected) -> GroupedFieldSet:
-            below = collect_subfields(given.schema, fragments, variables, given.operation, type_, selected)
-            return below.grouped_field_set
-
-        roots = collect_fields(given.schema, fragments, variables, given.query, given.operation).grouped_field_set
-        cost = CostAnalysis(given.schema, subfields).selection(given.query, roots)
-        return _Variant(cost, self._new_plan(roots, subfields) if self._planned else None)
-
-    def _new_plan(self, roots: GroupedFieldSet, subfields: Subfields) -> Plan | None:
-        try:
-            return Plan(self._given, roots, subfields)
-        except (NotPlannable, GraphQLError):
-            return None
-        except Exception:
-            log.exception("no plan could be made")  # nobody waits for more than time
-            return None
+        root = collect_fields(unit.schema, fragments, variables, unit.root_type, unit.operation).grouped_field_set
+        cost = CostAnalysis(unit.schema, collect).measure(unit.root_type, root)
+        plan = None
+        if self._compiled:
+            try:
+                plan = Plan(CodeGenerator(unit, collect), root)
+            except (CompileError, GraphQLError):
+                pass
+            except Exception:
+                log.exception("an operation could not be compiled")  # graphql-core answers, more slowly
+        return _Specialization(cost, plan)
 
 
-def _conditions(document: DocumentNode) -> tuple[str, ...]:
-    """The variables of @skip and @include. Raises NotPlannable for any other directive."""
-    names: dict[str, None] = {}
+def _list_condition_variables(document: DocumentNode) -> tuple[str, ...]:
+    """Return the variables of @skip and @include. Raise CompileError for any other directive."""
+    names: dict[str, None] = {}  # as an ordered set
 
-    class Conditions(Visitor):
+    class ConditionVisitor(Visitor):
         def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
             if node.name.value not in ("skip", "include"):
-                raise NotPlannable
-            names.update(
-                {one.value.name.value: None for one in node.arguments or () if isinstance(one.value, VariableNode)}
-            )
+                raise CompileError
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    names[argument.value.name.value] = None
 
-    visit(document, Conditions())
+    visit(document, ConditionVisitor())
     return tuple(names)
 
 
-def _key(inputs: dict[str, Any]) -> bytes | None:
+def _to_key(raw_variables: dict[str, Any]) -> bytes | None:
+    """Return None for variables that are too large to be cached, or are not JSON."""
     try:
-        key = orjson.dumps(inputs)
+        key = orjson.dumps(raw_variables)
     except TypeError:
         return None
-    return key if len(key) <= LONGEST_VARIABLES else None
+    return key if len(key) <= MAX_CACHED_VARIABLES else None
 
 
-def _remember(store: dict[Any, Any], key: Any, value: Any, most: int) -> None:
-    if len(store) >= most:
-        del store[next(iter(store))]
-    store[key] = value
+def _put(cache: dict[Any, Any], key: Any, value: Any, max_size: int) -> None:
+    """Add an entry. The oldest one is evicted if the cache is full."""
+    if len(cache) >= max_size:
+        del cache[next(iter(cache))]
+    cache[key] = value
 
 
-def _copy(value: Any) -> Any:
-    """Own lists, dicts and inputs, of what `_is_rememberable`; all else is shared."""
+def _copy_value(value: Any) -> Any:
+    """Copy lists, dicts and inputs of a copyable value; everything else in it is shared."""
     kind = type(value)
     if kind is dict:
-        return {key: _copy(one) for key, one in value.items()}
+        return {key: _copy_value(item) for key, item in value.items()}
     if kind is list:
-        return [_copy(one) for one in value]
-    if isinstance(value, _CONSTANT):
+        return [_copy_value(item) for item in value]
+    if isinstance(value, _IMMUTABLE):
         return value
-    copied: Any = object.__new__(kind)
-    vars(copied).update(_copy(vars(value)))
-    return copied
+    copy: Any = object.__new__(kind)
+    vars(copy).update(_copy_value(vars(value)))
+    return copy
 
 
-def _is_rememberable(value: Any) -> bool:
-    if isinstance(value, _CONSTANT):
+def _are_copyable(values: Iterable[Any]) -> bool:
+    """Return whether values consist of nothing but lists, dicts, inputs and immutable values."""
+    return all(_is_copyable(value) for value in values)
+
+
+def _is_copyable(value: Any) -> bool:
+    if isinstance(value, _IMMUTABLE):
         return True
-    if hasattr(type(value), "__strawberry_definition__") and hasattr(value, "__dict__"):
+    if is_input_value(value):
         value = vars(value)
     if type(value) is dict:
-        return all(map(_is_rememberable, value.values()))
-    return type(value) is list and all(map(_is_rememberable, value))
+        return _are_copyable(value.values())
+    return type(value) is list and _are_copyable(value)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import strawberry
 
-from tiktok_accounts_gql.compiler.needs import needs_of
+from tiktok_accounts_gql.compiler.lookahead import get_lookahead
 from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.account_totals import AccountsSummary
 from tiktok_accounts_gql.db.models import Account, AccountStatus
@@ -40,8 +40,8 @@ async def accounts(
     page = PageRequest.of(first, after, last, before)
     where = filter.understood() if filter else ALL
     order = order_by.understood() if order_by else NEWEST_FIRST
-    needs = needs_of(info)
-    ahead = LoadHints(attributes=needs.attributes, total="totalCount" in needs.fields)
+    lookahead = get_lookahead(info)
+    ahead = LoadHints(attributes=lookahead.attributes, total="totalCount" in lookahead.fields)
     return await info.context.services.accounts.list(info.context.viewer, page, where, order, ahead)
 
 

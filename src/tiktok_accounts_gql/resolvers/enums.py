@@ -5,8 +5,8 @@ from enum import Enum, StrEnum
 from typing import TypeVar
 
 import strawberry
-from strawberry.types.enum import StrawberryEnumDefinition
 
+from tiktok_accounts_gql.compiler.internals import get_enum_definition
 from tiktok_accounts_gql.db.accounts import AccountOrderField
 from tiktok_accounts_gql.db.models import (
     AccountStatus,
@@ -33,8 +33,7 @@ class OrderDirection(StrEnum):
 def describe(enum: AnyEnum, description: str, values: Mapping[str, str], *, name: str | None = None) -> AnyEnum:
     """Makes a GraphQL enum of one that knows nothing of GraphQL."""
     described: AnyEnum = strawberry.enum(enum, name=name, description=description)
-    definition: StrawberryEnumDefinition = described.__strawberry_definition__  # type: ignore[attr-defined]
-    for value in definition.values:
+    for value in get_enum_definition(described).values:
         value.description = values[value.name]
     return described
 

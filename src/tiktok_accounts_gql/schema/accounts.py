@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from tiktok_accounts_gql.compiler.needs import SAME_ROW, needs
+from tiktok_accounts_gql.compiler.lookahead import SAME_ROW, requires
 from tiktok_accounts_gql.db.account_queries import AccountRow
 from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, HealthState
 from tiktok_accounts_gql.db.models import AccountStatus as Status
@@ -65,7 +65,7 @@ class TikTokAccount(Node):
     view_of = (AccountRow, Account)  # the first is looked at first, and most are that
 
     id: strawberry.ID = strawberry.field(
-        resolver=account_resolvers.account_id, metadata=needs("id"), description=NODE_ID
+        resolver=account_resolvers.account_id, metadata=requires("id"), description=NODE_ID
     )
     open_id: str = strawberry.field(
         name="tiktokUserId", description="TikTok's `open_id`: the account, as this TikTok app sees it."
@@ -79,7 +79,7 @@ class TikTokAccount(Node):
     )
     avatar_url: str | None = strawberry.field(
         resolver=account_resolvers.avatar_url,
-        metadata=needs("id", "avatar_hash"),
+        metadata=requires("id", "avatar_hash"),
         description="An absolute https link to a copy of the picture. It works in an `img` tag, without a token, until "
         "the account is disconnected, and changes when the picture does.",
     )
@@ -105,7 +105,7 @@ class TikTokAccount(Node):
     granted_scopes: list[str] = strawberry.field(description="TikTok's names of the scopes that the user granted.")
     missing_scopes: list[str] = strawberry.field(
         resolver=account_resolvers.missing_scopes,
-        metadata=needs("granted_scopes"),
+        metadata=requires("granted_scopes"),
         description="Scopes that this API asks for and the user did not grant.",
     )
     last_synced_at: datetime | None = strawberry.field(
@@ -113,12 +113,12 @@ class TikTokAccount(Node):
     )
     token_expires_at: datetime | None = strawberry.field(
         resolver=account_resolvers.token_expires_at,
-        metadata=needs("status", "token_expires_at"),
+        metadata=requires("status", "token_expires_at"),
         description=f"When the access token runs out. It is renewed by itself: nothing to act on. {_UNAUTHORIZED}",
     )
     reauthorize_by: datetime | None = strawberry.field(
         resolver=account_resolvers.reauthorize_by,
-        metadata=needs("status", "reauthorize_by"),
+        metadata=requires("status", "reauthorize_by"),
         description=f"When the user has to reconnect at the latest. {_UNAUTHORIZED}",
     )
     last_error: str | None = strawberry.field(
@@ -131,14 +131,14 @@ class TikTokAccount(Node):
     stats_history = strawberry.field(
         resolver=account_resolvers.stats_history,
         graphql_type=list[AccountStatsPoint],
-        metadata=needs("id") | costs(values=10, size=history_length),
+        metadata=requires("id") | costs(values=10, size=history_length),
         description="Counters as they were, oldest first: the last reading of each UTC hour or day that has one. A "
         "reading without any counter is none. More than 400 points are an error.",
     )
     growth = strawberry.field(
         resolver=account_resolvers.growth,
         graphql_type=AccountGrowth | None,
-        metadata=needs("id") | costs(values=20),
+        metadata=requires("id") | costs(values=20),
         description="Change of the counters over the last days; null while there is nothing to compare with.",
     )
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from tiktok_accounts_gql.compiler.needs import needs
+from tiktok_accounts_gql.compiler.lookahead import requires
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import AuditAction, AuditActor
 from tiktok_accounts_gql.execution.cost import costs
@@ -31,12 +31,14 @@ class AuditDetail:
 class AuditEvent(Node):
     view_of = models.AuditEvent
 
-    id: strawberry.ID = strawberry.field(resolver=audit_resolvers.event_id, metadata=needs("id"), description=NODE_ID)
+    id: strawberry.ID = strawberry.field(
+        resolver=audit_resolvers.event_id, metadata=requires("id"), description=NODE_ID
+    )
     action: AuditAction = strawberry.field(description="What happened.")
     created_at: datetime = strawberry.field(description="When it happened.")
     account_id: strawberry.ID | None = strawberry.field(
         resolver=audit_resolvers.event_account_id,
-        metadata=needs("account_id"),
+        metadata=requires("account_id"),
         description="The account that it is about, there even when the account is gone.",
     )
     account_username: str | None = strawberry.field(
@@ -45,7 +47,7 @@ class AuditEvent(Node):
     )
     account = strawberry.field(
         resolver=audit_resolvers.event_account,
-        metadata=needs("account_id") | costs(values=2),
+        metadata=requires("account_id") | costs(values=2),
         graphql_type=TikTokAccount | None,
         description="Null if it was disconnected, or the event is not about one account.",
     )

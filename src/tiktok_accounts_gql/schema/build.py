@@ -10,14 +10,15 @@ from graphql.utilities import print_type
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema_directives import OneOf
 
-from tiktok_accounts_gql.compiler.leaves import AS_IT_IS
+from tiktok_accounts_gql.compiler.internals import get_graphql_schema, list_directives
+from tiktok_accounts_gql.compiler.result_coercion import PASSTHROUGH
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
 from tiktok_accounts_gql.schema.audit import AuditEvent
 from tiktok_accounts_gql.schema.jobs import SyncJob, SyncResult
 from tiktok_accounts_gql.schema.mutation import Mutation
 from tiktok_accounts_gql.schema.nodes import Viewer
 from tiktok_accounts_gql.schema.query import Query
-from tiktok_accounts_gql.schema.scalars import AS_THEY_ARE, scalars
+from tiktok_accounts_gql.schema.scalars import PASSTHROUGHS, scalars
 from tiktok_accounts_gql.schema.subscription import Subscription
 
 
@@ -26,11 +27,11 @@ def create_schema() -> GraphQLSchema:
     config = StrawberryConfig(scalar_map=scalars())
     types = [TikTokAccount, AuditEvent, SyncJob, SyncResult, Viewer]
     whole = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, types=types, config=config)
-    schema = whole._schema  # noqa: SLF001 - Strawberry has no public name for it
+    schema = get_graphql_schema(whole)
     for inputs in _inputs(schema):
         _drop_null_defaults(inputs)
-    for name, as_it_is in AS_THEY_ARE.items():
-        schema.type_map[name].extensions[AS_IT_IS] = as_it_is
+    for name, passthrough in PASSTHROUGHS.items():
+        schema.type_map[name].extensions[PASSTHROUGH] = passthrough
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLInputObjectType):
             # Strawberry checks it in an extension of its own, which does not run here
@@ -54,8 +55,7 @@ def _inputs(schema: GraphQLSchema) -> Iterable[Mapping[str, GraphQLArgument | Gr
 
 
 def _is_one_of(type_: GraphQLInputObjectType) -> bool:
-    definition = type_.extensions.get("strawberry-definition")
-    return any(isinstance(directive, OneOf) for directive in getattr(definition, "directives", None) or ())
+    return any(isinstance(directive, OneOf) for directive in list_directives(type_))
 
 
 def _drop_null_defaults(inputs: Mapping[str, GraphQLArgument | GraphQLInputField]) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from tiktok_accounts_gql.compiler.needs import needs
+from tiktok_accounts_gql.compiler.lookahead import requires
 from tiktok_accounts_gql.db import models
 from tiktok_accounts_gql.db.models import JobState, SyncOutcome
 from tiktok_accounts_gql.db.result_pages import ResultRow
@@ -19,22 +19,22 @@ from tiktok_accounts_gql.schema.user_errors import UserError
 class SyncResult(Node):
     view_of = (ResultRow, models.SyncResult)  # most are the first
 
-    id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, metadata=needs("id"), description=NODE_ID)
+    id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, metadata=requires("id"), description=NODE_ID)
     account_id: strawberry.ID = strawberry.field(
         resolver=job_resolvers.result_account_id,
-        metadata=needs("account_id"),
+        metadata=requires("account_id"),
         description="The account's id as asked for, there even when the account is not.",
     )
     account = strawberry.field(
         resolver=job_resolvers.result_account,
-        metadata=needs("account_id") | costs(values=2),
+        metadata=requires("account_id") | costs(values=2),
         graphql_type=TikTokAccount | None,
         description="Null if it was disconnected or never was the signed-in user's.",
     )
     outcome: SyncOutcome = strawberry.field(description="How far it is.")
     error = strawberry.field(
         resolver=job_resolvers.result_error,
-        metadata=needs("error_code", "error_message"),
+        metadata=requires("error_code", "error_message"),
         graphql_type=UserError | None,
         description="Why it failed; its `field` is null.",
     )
@@ -55,7 +55,7 @@ class SyncResultConnection(Connection[SyncResultEdge]):
 class SyncJob(Node):
     view_of = models.SyncJob
 
-    id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, metadata=needs("id"), description=NODE_ID)
+    id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, metadata=requires("id"), description=NODE_ID)
     state: JobState = strawberry.field(description="How far it is.")
     total_count: int = strawberry.field(description="Accounts to read.")
     succeeded_count: int = strawberry.field(description="Accounts read.")
@@ -65,13 +65,13 @@ class SyncJob(Node):
     )
     pending_count: int = strawberry.field(
         resolver=job_resolvers.pending_count,
-        metadata=needs("total_count", "succeeded_count", "failed_count", "canceled_count"),
+        metadata=requires("total_count", "succeeded_count", "failed_count", "canceled_count"),
         description="Accounts whose turn is still to come, or which are being read. `succeededCount`, `failedCount`, "
         "`canceledCount` and `pendingCount` always add up to `totalCount`.",
     )
     progress: float = strawberry.field(
         resolver=job_resolvers.progress,
-        metadata=needs("total_count", "succeeded_count", "failed_count", "state", "finished_at"),
+        metadata=requires("total_count", "succeeded_count", "failed_count", "state", "finished_at"),
         description="`succeededCount` and `failedCount` in relation to `totalCount`, from 0 to 1. It never falls. It is 1 "
         "once `finishedAt` is there, unless the job was canceled: then it stays at what was done.",
     )
@@ -87,7 +87,7 @@ class SyncJob(Node):
     )
     results = strawberry.field(
         resolver=job_resolvers.results,
-        metadata=needs("id") | PAGE,
+        metadata=requires("id") | PAGE,
         graphql_type=SyncResultConnection,
         description="One result per account, in the order of the request.",
     )

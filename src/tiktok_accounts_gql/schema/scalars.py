@@ -6,9 +6,9 @@ from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.types.scalar import ScalarDefinition
 
-from tiktok_accounts_gql.compiler.leaves import AsItIs
+from tiktok_accounts_gql.compiler.internals import ScalarDefinition
+from tiktok_accounts_gql.compiler.result_coercion import Passthrough
 
 BigInt = NewType("BigInt", int)
 
@@ -60,7 +60,7 @@ def scalars() -> Mapping[object, ScalarDefinition]:
 
 
 # By name of the scalar: values that need not go through the functions above.
-AS_THEY_ARE: Mapping[str, AsItIs] = {
-    "BigInt": AsItIs(kind=int, condition=f"{-LARGEST} <= {{v}} <= {LARGEST}"),
-    "DateTime": AsItIs(kind=datetime, condition="{v}.tzinfo is UTC", names={"UTC": UTC}),
+PASSTHROUGHS: Mapping[str, Passthrough] = {
+    "BigInt": Passthrough(kind=int, condition=f"{-LARGEST} <= {{value}} <= {LARGEST}"),
+    "DateTime": Passthrough(kind=datetime, condition="{value}.tzinfo is UTC", names={"UTC": UTC}),
 }

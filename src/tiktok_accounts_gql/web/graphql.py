@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tiktok_accounts_gql.errors import ErrorCode, RequestError
-from tiktok_accounts_gql.execution.engine import Engine, Prepared
+from tiktok_accounts_gql.execution.engine import Engine, PreparedOperation
 from tiktok_accounts_gql.web import answers, events, multipart
 from tiktok_accounts_gql.web.caller import Caller, identify
 from tiktok_accounts_gql.web.edge import annotate, request_id
@@ -86,7 +86,7 @@ class GraphQLEndpoint:
         return await lists.answer(request, lists.asked(prepared, asked, caller, media_type), caller, execute)
 
     async def _subscribe(
-        self, request: Request, types: Accepted, prepared: Prepared, asked: GraphQLRequest, caller: Caller
+        self, request: Request, types: Accepted, prepared: PreparedOperation, asked: GraphQLRequest, caller: Caller
     ) -> Response:
         if types.stream is None:
             raise StreamNotAcceptable

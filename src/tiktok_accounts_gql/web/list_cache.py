@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tiktok_accounts_gql.db.change_versions import ChangeVersion, ChangeVersions
-from tiktok_accounts_gql.execution.engine import Prepared
-from tiktok_accounts_gql.execution.roots import root_fields
+from tiktok_accounts_gql.execution.engine import PreparedOperation
+from tiktok_accounts_gql.execution.root_fields import collect_root_fields
 from tiktok_accounts_gql.services.viewer import Noted
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.web import answers
@@ -72,7 +72,9 @@ class ListCache:
         seconds = settings.list_cache_seconds
         return cls(changes=changes, kept=kept, seconds=seconds, count=count) if seconds else None
 
-    def asked(self, prepared: Prepared, request: GraphQLRequest, caller: Caller, media_type: str) -> Asked | None:
+    def asked(
+        self, prepared: PreparedOperation, request: GraphQLRequest, caller: Caller, media_type: str
+    ) -> Asked | None:
         """None for what is not kept, and while it is not known what changes."""
         if not _is_of_lists(prepared) or (mark := self._changes.get(caller.viewer.id)) is None:
             return None
@@ -112,10 +114,10 @@ class ListCache:
         return response
 
 
-def _is_of_lists(prepared: Prepared) -> bool:
+def _is_of_lists(prepared: PreparedOperation) -> bool:
     if prepared.document is None or prepared.operation is None or prepared.kind is not OperationType.QUERY:
         return False
-    roots = root_fields(prepared.document, prepared.operation)
+    roots = collect_root_fields(prepared.document, prepared.operation)
     return roots <= _ALONE and not roots.isdisjoint(LISTS)
 
 

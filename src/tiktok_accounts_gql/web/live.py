@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from graphql import ExecutionResult
 
-from tiktok_accounts_gql.execution.engine import Engine, Prepared
+from tiktok_accounts_gql.execution.engine import Engine, PreparedOperation
 from tiktok_accounts_gql.resolvers.context import Context
 from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.web import answers
@@ -24,7 +24,7 @@ STOPPING = "The server is about to stop. Connect again."
 
 
 async def subscribe(
-    engine: Engine, prepared: Prepared, asked: GraphQLRequest, caller: Caller
+    engine: Engine, prepared: PreparedOperation, asked: GraphQLRequest, caller: Caller
 ) -> ExecutionResult | AsyncGenerator[Payload]:
     """Payloads, one for each event; or the result that refuses the subscription. Raises LimitExceeded, BudgetExhausted."""
     costed = await engine.cost(prepared, asked.variables)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tiktok_accounts_gql.crypto import SecretLocation
-from tiktok_accounts_gql.execution.engine import Reason
+from tiktok_accounts_gql.execution.engine import ExecutionReason
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.web.list_cache import Lookup
 
@@ -31,7 +31,7 @@ class Metrics:
             ["path", "reason"],
             registry=self._registry,
         )
-        self._operations = {reason: operations.labels(reason.path, reason.value) for reason in Reason}
+        self._operations = {reason: operations.labels(reason.path, reason.value) for reason in ExecutionReason}
         lookups = Counter(
             "accounts_list_cache_lookups",
             "GraphQL requests, by whether their answer was kept.",
@@ -59,7 +59,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def count_operation(self, reason: Reason) -> None:
+    def count_operation(self, reason: ExecutionReason) -> None:
         self._operations[reason].inc()
 
     def count_lookup(self, outcome: Lookup) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from tiktok_accounts_gql.errors import ErrorCode, RequestError
-from tiktok_accounts_gql.execution.engine import Engine, Prepared
+from tiktok_accounts_gql.execution.engine import Engine, PreparedOperation
 from tiktok_accounts_gql.web.requests import GraphQLRequest
 
 MEMORY_BYTES = 8 * 1024 * 1024
@@ -61,7 +61,7 @@ class PersistedQueries:
     def __len__(self) -> int:
         return len(self._entries)
 
-    async def prepare(self, request: GraphQLRequest, viewer_id: str) -> tuple[GraphQLRequest, Prepared]:
+    async def prepare(self, request: GraphQLRequest, viewer_id: str) -> tuple[GraphQLRequest, PreparedOperation]:
         """The request with its query. Raises PersistedQueryNotFound, PersistedQueryMismatch."""
         digest = request.digest
         if digest is None:

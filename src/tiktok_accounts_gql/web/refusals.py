@@ -6,12 +6,12 @@ from graphql import ExecutionResult, FieldNode, GraphQLError, OperationType
 
 from tiktok_accounts_gql.db.models import AuditAction
 from tiktok_accounts_gql.errors import RequestError, ServiceUnavailable
-from tiktok_accounts_gql.execution.engine import Prepared
+from tiktok_accounts_gql.execution.engine import PreparedOperation
 from tiktok_accounts_gql.web.answers import cause_of
 from tiktok_accounts_gql.web.caller import Caller
 
 
-async def record_refusals(prepared: Prepared, result: ExecutionResult, caller: Caller) -> None:
+async def record_refusals(prepared: PreparedOperation, result: ExecutionResult, caller: Caller) -> None:
     """An event for each root field whose resolver raised a RequestError. Raises ServiceUnavailable.
 
     What the schema refuses never began, and an unexpected failure is in the log.

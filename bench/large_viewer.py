@@ -1,4 +1,4 @@
-"""A viewer who has much of everything, for what an operation can cost at most (`costliest.py`)."""
+"""A viewer with many accounts, jobs, snapshots and events, for operations of the highest cost (`costliest.py`)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,15 +29,15 @@ from tiktok_accounts_gql.wiring import migrate_everything
 
 VIEWER = 0
 ACCOUNTS = 500
-PAGE = 50  # accounts with a history; jobs; results of each
-HOURS = 400  # of a history by the hour, and before that DAYS by the day
+PAGE = 50  # accounts with a history; jobs; results of each job
+HOURS = 400  # snapshots by the hour in a history, and DAYS by the day before them
 DAYS = 365
 EVENTS = 2000
 
 
-def much_store(folder: Path, *, days: int = DAYS) -> str:
-    """The URL of a new SQLite file."""
-    url = f"sqlite+aiosqlite:///{folder / 'much.db'}"
+def large_viewer_store(folder: Path, *, days: int = DAYS) -> str:
+    """Return the URL of a new SQLite file."""
+    url = f"sqlite+aiosqlite:///{folder / 'large_viewer.db'}"
     asyncio.run(_create(url, days))
     return url
 
@@ -50,7 +50,7 @@ async def _create(url: str, days: int) -> None:
 
 
 async def fill(db: Database, *, days: int = DAYS) -> None:
-    """Into a database that has the tables and nothing of this viewer."""
+    """Insert the viewer's rows into a migrated database that has none of them."""
     async with db.transaction() as session:
         for model, rows in (
             (Account, account_rows(VIEWER, ACCOUNTS)),
@@ -95,7 +95,7 @@ def event_id(number: int) -> UUID:
 
 
 def _job(number: int) -> dict[str, Any]:
-    """Canceled: it stays as it is, whatever is done to it."""
+    """Return a canceled job, which no mutation changes."""
     time = utc_now() - timedelta(minutes=number)
     return {
         "id": job_id(number),
@@ -139,6 +139,8 @@ def _event(number: int) -> dict[str, Any]:
         "actor": AuditActor.SYSTEM,
         "request_id": f"request-{number}",
         "ip_address": None,
-        "details": [{"name": f"fact{one}", "value": "1", "previousValue": "0"} for one in range(10)],
+        "details": [
+            {"name": f"fact{number_of_fact}", "value": "1", "previousValue": "0"} for number_of_fact in range(10)
+        ],
         "account_username": "somebody",
     }

@@ -1,9 +1,9 @@
-"""What an operation selects at its root."""
+"""The fields that an operation selects at its root."""
 
 import pytest
 from graphql import get_operation_ast, parse
 
-from tiktok_accounts_gql.execution.roots import root_fields
+from tiktok_accounts_gql.execution.root_fields import collect_root_fields
 
 
 @pytest.mark.parametrize(
@@ -18,16 +18,16 @@ from tiktok_accounts_gql.execution.roots import root_fields
         ("query P { b } query Q { a }", {"a"}),
     ],
 )
-def test_fragments_are_expanded_and_nothing_below_the_root_counts(query: str, names: set[str]) -> None:
+def test_fragments_are_expanded_and_nothing_below_the_root_is_collected(query: str, names: set[str]) -> None:
     document = parse(query)
     operation = get_operation_ast(document, "Q" if "query Q" in query else None)
     assert operation is not None
-    assert root_fields(document, operation) == names
+    assert collect_root_fields(document, operation) == names
 
 
-def test_fragments_in_each_other_are_looked_at_once() -> None:
+def test_nested_fragments_are_visited_once() -> None:
     doubled = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(60))
     document = parse(f"{{ ...F0 }} {doubled} fragment F60 on Query {{ a }}")
     operation = get_operation_ast(document)
     assert operation is not None
-    assert root_fields(document, operation) == {"a"}
+    assert collect_root_fields(document, operation) == {"a"}
