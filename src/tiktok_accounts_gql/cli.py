@@ -28,7 +28,7 @@ from tiktok_accounts_gql.printing import docs_app, schema_app
 from tiktok_accounts_gql.sandbox.app import HALF_A_YEAR, REQUESTS_PER_MINUTE, TWO_HOURS, create_sandbox
 from tiktok_accounts_gql.sandbox.server import run_sandbox
 from tiktok_accounts_gql.server.run import run
-from tiktok_accounts_gql.services.key_rotation import KeyRotation, Rotated
+from tiktok_accounts_gql.services.key_rotation import KeyRotation, RotationResult
 from tiktok_accounts_gql.settings import Settings, SettingsInvalid, load_settings
 from tiktok_accounts_gql.web.authentication import issue_token
 from tiktok_accounts_gql.wiring import migrate_everything, open_services
@@ -215,7 +215,7 @@ def doctor(
 def rotate_keys() -> None:
     settings = load_settings()
 
-    async def rotate(db: Database) -> Rotated:
+    async def rotate(db: Database) -> RotationResult:
         return await KeyRotation(db=db, sealer=Sealer(settings.keys)).run()
 
     rotated = asyncio.run(_with_database(settings, rotate))

@@ -113,7 +113,7 @@ async def test_without_an_answer_of_tiktok_the_revocation_is_owed_and_settled_la
     assert await rows(running, TokenPair, account) == []
     owed = await owed_after_a_failure(tiktok, running, account)
     assert tiktok.revoked(account.open_id) is False
-    await running.revocations.settle(owed)
+    await running.revocations.process(owed)
     assert tiktok.revoked(account.open_id) is True
     assert await rows(running, OwedRevocation, account) == []
 
@@ -125,7 +125,7 @@ async def test_an_expired_access_token_is_renewed_to_be_revoked(api: Api, tiktok
     owed = await owed_after_a_failure(tiktok, running, account)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     owed.access_token_expires_at = owed.next_attempt_at.replace(year=2020)
-    await running.revocations.settle(owed)
+    await running.revocations.process(owed)
     assert tiktok.refreshes(account.open_id) == 1
     assert tiktok.revoked(account.open_id) is True
     assert await rows(running, OwedRevocation, account) == []
@@ -282,11 +282,11 @@ async def test_after_a_crash_another_process_revokes_at_once(
     account = await tiktok.connect(viewer)
     async with open_services(settings) as crashing:
         await crashing.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-        for round_ in crashing.revocations._rounds:
+        for round_ in crashing.revocations.tasks:
             round_.cancel()
     assert not tiktok.revoked(account.open_id)
     assert (await owed(running, account)).next_attempt_at <= utc_now()
-    await running.revocations.settle_due()
+    await running.revocations.process_due()
     await settled(running, account)  # by this process, or by the server beside it
     assert tiktok.revoked(account.open_id)
 
@@ -296,7 +296,7 @@ async def test_two_processes_revoke_once(tiktok: TikTok, running: Running, setti
     tiktok.fail(REVOKE, account, delay_seconds=0.3, passthrough=True)
     await running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
     async with open_services(settings) as other:
-        await asyncio.gather(*[one.revocations.settle_due() for one in (other, running, other)])
+        await asyncio.gather(*[one.revocations.process_due() for one in (other, running, other)])
     await settled(running, account)
     assert tiktok.revocations(account.open_id) == 1
 
@@ -310,7 +310,7 @@ async def test_one_that_cannot_be_revoked_stops_none_behind_it(tiktok: TikTok, r
     past = utc_now() - timedelta(days=1)
     await change_owed(running, broken, access_token=b"no seal", next_attempt_at=past)
     await change_owed(running, behind, next_attempt_at=past + timedelta(seconds=1))
-    await running.revocations.settle_due()
+    await running.revocations.process_due()
     await settled(running, behind)
     assert tiktok.revoked(behind.open_id)
     assert (await owed(running, broken)).next_attempt_at > utc_now()  # and is tried again then
@@ -337,6 +337,6 @@ async def test_whoever_waited_for_a_slot_for_too_long_does_not_renew_a_second_ti
     mine = await owed(running, account)
     mine.access_token_expires_at = utc_now() - timedelta(days=1)
     await change_owed(running, account, next_attempt_at=utc_now() + timedelta(minutes=2))  # another process claimed it
-    await running.revocations.settle(mine)
+    await running.revocations.process(mine)
     assert tiktok.refreshes(account.open_id) == 0
     assert await rows(running, OwedRevocation, account) != []

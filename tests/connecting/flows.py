@@ -76,7 +76,7 @@ async def under_way(api: Api, **input: Any) -> str:
 
 async def go_on_at(running: Running, link: str) -> str:
     """As `go_on`, without a server between: BROWSER went on."""
-    return await running.services.start_pages.go_on(parameters(link)["state"], BROWSER)
+    return await running.services.start_pages.confirm(parameters(link)["state"], BROWSER)
 
 
 async def consent(link: str, open_id: str, **sandbox: str) -> Answer:

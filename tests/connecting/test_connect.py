@@ -24,7 +24,8 @@ from tiktok_accounts_gql.errors import (
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.sandbox.users import SandboxUser
-from tiktok_accounts_gql.services.connections import Connected, Consent
+from tiktok_accounts_gql.services.connection_writer import ConnectedAccount
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -54,7 +55,7 @@ def open_id() -> str:
     return f"user-{uuid4().hex}"
 
 
-async def disconnect(api: Api, connected: Connected) -> None:
+async def disconnect(api: Api, connected: ConnectedAccount) -> None:
     answer = await api.data(DISCONNECT, id=ids.encode(ids.Kind.ACCOUNT, connected.account.id))
     assert answer["disconnectAccount"]["userErrors"] == []
 
@@ -188,7 +189,7 @@ async def test_in_a_race_of_two_viewers_exactly_one_gets_it(tiktok: TikTok, runn
         viewers = [f"{viewer}-{turn}-{number}" for number in range(2)]
         open_id = f"user-{uuid4().hex}"
         outcomes = await asyncio.gather(*[tiktok.connected(one, open_id) for one in viewers], return_exceptions=True)
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Connected", "ConnectedElsewhere"]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ConnectedAccount", "ConnectedElsewhere"]
         assert sorted([len(await stored.accounts(running, one)) for one in viewers]) == [0, 1]
 
 
@@ -205,10 +206,10 @@ async def test_two_connects_at_once_by_the_same_viewer_make_one_account(
 
 async def test_a_used_code_is_invalid(tiktok: TikTok, running: Running, viewer: str, open_id: str) -> None:
     code, connections = await tiktok.code(open_id), running.services.connections
-    await connections.connect(Viewer(id=viewer), Consent(code=code, redirect_uri=tiktok.redirect_uri))
+    await connections.connect(Viewer(id=viewer), CodeExchange(code=code, redirect_uri=tiktok.redirect_uri))
     thief = f"thief-{viewer}"
     with pytest.raises(AuthorizationCodeInvalid):
-        await connections.connect(Viewer(id=thief), Consent(code=code, redirect_uri=tiktok.redirect_uri))
+        await connections.connect(Viewer(id=thief), CodeExchange(code=code, redirect_uri=tiktok.redirect_uri))
     assert await stored.is_nothing(running, thief)
 
 

@@ -36,7 +36,7 @@ from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.sandbox.altered import Alteration
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.callbacks import Callback
-from tiktok_accounts_gql.services.connections import Consent
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH
@@ -229,7 +229,7 @@ async def test_a_fresh_grant_that_does_not_say_whose_it_is_is_stored_when_the_da
     scene.tiktok.sandbox.faults.add(
         Fault(path=TOKEN_PATH, open_id=open_id, alteration=Alteration(remove=("open_id", "scope", "expires_in")))
     )
-    consent = Consent(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
+    consent = CodeExchange(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
     scene.away_after_the_next_grant(0.6)
     connected = await scene.holder.services.connections.connect(Viewer(id=viewer), consent)
     await scene.stored_at_last(connected.account)
@@ -242,7 +242,7 @@ async def test_a_connection_whose_refresh_token_came_alone_waits_for_the_databas
     open_id = f"user-{uuid4().hex}"
     odd = Alteration(fields={"access_token": ""})
     scene.tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, open_id=open_id, alteration=odd))
-    consent = Consent(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
+    consent = CodeExchange(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
     scene.away_after_the_next_grant(0.6)
     connected = await scene.holder.services.connections.connect(Viewer(id=viewer), consent)
     await scene.stored_at_last(connected.account)
@@ -289,11 +289,11 @@ async def test_a_mistake_of_the_user_is_told_when_the_database_is_back(scene: Sc
     callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code=await scene.tiktok.code(other))
     scene.away_after_the_next_grant(0.6)
     finished = await service.finish(callback, browser=flows.BROWSER)
-    assert finished.mistake is not None
-    assert finished.mistake.code == "WRONG_TIKTOK_ACCOUNT"
+    assert finished.error is not None
+    assert finished.error.code == "WRONG_TIKTOK_ACCOUNT"
     again = await scene.other.services.authorizations.finish(callback, browser=flows.BROWSER)
-    assert again.mistake is not None
-    assert again.mistake.code == "WRONG_TIKTOK_ACCOUNT"
+    assert again.error is not None
+    assert again.error.code == "WRONG_TIKTOK_ACCOUNT"
     assert scene.tiktok.revoked(other)
 
 
@@ -307,7 +307,7 @@ async def test_a_pair_on_its_way_to_be_revoked_is_revoked(scene: Scene, viewer: 
     scene.tiktok.sandbox.state.expire_access_token(account.open_id)
     owed[0].access_token_expires_at = account.created_at
     scene.away_after_the_next_grant(0.6)
-    await scene.holder.revocations.settle(owed[0])
+    await scene.holder.revocations.process(owed[0])
     assert scene.tiktok.revoked(account.open_id)
     assert await owed_of(scene.other, account) == []
     refreshes = scene.tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")

@@ -116,7 +116,7 @@ async def test_afterwards_the_old_key_can_go(house: House, viewer: str) -> None:
         answer = await flows.consent(await flows.go_on_at(running, link), f"user-{uuid4().hex}")
         callback = Callback(state=answer["state"], code=answer["code"])
         finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
-        assert finished.outcome().account.status == "ACTIVE"
+        assert finished.unwrap().account.status == "ACTIVE"
     with pytest.raises(SealBroken):
         await stored.pair(house.running, house.settings, account)
 
@@ -131,7 +131,7 @@ async def test_what_is_owed_to_tiktok_is_settled_with_the_new_key(house: House, 
     async with house.running.db.read() as session:
         [owed] = await sealed_rows(session, sealed.TABLES[1])
     async with open_services(with_keys(house.settings, NEW)) as running:
-        await running.revocations.settle(owed)
+        await running.revocations.process(owed)
     assert house.tiktok.revoked(gone.open_id)
 
 

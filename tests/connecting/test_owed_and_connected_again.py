@@ -63,7 +63,7 @@ async def test_nothing_is_owed_after_a_reconnection(
     account = await tiktok.connect(whose(viewer), gone.open_id)
     assert await owed(running, gone) == []
     await make_due(running, gone)
-    await running.revocations.settle_due()
+    await running.revocations.process_due()
     assert tiktok.revocations(gone.open_id) == 1  # the one that failed
     assert await works(tiktok, settings, account)
 
@@ -75,7 +75,7 @@ async def test_what_was_claimed_and_not_begun_is_not_carried_out(
     gone = await given_up(tiktok, viewer)
     [claimed] = await owed(running, gone)
     account = await tiktok.connect(viewer, gone.open_id)
-    await running.revocations.settle(claimed)
+    await running.revocations.process(claimed)
     assert tiktok.revocations(gone.open_id) == 1
     assert await works(tiktok, settings, account)
 
@@ -87,8 +87,8 @@ async def test_none_begins_while_its_viewer_connects(
     gone = await given_up(tiktok, viewer)
     [claimed] = await owed(running, gone)
     await running.revocations.postpone(Viewer(id=viewer))
-    await running.revocations.settle(claimed)
-    await running.revocations.settle_due()
+    await running.revocations.process(claimed)
+    await running.revocations.process_due()
     assert tiktok.revocations(gone.open_id) == 1
     assert len(await owed(running, gone)) == 1
 
@@ -101,7 +101,7 @@ async def test_a_revocation_under_way_in_another_process_is_waited_for(
     [row] = await owed(running, gone)
     tiktok.fail(REVOKE_PATH, gone, delay_seconds=0.8, passthrough=True)
     async with open_services(settings) as other:
-        revoking = asyncio.create_task(other.revocations.settle(row))
+        revoking = asyncio.create_task(other.revocations.process(row))
         async with asyncio.timeout(10):
             while (await owed(running, gone))[0].lease_until is None:  # noqa: ASYNC110 - of a row
                 await asyncio.sleep(0.01)
@@ -169,6 +169,6 @@ async def test_a_pair_that_comes_for_an_account_that_was_given_up_is_owed_until_
     await running.revocations.close()  # both are tried at once, beside their callers
     assert not tiktok.revoked(account.open_id)
     for row in await owed(running, account):
-        await running.revocations.settle(row)
+        await running.revocations.process(row)
     assert tiktok.revoked(account.open_id)
     assert await owed(running, account) == []

@@ -25,7 +25,7 @@ from tiktok_accounts_gql.db.models import Account, OwedRevocation, TokenPair
 from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, TokensUnreadable
 from tiktok_accounts_gql.logs import QUIET, configure_logs
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.connections import Consent
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -95,9 +95,9 @@ class Life:
         code = await self.tiktok.code(open_id)
         self.secrets.add(code)
         connections, viewer = self.tiktok.running.services.connections, Viewer(id=self.api.viewer)
-        connected = await connections.connect(viewer, Consent(code=code, redirect_uri=self.tiktok.redirect_uri))
+        connected = await connections.connect(viewer, CodeExchange(code=code, redirect_uri=self.tiktok.redirect_uri))
         with pytest.raises(AuthorizationCodeInvalid):
-            await connections.connect(viewer, Consent(code=code, redirect_uri=self.tiktok.redirect_uri))
+            await connections.connect(viewer, CodeExchange(code=code, redirect_uri=self.tiktok.redirect_uri))
         self.note(connected.account)
         return connected.account
 
@@ -145,10 +145,10 @@ async def lived(api: Api, tiktok: TikTok, running: Running) -> Life:
     async with running.db.read() as session:
         [owed] = await session.scalars(select(OwedRevocation).where(col(OwedRevocation.account_id) == account.id))
     life.echo(REVOKE_PATH, account, 500, "server_error")
-    await running.revocations.settle(owed)
+    await running.revocations.process(owed)
     owed.access_token_expires_at -= timedelta(days=1)
     life.echo(TOKEN_PATH, account, 500, "server_error")
-    await running.revocations.settle(owed)
+    await running.revocations.process(owed)
     await life.ask(EVERYTHING)
     return life
 
@@ -176,7 +176,7 @@ async def test_no_secret_shows_anywhere(
     assert b"sync an account of a job" in database  # the job tables are among what was searched
     assert api.viewer.encode() in database  # what was searched are the places where things are
     assert "TOKEN_REFRESH_FAILED" in await stored.actions(running, api.viewer)
-    assert "revocation owed" in logged
+    assert "revocation pending" in logged
     assert "tokens unreadable" in logged
     assert b"The stored tokens of this account cannot be opened." in answered
     assert b"grantedScopes" in answered

@@ -133,7 +133,7 @@ async def test_what_still_opens_is_revoked(api: Api, tiktok: TikTok, running: Ru
     for _ in range(100):
         if tiktok.revoked(account.open_id):
             break
-        await running.revocations.settle_due()
+        await running.revocations.process_due()
     assert tiktok.revoked(account.open_id)
 
 
@@ -233,8 +233,8 @@ async def test_an_authorization_whose_verifier_does_not_open_begins_anew(
         await flows.go_on_at(began, begun.authorization_url)
         for running in (ended, began):  # the same call again finds the outcome
             finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
-            assert finished.mistake is not None
-            assert finished.mistake.code == "AUTHORIZATION_STATE_INVALID"
+            assert finished.error is not None
+            assert finished.error.code == "AUTHORIZATION_STATE_INVALID"
 
 
 # What an account that is not ACTIVE shows

@@ -34,7 +34,7 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Context
 from tiktok_accounts_gql.resolvers.loaders import Loaders
 from tiktok_accounts_gql.services.bundle import Services
-from tiktok_accounts_gql.services.history import AccountGrowth
+from tiktok_accounts_gql.services.history import Growth
 from tiktok_accounts_gql.services.viewer import Viewer
 
 Row = TypeVar("Row")
@@ -216,9 +216,7 @@ class World:
         return self._spoilt("snapshot", key, row, "")
 
     def growth(self, key: UUID) -> Any:
-        row = AccountGrowth(
-            since=NOW, follower_change=3, follower_change_rate=0.1, likes_change=None, video_change=-(2**40)
-        )
+        row = Growth(since=NOW, follower_change=3, follower_change_rate=0.1, likes_change=None, video_change=-(2**40))
         return self._spoilt("growth", key, SimpleNamespace(**{name: getattr(row, name) for name in row.__slots__}), "")
 
     def summary(self, key: object) -> Any:

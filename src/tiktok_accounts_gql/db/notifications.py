@@ -138,7 +138,7 @@ class Notifications:
             async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has none
                 await connection.add_listener(CHANNEL, self._heard)
                 await connection.add_listener(CHANGES_CHANNEL, self._heard_change)
-            self._hub.deliver_missed(self._heard_until - MARGIN)  # only now: nothing falls in between
+            self._hub.deliver_resync(self._heard_until - MARGIN)  # only now: nothing falls in between
             await _prove_hearing(engine, connection)
             self._changes.begin()
             while not lost.is_set():

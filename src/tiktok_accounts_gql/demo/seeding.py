@@ -63,11 +63,11 @@ class Seeder:
         started = await authorizations.start(planned.viewer, return_to=None, account_id=None)
         consent = {"sandbox_user": planned.open_id, **({"sandbox_scopes": planned.scopes} if planned.scopes else {})}
         state = httpx.URL(started.authorization_url).params["state"]
-        consent_url = await services.start_pages.go_on(state, "the demo's")
+        consent_url = await services.start_pages.confirm(state, "the demo's")
         answer = await browser.get(httpx.URL(consent_url).copy_merge_params(consent))
         brought = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
         callback = Callback(state=brought["state"], code=brought["code"])
-        account = (await authorizations.finish(callback, planned.viewer)).outcome().account
+        account = (await authorizations.finish(callback, planned.viewer)).unwrap().account
         await self._forget_attempts(planned.viewer)
         return account
 

@@ -1,6 +1,6 @@
-"""From a page request and a statement to a page with cursors."""
+"""Turns page requests into ranges of rows, and rows into pages with cursors."""
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlmodel import SQLModel
@@ -12,33 +12,37 @@ from tiktok_accounts_gql.pagination import Edge, Page, PageRequest
 Model = TypeVar("Model", bound=SQLModel)
 
 
+def to_range(request: PageRequest, ordering: Ordering) -> Range:
+    """Decode the cursors of a request. Raises BadUserInput for cursors of another ordering."""
+    cursors = ordering.cursors
+    return Range(
+        after=None if request.after is None else cursors.decode(request.after),
+        before=None if request.before is None else cursors.decode(request.before),
+    )
+
+
+def to_page(rows: Slice[Any], ordering: Ordering) -> Page[Any]:
+    """Give each row a cursor, which is encoded when it is first read: most lists are read for their nodes alone."""
+    cursors = ordering.cursors
+
+    def encode_cursor(row: Any) -> str:
+        return cursors.encode(*ordering.place(row))
+
+    edges = [Edge(row, encode_cursor) for row in rows.rows]
+    return Page.of(edges, has_next=rows.has_next, has_previous=rows.has_previous, total=rows.total)
+
+
+@dataclass(frozen=True, slots=True)
 class Pager:
-    """Reads pages."""
+    """Reads one page of a statement."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    db: Database
 
-    async def read(self, statement: Statement[Model], ordering: Ordering, page: PageRequest) -> Page[Model]:
-        """Raises BadUserInput for cursors of another ordering."""
-
-        async def read(within: Range) -> Slice[Model]:
-            async with self._db.read() as session:
-                return await read_slice(session, statement, ordering, within, size=page.size, backward=page.backward)
-
-        return await self.page(ordering, page, read)
-
-    @staticmethod
-    async def page(ordering: Ordering, page: PageRequest, read: Callable[[Range], Awaitable[Slice[Any]]]) -> Page[Any]:
-        """Of what is read between the page's cursors. Raises BadUserInput as `read` does."""
-        cursors = ordering.cursors
-        within = Range(
-            after=None if page.after is None else cursors.decode(page.after),
-            before=None if page.before is None else cursors.decode(page.before),
-        )
-        found = await read(within)
-
-        def cursor(row: Any) -> str:
-            return cursors.encode(*ordering.place(row))
-
-        edges = [Edge(row, cursor) for row in found.rows]
-        return Page.of(edges, has_next=found.has_next, has_previous=found.has_previous, total=found.total)
+    async def read(self, statement: Statement[Model], ordering: Ordering, request: PageRequest) -> Page[Model]:
+        """Return the requested page. Raises BadUserInput for cursors of another ordering."""
+        cursor_range = to_range(request, ordering)
+        async with self.db.read() as session:
+            rows = await read_slice(
+                session, statement, ordering, cursor_range, size=request.size, backward=request.backward
+            )
+        return to_page(rows, ordering)

@@ -3,19 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import result_pages, sync_jobs
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.keyset import Range, Slice
 from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import JobFilter, ResultFilter
 from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.services.audit import AuditService, Detail
-from tiktok_accounts_gql.services.paging import Pager
+from tiktok_accounts_gql.services.paging import Pager, to_page
 from tiktok_accounts_gql.services.viewer import Viewer
 
 
@@ -83,7 +80,7 @@ class JobListService:
             )
         pages: dict[UUID, ResultPage] = {}
         for job_id, end in ends.items():
-            found = await self._pager.page(sync_jobs.IN_ORDER, page, partial(_given, end))
+            found = to_page(end, sync_jobs.IN_ORDER)
             pages[job_id] = ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
         return pages
 
@@ -109,11 +106,6 @@ class JobListService:
 
     async def _recorded(self, viewer: Viewer, count: int) -> None:
         await self._audit.record_read(viewer, AuditAction.SYNC_JOBS_READ, Detail(name="count", value=count))
-
-
-async def _given(end: Slice[Any], within: Range) -> Slice[Any]:
-    del within  # a page without cursors is everywhere
-    return end
 
 
 def progress(job: SyncJob) -> float:
