@@ -15,6 +15,7 @@ from tiktok_accounts_gql.services.failures import FailureKind, Failures
 
 MAX_BATCH_SIZE = 1000  # calls of `write`
 
+_append = again_if_undone(audit.append)
 _Entry = tuple[list[audit.Values], asyncio.Future[None]]
 
 
@@ -61,10 +62,12 @@ class AuditWriter:
         caller of that event gets the error.
         """
         try:
-            await self._append(batch)
+            await _append(self._db, partial(self._fill, batch))
         except Exception as error:  # noqa: BLE001 - raised again in the callers of `write`
             self._fill(batch)
-            if len(batch) > 1 and _may_succeed_in_parts(error):
+            # While the database is away, each half would only wait for it again.
+            is_of_one_event = isinstance(error, Deadlocked) or not isinstance(error, ServiceUnavailable)
+            if len(batch) > 1 and is_of_one_event:
                 self._failures.record(FailureKind.AUDIT_GROUP, error, events=str(len(batch)))
                 middle = len(batch) // 2
                 for half in (batch[:middle], batch[middle:]):
@@ -78,10 +81,6 @@ class AuditWriter:
                 if not done.done():
                     done.set_result(None)
 
-    @again_if_undone
-    async def _append(self, batch: list[_Entry]) -> None:
-        await audit.append(self._db, partial(self._fill, batch))
-
     def _fill(self, batch: list[_Entry]) -> list[audit.Values]:
         """Move the head of the queue into an empty batch; return the events of the batch.
 
@@ -91,8 +90,3 @@ class AuditWriter:
             batch += self._queue[:MAX_BATCH_SIZE]
             del self._queue[:MAX_BATCH_SIZE]
         return [event for events, _ in batch for event in events]
-
-
-def _may_succeed_in_parts(error: Exception) -> bool:
-    """Tell whether the error may be of one event; while the database is away, each part would only wait for it again."""
-    return isinstance(error, Deadlocked) or not isinstance(error, ServiceUnavailable)

@@ -155,7 +155,7 @@ class AuthorizationService:
                 raise invalid
             return await self._reject(viewer, None, AuthorizationStateInvalid())
         owner = viewer or Viewer(id=attempt.viewer_id, request_id=request_id, ip_address=ip_address)
-        if viewer is None and not _is_browser_of(attempt, browser):
+        if viewer is None and not is_bound_to(attempt, browser):
             return await self._reject(owner, attempt, AuthorizationStateInvalid(OTHER_BROWSER))
         if invalid is not None:
             return await self._reject(owner, attempt, invalid)
@@ -252,7 +252,8 @@ class AuthorizationService:
         return AuthorizationResult(return_to=return_to, error=error)
 
 
-def _is_browser_of(attempt: ConnectionAttempt, browser: str | None) -> bool:
+def is_bound_to(attempt: ConnectionAttempt, browser: str | None) -> bool:
+    """Tell whether the user continued to TikTok in the browser with this secret."""
     if attempt.browser_hash is None or browser is None:
         return False
     return compare_digest(attempt.browser_hash, connection_attempts.hash_browser(attempt.id, browser))

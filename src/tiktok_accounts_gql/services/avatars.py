@@ -38,11 +38,17 @@ class AvatarService:
 
     async def fetch(self, account: Account | None, user: TikTokUser) -> Picture | None:
         """Return the picture to store; None if the stored one is the same, or a new one cannot be fetched."""
-        if user.avatar_url is not None and await self._find_source(account) != source_of(user.avatar_url):
-            picture = await self.pictures.fetch(user.avatar_url)
-            if picture is not None:
-                return picture
-        if account is not None and account.avatar_hash is not None:
+        stored_hash = None if account is None else account.avatar_hash
+        if user.avatar_url is not None:
+            source = None
+            if account is not None and stored_hash is not None:
+                async with self.db.read() as session:
+                    source = await avatars.find_source(session, account.viewer_id, account.id, stored_hash)
+            if source != source_of(user.avatar_url):
+                picture = await self.pictures.fetch(user.avatar_url)
+                if picture is not None:
+                    return picture
+        if stored_hash is not None:
             return None
         return draw_initials(user.display_name or user.open_id or "")
 
@@ -71,13 +77,6 @@ class AvatarService:
         """Find an avatar by its link, without a viewer: only who was shown the account knows the link."""
         async with self.db.read() as session:
             return await avatars.find(session, account_id, content_hash)
-
-    async def _find_source(self, account: Account | None) -> str | None:
-        """Return where the account's stored picture came from."""
-        if account is None or account.avatar_hash is None:
-            return None
-        async with self.db.read() as session:
-            return await avatars.find_source(session, account.viewer_id, account.id, account.avatar_hash)
 
 
 def draw_initials(name: str) -> Picture:

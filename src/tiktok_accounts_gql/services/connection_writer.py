@@ -1,7 +1,6 @@
 """Stores connected accounts: the account, its grant, its picture and its first snapshot in one transaction."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -83,6 +82,7 @@ class ConnectionWriter:
         return account
 
     def _build_columns(self, reading: GrantReading, earlier: Account | None) -> dict[str, Any]:
+        """Build the account's columns. One that could not be read is healthy until its first sync reads it."""
         now, open_id, scopes = self.clock(), reading.grant.open_id, reading.granted_scopes
         if reading.user is not None:
             profile, first_retry_at = profile_mapping.columns(reading.user, earlier, scopes, now), None
@@ -90,26 +90,21 @@ class ConnectionWriter:
             name = earlier.display_name if earlier else profile_mapping.placeholder(open_id)
             names = {} if earlier else accounts.names(None, name)
             profile = {**names, **profile_mapping.withheld(name, scopes)}
-            first_retry_at = now + health.retry_in(1)  # the first sync reads the account
+            first_retry_at = now + health.retry_in(1)
+        if isinstance(reading.failure, WrongAccount):
+            health_columns = health.unread(now)
+            last_error = to_operation_error(reading.failure).message
+        else:
+            health_columns = health.worked(None, now, scopes_missing=self.grants.has_missing_scopes(scopes))
+            last_error = None
+        deadline = earlier.reauthorize_by if earlier else None
         return {
             **profile,
             "granted_scopes": sorted(scopes),
             "connected_at": now,
-            "reauthorize_by": _find_future_deadline(earlier, now),
-            **self.grants.expiry_columns(reading.grant),
-            **self._build_health_columns(reading, now),
+            "reauthorize_by": deadline if deadline and deadline > now else None,
+            **self.grants.expiry_columns(reading.grant),  # it replaces `reauthorize_by` if the reply has one
+            **health_columns,
+            "last_error": last_error,
             "next_sync_at": self.times.after_failure(open_id, now, first_retry_at),
         }
-
-    def _build_health_columns(self, reading: GrantReading, now: datetime) -> dict[str, Any]:
-        """An account that could not be read is healthy until its first sync, unless another account was read."""
-        if isinstance(reading.failure, WrongAccount):
-            return {**health.unread(now), "last_error": to_operation_error(reading.failure).message}
-        scopes_missing = self.grants.has_missing_scopes(reading.granted_scopes)
-        return {**health.worked(None, now, scopes_missing=scopes_missing), "last_error": None}
-
-
-def _find_future_deadline(earlier: Account | None, now: datetime) -> datetime | None:
-    """Return the account's stored `reauthorize_by` if it is still ahead, for a new grant whose reply has none."""
-    deadline = earlier.reauthorize_by if earlier else None
-    return deadline if deadline and deadline > now else None

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from tiktok_accounts_gql.db import accounts, connection_attempts
 from tiktok_accounts_gql.db.accounts import Taken
 from tiktok_accounts_gql.db.database import Database
-from tiktok_accounts_gql.db.models import AuditAction
+from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     ConnectedElsewhere,
@@ -141,17 +141,12 @@ class ConnectionService:
         if BASIC_SCOPE not in self.grants.granted_scopes(grant):
             await self.rejected_grants.dispose(viewer, grant, grant_id)
             raise ScopeMissing
-        if not await self._is_expected_account(viewer, exchange, grant):
-            await self.rejected_grants.dispose(viewer, grant, grant_id)
-            raise WrongTikTokAccount
+        if exchange.account_id is not None:
+            account = await self._find_account(viewer, grant.open_id)
+            if account is None or account.id != exchange.account_id:
+                await self.rejected_grants.dispose(viewer, grant, grant_id)
+                raise WrongTikTokAccount
         return grant
-
-    async def _is_expected_account(self, viewer: Viewer, exchange: CodeExchange, grant: TokenGrant) -> bool:
-        if exchange.account_id is None:
-            return True
-        async with self.db.read() as session:
-            account = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
-        return account is not None and account.id == exchange.account_id
 
     async def _store_unless_superseded(
         self, viewer: Viewer, exchange: CodeExchange, grant: TokenGrant, grant_id: UUID
@@ -177,20 +172,20 @@ class ConnectionService:
             except GrantConflict:
                 continue
             except Taken:
-                if not await self._is_connected(viewer, grant.open_id):
+                account = await self._find_account(viewer, grant.open_id)
+                # Else another call connected it for this viewer: read it again, and store this grant with it.
+                if account is None or account.disconnected_at is not None:
                     await self.rejected_grants.dispose(viewer, grant, grant_id)
                     raise ConnectedElsewhere from None
 
     async def _find_stored(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> ConnectedAccount | None:
         """Return the account if an earlier try has stored this grant: the outcome of its commit may be unknown."""
-        async with self.db.read() as session:
-            account = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
+        account = await self._find_account(viewer, grant.open_id)
         if account is None or await self.grants.find_grant_id(account) != grant_id:
             return None
         return ConnectedAccount(account=account, reconnected=account.created_at != account.connected_at)
 
-    async def _is_connected(self, viewer: Viewer, open_id: str) -> bool:
-        """Tell whether this viewer has the account now: it may have been disconnected, and connected by another viewer."""
+    async def _find_account(self, viewer: Viewer, open_id: str) -> Account | None:
+        """Find the viewer's account with this `open_id`, also if it is disconnected."""
         async with self.db.read() as session:
-            account = await accounts.find_by_open_id(session, viewer.id, open_id)
-        return account is not None and account.disconnected_at is None
+            return await accounts.find_by_open_id(session, viewer.id, open_id)

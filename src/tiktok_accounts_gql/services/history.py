@@ -121,14 +121,12 @@ class HistoryService:
             if not account_ids:
                 return count
             act = partial(self._downsample_day, day)
-            failed = await self.failures.in_batch(FailureKind.THINNING, account_ids, act, name=_to_log_ids)
+            failed = await self.failures.in_batch(
+                FailureKind.THINNING, account_ids, act, name=lambda account_id: {"account_id": str(account_id)}
+            )
             failed_ids.update(failed)
             count += len(account_ids) - len(failed)
 
     async def _downsample_day(self, day: int, account_ids: Sequence[UUID]) -> None:
         async with self.db.transaction() as session:
             await snapshots.thin(session, day, account_ids)
-
-
-def _to_log_ids(account_id: UUID) -> dict[str, str]:
-    return {"account_id": str(account_id)}

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -75,19 +74,15 @@ class RejectedGrants:
                     await self.grants.store(
                         session, current, grant, grant_id=grant_id, expected_grant_id=stored_grant_id
                     )
-                    values = {**self.grants.refresh_columns(current, grant), **self._build_health_columns(current)}
+                    values = self.grants.refresh_columns(current, grant)
+                    if current.status is AccountStatus.EXPIRED:
+                        values |= health.worked(current, self.clock(), scopes_missing=False) | {"last_error": None}
                     await accounts.change(session, account.viewer_id, account.id, **values)
                     event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
                     self.notifications.publish(session, account.viewer_id, event)
                     self.audit.record(session, system, AuditAction.TOKEN_REFRESHED, account_id=account.id)
                 return
             stored_grant_id = await self.grants.find_grant_id(account)
-
-    def _build_health_columns(self, account: Account) -> dict[str, Any]:
-        """Make an EXPIRED account healthy, because it has a valid grant again."""
-        if account.status is not AccountStatus.EXPIRED:
-            return {}
-        return {**health.worked(account, self.clock(), scopes_missing=False), "last_error": None}
 
     async def _is_valid(self, viewer: Viewer, grant: TokenGrant) -> bool:
         """Ask TikTok whether the grant still works: a later consent may have ended it. True if TikTok does not answer."""

@@ -14,7 +14,13 @@ from tiktok_accounts_gql.db import connection_attempts
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import ConnectionAttempt
 from tiktok_accounts_gql.errors import AuthorizationStateExpired, AuthorizationStateInvalid
-from tiktok_accounts_gql.services.authorizations import ATTEMPT_LIFETIME, MAX_CLOCK_SKEW, OTHER_BROWSER, hash_state
+from tiktok_accounts_gql.services.authorizations import (
+    ATTEMPT_LIFETIME,
+    MAX_CLOCK_SKEW,
+    OTHER_BROWSER,
+    hash_state,
+    is_bound_to,
+)
 from tiktok_accounts_gql.services.login_kit import LoginKit, open_code_verifier
 
 
@@ -47,9 +53,7 @@ class StartPages:
         Raises AuthorizationStateInvalid, also if the attempt is bound to another browser, and AuthorizationStateExpired.
         """
         attempt = await self._get_attempt(state)
-        if attempt.browser_hash is not None and (
-            browser is None or attempt.browser_hash != connection_attempts.hash_browser(attempt.id, browser)
-        ):
+        if attempt.browser_hash is not None and not is_bound_to(attempt, browser):
             raise AuthorizationStateInvalid(OTHER_BROWSER)
         app = urlsplit(attempt.return_to or self.login_kit.start_url).hostname or ""
         return StartPage(viewer_id=attempt.viewer_id, viewer_name=attempt.viewer_name, app=app)

@@ -11,7 +11,7 @@ from tiktok_accounts_gql.db import accounts, sync_jobs
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AuditAction, SyncJob
 from tiktok_accounts_gql.errors import NoSuchJob
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Hub, JobChanged, Resync, Subscription
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Hub, JobChanged, Resync
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.viewer import Viewer
 
@@ -47,7 +47,9 @@ class SubscriptionService:
 
     async def watch_accounts(self, viewer: Viewer) -> AsyncGenerator[ChangedAccount]:
         """Yield each change; changes of one account within a second are one. Each account sent is audited as read."""
-        with self.hub.subscribe(viewer.id, wants=_is_of_account, hold=DEBOUNCE) as subscription:
+        with self.hub.subscribe(
+            viewer.id, wants=lambda event: isinstance(event, AccountChanged), hold=DEBOUNCE
+        ) as subscription:
             async for event in subscription:
                 changes = await self._list_changes(viewer, event)
                 for start in range(0, len(changes), READ_BATCH):
@@ -61,13 +63,17 @@ class SubscriptionService:
         sent_progress = None
         with self.hub.subscribe(viewer.id, wants=is_of_job) as subscription:
             while job := await self._find_job(viewer, job_id):
-                if (progress := _get_progress(job)) != sent_progress:
+                counts = (job.succeeded_count, job.failed_count, job.canceled_count)
+                progress = (job.state, job.started_at, job.finished_at, *counts)
+                if progress != sent_progress:
                     sent_progress = progress
                     yield job
                     if job.finished_at is not None:
                         return
                     await asyncio.sleep(UPDATE_INTERVAL.total_seconds())
-                await _wait_for_event(subscription)
+                with suppress(TimeoutError):  # changes by a process that sends no events are found by polling
+                    async with asyncio.timeout(POLL_INTERVAL.total_seconds()):
+                        await anext(subscription)
 
     async def _find_job(self, viewer: Viewer, job_id: UUID) -> SyncJob | None:
         async with self.db.read() as session:
@@ -97,22 +103,6 @@ class SubscriptionService:
             kind = change.kind if account else ChangeKind.DISCONNECTED  # it may have been disconnected since
             changed.append(ChangedAccount(kind=kind, account_id=change.account_id, account=account))
         return changed
-
-
-async def _wait_for_event(subscription: Subscription) -> None:
-    """Wait for an event, or for `POLL_INTERVAL`: changes by a process that sends no events are found by polling."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(POLL_INTERVAL.total_seconds()):
-            await anext(subscription)
-
-
-def _is_of_account(event: Event) -> bool:
-    return isinstance(event, AccountChanged)
-
-
-def _get_progress(job: SyncJob) -> tuple[object, ...]:
-    counts = (job.succeeded_count, job.failed_count, job.canceled_count)
-    return (job.state, job.started_at, job.finished_at, *counts)
 
 
 def _get_change_kind(account: accounts.Changed, since: datetime) -> ChangeKind:

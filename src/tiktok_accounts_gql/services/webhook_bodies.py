@@ -84,16 +84,12 @@ def _to_time(value: object) -> datetime | None:
     """Return a time from a Unix time in (milli-, micro-, nano-) seconds, or from ISO 8601 with a time zone."""
     number = _to_number(value)
     if number is None:
-        return _parse_iso_time(value)
+        try:
+            time = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+        except ValueError:
+            return None
+        return time if time is not None and time.tzinfo is not None else None
     if number <= 0:
         return None
     units = next((units for smallest, units in _UNITS_PER_SECOND if number >= smallest), 1)
     return datetime.fromtimestamp(min(number / units, _MAX_TIMESTAMP), UTC)
-
-
-def _parse_iso_time(value: object) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return time if time is not None and time.tzinfo is not None else None

@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 
 import structlog
@@ -75,7 +75,7 @@ class WebhookService:
                     session,
                     now=now,
                     latest=now + health.LONGEST_RETRY + MAX_CLOCK_SKEW,
-                    next_attempt_at=_get_next_attempt_at,
+                    next_attempt_at=lambda event, now: now + health.retry_in(event.attempts + 1),
                     limit=BATCH,
                 )
             for event in events:
@@ -112,7 +112,3 @@ class WebhookService:
         async with self.db.transaction() as session:
             await webhooks.mark_processed(session, event.body_hash, self.clock())
         return True
-
-
-def _get_next_attempt_at(event: WebhookEvent, now: datetime) -> datetime:
-    return now + health.retry_in(event.attempts + 1)
