@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 
@@ -112,3 +112,11 @@ def called(open_id: str, name: str) -> Fault:
     """TikTok's next answer about this user, who has a name of the test's choice."""
     body = {"data": {"user": {"open_id": open_id, "display_name": name}}, "error": {"code": "ok"}}
     return Fault(path=USER_INFO_PATH, open_id=open_id, status=200, body=json.dumps(body).encode())
+
+
+def redirect_query(response: httpx.Response) -> dict[str, list[str]]:
+    """Return the query of the app's URL to which the browser is redirected."""
+    assert response.status_code == 303
+    location = response.headers["location"]
+    assert location.startswith(OURS)
+    return parse_qs(urlsplit(location).query, keep_blank_values=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -41,14 +41,6 @@ def exchanges(tiktok: TikTok) -> int:
 
 def global_id(account: Account) -> str:
     return ids.encode(ids.Kind.ACCOUNT, account.id)
-
-
-def told(response: httpx.Response) -> dict[str, list[str]]:
-    """The query of where the browser is sent."""
-    assert response.status_code == 303
-    location = response.headers["location"]
-    assert location.startswith(OURS)
-    return parse_qs(urlsplit(location).query, keep_blank_values=True)
 
 
 def text(page: httpx.Response) -> str:
@@ -89,7 +81,12 @@ async def test_what_return_to_holds_is_kept_and_only_the_answers_are_replaced(
         http, await flows.consented(api, open_id, returnTo=f"{OURS}/a%20b?{query}#section?accountId=x")
     )
     [account] = await stored.accounts(running, api.viewer)
-    assert told(response) == {"tab": ["1", "2"], "empty": [""], "name": ["é&"], "accountId": [global_id(account)]}
+    assert flows.redirect_query(response) == {
+        "tab": ["1", "2"],
+        "empty": [""],
+        "name": ["é&"],
+        "accountId": [global_id(account)],
+    }
     parts = urlsplit(response.headers["location"])
     assert (parts.path, parts.fragment) == ("/a%20b", "section?accountId=x")
 
@@ -131,7 +128,7 @@ async def test_callbacks_at_once_at_two_servers_exchange_once(
     ):
         responses = await asyncio.gather(*[flows.come_back(one, answer) for one in (http, other) * 4])
     assert len({one.headers["location"] for one in responses}) == 1
-    assert "accountId" in told(responses[0])
+    assert "accountId" in flows.redirect_query(responses[0])
     assert exchanges(tiktok) - before == 1
     assert await stored.counts(running, api.viewer) == ONE_ACCOUNT
 
@@ -142,7 +139,7 @@ async def test_a_repeated_failure_is_answered_as_the_first(
     answer, before = await flows.consented(api, open_id, returnTo=f"{OURS}/"), exchanges(tiktok)
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, status=503))
     responses = [await flows.come_back(http, answer) for _ in range(2)]
-    assert [told(one) for one in responses] == [{"error": ["TIKTOK_UNAVAILABLE"]}] * 2
+    assert [flows.redirect_query(one) for one in responses] == [{"error": ["TIKTOK_UNAVAILABLE"]}] * 2
     assert exchanges(tiktok) - before == 1
     assert await stored.reasons(running, api.viewer) == ["TIKTOK_UNAVAILABLE"]
     assert await stored.reasons(running, api.viewer, "MUTATION_REPEATED") == ["TIKTOK_UNAVAILABLE"]
@@ -152,9 +149,9 @@ async def test_once_it_was_disconnected_a_repeated_callback_brings_nothing_back(
     http: httpx.AsyncClient, api: Api, running: Running, open_id: str
 ) -> None:
     answer = await flows.consented(api, open_id, returnTo=f"{OURS}/")
-    [account] = told(await flows.come_back(http, answer))["accountId"]
+    [account] = flows.redirect_query(await flows.come_back(http, answer))["accountId"]
     await api.data(DISCONNECT, id=account)
-    assert told(await flows.come_back(http, answer)) == {"error": ["AUTHORIZATION_STATE_INVALID"]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"error": ["AUTHORIZATION_STATE_INVALID"]}
     [kept] = await stored.accounts(running, api.viewer)
     assert kept.disconnected_at is not None
 
@@ -175,7 +172,7 @@ async def test_an_error_of_tiktoks_is_told_by_our_code(
 ) -> None:
     state = await flows.under_way(api, returnTo=f"{OURS}/")
     brought = {"state": state, "error": error, "error_description": "Somebody said no."}
-    assert told(await flows.come_back(http, brought)) == {"error": [code]}
+    assert flows.redirect_query(await flows.come_back(http, brought)) == {"error": [code]}
     assert await stored.counts(running, api.viewer) == NOTHING
     assert await stored.reasons(running, api.viewer) == [code]
 
@@ -195,7 +192,7 @@ async def test_a_used_state_with_another_code_is_invalid_and_changes_nothing(
     await flows.come_back(http, answer)
     before, other = exchanges(tiktok), await tiktok.code(f"other-{open_id}")
     for brought in ({"state": answer["state"], "code": other}, {"state": answer["state"], "error": "access_denied"}):
-        assert told(await flows.come_back(http, brought)) == {"error": ["AUTHORIZATION_STATE_INVALID"]}
+        assert flows.redirect_query(await flows.come_back(http, brought)) == {"error": ["AUTHORIZATION_STATE_INVALID"]}
     assert exchanges(tiktok) == before
     assert await stored.counts(running, api.viewer) == ONE_ACCOUNT
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_STATE_INVALID"] * 2
@@ -216,12 +213,12 @@ async def test_a_state_works_for_ten_minutes(
         begun = await earlier.services.authorizations.start(Viewer(id=viewer), return_to=f"{OURS}/", account_id=None)
         link = await flows.go_on_at(earlier, begun.authorization_url)
     answer = await flows.consent(link, f"user-{uuid4().hex}")
-    query = told(await flows.come_back(http, answer, flows.BROWSER))
+    query = flows.redirect_query(await flows.come_back(http, answer, flows.BROWSER))
     if works:
         assert query.keys() == {"accountId"}
         return
     assert query == {"error": ["AUTHORIZATION_STATE_EXPIRED"]}
-    assert told(await flows.come_back(http, answer, flows.BROWSER)) == query
+    assert flows.redirect_query(await flows.come_back(http, answer, flows.BROWSER)) == query
     assert exchanges(tiktok) == before
     assert await stored.counts(running, viewer) == NOTHING
     assert (await stored.reasons(running, viewer))[0] == "AUTHORIZATION_STATE_EXPIRED"
@@ -294,7 +291,7 @@ async def test_a_failed_exchange_stores_nothing_and_is_audited(
         answer["code"] = "forged"
     else:
         tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, **fault))
-    assert told(await flows.come_back(http, answer)) == {"error": [code]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"error": [code]}
     assert await stored.counts(running, api.viewer) == NOTHING
     [started, failed] = await stored.events(running, api.viewer)
     assert (started.action, failed.action, failed.actor) == ("AUTHORIZATION_STARTED", "AUTHORIZATION_FAILED", "USER")
@@ -306,7 +303,7 @@ async def test_a_silent_tiktok_is_waited_for_no_longer_than_its_time_out(
 ) -> None:
     answer = await flows.consented(api, open_id, returnTo=f"{OURS}/")
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, delay_seconds=2.5))
-    assert told(await flows.come_back(http, answer)) == {"error": ["TIKTOK_UNAVAILABLE"]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"error": ["TIKTOK_UNAVAILABLE"]}
     assert await stored.counts(running, api.viewer) == NOTHING
 
 
@@ -314,7 +311,7 @@ async def test_without_the_basic_scope_nothing_is_connected_and_the_grant_is_giv
     http: httpx.AsyncClient, api: Api, tiktok: TikTok, running: Running, open_id: str
 ) -> None:
     answer = await flows.consented(api, open_id, scopes="user.info.stats", returnTo=f"{OURS}/")
-    assert told(await flows.come_back(http, answer)) == {"error": ["SCOPE_MISSING"]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"error": ["SCOPE_MISSING"]}
     assert tiktok.revoked(open_id)
     assert await stored.counts(running, api.viewer) == NOTHING
 
@@ -324,7 +321,7 @@ async def test_with_the_account_to_reconnect_it_is_reconnected(
 ) -> None:
     mine = await tiktok.connect(api.viewer, open_id)
     answer = await flows.consented(api, open_id, accountId=global_id(mine), returnTo=f"{OURS}/")
-    assert told(await flows.come_back(http, answer)) == {"accountId": [global_id(mine)]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"accountId": [global_id(mine)]}
     assert (await stored.actions(running, api.viewer))[-1] == "ACCOUNT_RECONNECTED"
 
 
@@ -333,7 +330,7 @@ async def test_another_account_than_the_one_to_reconnect_is_refused_and_its_gran
 ) -> None:
     mine, before = await tiktok.connect(api.viewer), await stored.counts(running, api.viewer)
     answer = await flows.consented(api, open_id, accountId=global_id(mine), returnTo=f"{OURS}/")
-    assert told(await flows.come_back(http, answer)) == {"error": ["WRONG_TIKTOK_ACCOUNT"]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"error": ["WRONG_TIKTOK_ACCOUNT"]}
     assert await stored.counts(running, api.viewer) == before
     assert tiktok.revoked(open_id)
     assert await stored.accounts(running, api.viewer) == [mine]
@@ -349,7 +346,7 @@ async def test_the_viewers_other_account_gets_the_grant_that_was_meant_for_it(
     wanted, other = await tiktok.connect(api.viewer), await tiktok.connect(api.viewer, open_id)
     before = await stored.counts(running, api.viewer)
     answer = await flows.consented(api, open_id, accountId=global_id(wanted), returnTo=f"{OURS}/")
-    assert told(await flows.come_back(http, answer)) == {"error": ["WRONG_TIKTOK_ACCOUNT"]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"error": ["WRONG_TIKTOK_ACCOUNT"]}
     assert not tiktok.revoked(open_id)
     assert await stored.counts(running, api.viewer) == before
     refreshes = tiktok.refreshes(open_id)
@@ -366,7 +363,7 @@ async def test_what_another_user_connected_stays_theirs_and_goes_on(
     theirs, before = await tiktok.connect(stranger.viewer, open_id), await stored.counts(running, stranger.viewer)
     answer = await flows.consented(api, open_id, returnTo=f"{OURS}/")
     response = await flows.come_back(http, answer)
-    assert told(response) == {"error": ["ACCOUNT_CONNECTED_ELSEWHERE"]}
+    assert flows.redirect_query(response) == {"error": ["ACCOUNT_CONNECTED_ELSEWHERE"]}
     assert stranger.viewer not in response.text
     assert await stored.counts(running, api.viewer) == NOTHING
     assert await stored.counts(running, stranger.viewer) == before
@@ -383,7 +380,7 @@ async def test_a_grant_that_cannot_be_given_back_changes_no_answer(
     mine = await tiktok.connect(api.viewer)
     tiktok.sandbox.faults.add(Fault(path=REVOKE_PATH, open_id=open_id, **fault))
     answer = await flows.consented(api, open_id, accountId=global_id(mine), returnTo=f"{OURS}/")
-    assert told(await flows.come_back(http, answer)) == {"error": ["WRONG_TIKTOK_ACCOUNT"]}
+    assert flows.redirect_query(await flows.come_back(http, answer)) == {"error": ["WRONG_TIKTOK_ACCOUNT"]}
     assert await stored.accounts(running, api.viewer) == [mine]
 
 
@@ -391,7 +388,9 @@ async def test_an_account_that_cannot_be_read_for_now_is_connected_all_the_same(
     http: httpx.AsyncClient, api: Api, tiktok: TikTok, running: Running, open_id: str
 ) -> None:
     tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, status=503))
-    assert "accountId" in told(await flows.come_back(http, await flows.consented(api, open_id, returnTo=f"{OURS}/")))
+    assert "accountId" in flows.redirect_query(
+        await flows.come_back(http, await flows.consented(api, open_id, returnTo=f"{OURS}/"))
+    )
     [account] = await stored.accounts(running, api.viewer)
     assert (account.status, account.last_synced_at) == ("ACTIVE", None)
     assert await syncs(running, account)

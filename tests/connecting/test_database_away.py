@@ -22,8 +22,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from tests.connecting import flows, stored
-from tests.connecting.test_renewal_races import expire
-from tests.connecting.test_tokens import newest
+from tests.connecting.tokens import expire_access_token, get_issued_pair
 from tests.support.away import Cut, database_wire, lock
 from tests.support.backends import on_postgresql
 from tests.support.databases import create_database
@@ -90,7 +89,7 @@ async def stored_at_last(tiktok: TikTok, settings: Settings, account: Account, *
     deadline = time.monotonic() + within
     while True:
         with suppress(ServiceUnavailable):
-            if await stored.pair(tiktok.running, settings, account) == newest(tiktok, account):
+            if await stored.pair(tiktok.running, settings, account) == get_issued_pair(tiktok, account):
                 return
         assert time.monotonic() < deadline, "the new pair is not stored"
         await asyncio.sleep(0.05)
@@ -156,7 +155,7 @@ async def asking(scene: Scene, account: Account, done: asyncio.Event) -> set[str
 
 async def lose_the_database(scene: Scene, account: Account, seconds: float) -> None:
     """While a rotated pair is to be stored, and others ask for it."""
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     scene.away_after_the_next_grant(seconds)
     done = asyncio.Event()
     holding = asyncio.create_task(told(scene.holder, account))
@@ -166,9 +165,9 @@ async def lose_the_database(scene: Scene, account: Account, seconds: float) -> N
     await scene.stored_at_last(account)
     done.set()
     found = await others
-    assert token in {newest(scene.tiktok, account).access_token, "ServiceUnavailable"}
-    assert found <= {newest(scene.tiktok, account).access_token, "ServiceUnavailable", "RefreshPending"}
-    assert await told(scene.holder, account) == newest(scene.tiktok, account).access_token
+    assert token in {get_issued_pair(scene.tiktok, account).access_token, "ServiceUnavailable"}
+    assert found <= {get_issued_pair(scene.tiktok, account).access_token, "ServiceUnavailable", "RefreshPending"}
+    assert await told(scene.holder, account) == get_issued_pair(scene.tiktok, account).access_token
 
 
 @EVERY_WAY
@@ -184,12 +183,15 @@ async def test_a_rotated_pair_is_stored_when_the_database_is_back(scene: Scene, 
 @EVERY_WAY
 async def test_the_write_goes_on_when_its_caller_leaves_and_others_share_it(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     scene.away_after_the_next_grant(1.2)
     asked = asyncio.create_task(told(scene.holder, account))
     await asyncio.sleep(0.5)
     asked.cancel()  # as a client that leaves; whoever asks next waits for the same write
-    assert await told(scene.holder, account) in {newest(scene.tiktok, account).access_token, "ServiceUnavailable"}
+    assert await told(scene.holder, account) in {
+        get_issued_pair(scene.tiktok, account).access_token,
+        "ServiceUnavailable",
+    }
     await scene.stored_at_last(account)
     assert scene.tiktok.refreshes(account.open_id) == 1
 
@@ -251,7 +253,7 @@ async def test_a_connection_whose_refresh_token_came_alone_waits_for_the_databas
 @EVERY_WAY
 async def test_a_refresh_token_that_came_alone_is_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     for _ in range(2):
         scene.tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"access_token": ""}))
     scene.away_after_the_next_grant(0.6)
@@ -260,18 +262,18 @@ async def test_a_refresh_token_that_came_alone_is_stored_when_the_database_is_ba
     async def is_stored() -> bool:
         with suppress(ServiceUnavailable):
             pair = await stored.pair(scene.other, scene.settings, account)
-            return pair.refresh_token == newest(scene.tiktok, account).refresh_token
+            return pair.refresh_token == get_issued_pair(scene.tiktok, account).refresh_token
         return False
 
     await until(is_stored, seconds=20)
-    assert await told(scene.other, account) == newest(scene.tiktok, account).access_token
+    assert await told(scene.other, account) == get_issued_pair(scene.tiktok, account).access_token
 
 
 @EVERY_WAY
 async def test_another_accounts_tokens_are_not_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
     before = await stored.pair(scene.other, scene.settings, account)
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     scene.tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"open_id": "another one"}))
     scene.away_after_the_next_grant(0.6)
     assert await told(scene.holder, account) in {"WrongAccount", "ServiceUnavailable"}
@@ -368,12 +370,12 @@ async def test_a_restart_of_the_server_loses_no_pair(
         account = await there.connect(viewer)
         async with open_services(own.model_copy(update={"tiktok_api_url": wire.url})) as holder:
             for number in range(rounds):
-                await expire(running, there, account)
+                await expire_access_token(running, there, account)
                 mode = "immediate" if number % 2 else "fast"
                 restarting = restart_at_the_next_grant(wire, partial(restart, mode), 0.05 * (number % 4))
                 token = await told(holder, account)
                 await (await restarting)
-                assert token in {newest(there, account).access_token, "ServiceUnavailable"}
+                assert token in {get_issued_pair(there, account).access_token, "ServiceUnavailable"}
                 await stored_at_last(there, own, account)
         [kept] = await stored.accounts(running, viewer)
         assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY")

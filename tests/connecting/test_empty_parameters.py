@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from tests.connecting import flows, stored
-from tests.connecting.test_callback import told
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.settings import CALLBACK_PATH
@@ -61,7 +60,7 @@ async def begun(api: Api, **input: Any) -> flows.Answer:
 @pytest.mark.parametrize("query", DENIED.values(), ids=DENIED)
 async def test_a_denial_goes_back_to_the_app(http: httpx.AsyncClient, api: Api, running: Running, query: str) -> None:
     response = await come_back(http, query, await begun(api, returnTo=f"{flows.OURS}/"))
-    assert (response.status_code, told(response)) == (303, {"error": ["AUTHORIZATION_DENIED"]})
+    assert (response.status_code, flows.redirect_query(response)) == (303, {"error": ["AUTHORIZATION_DENIED"]})
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_DENIED"]
     [attempt] = await stored.attempts(running, api.viewer)
     assert (attempt.error, attempt.used_at is not None) == ("AUTHORIZATION_DENIED", True)
@@ -73,7 +72,7 @@ async def test_a_consent_connects(
 ) -> None:
     answer = await flows.consented(api, open_id, returnTo=f"{flows.OURS}/")
     response = await come_back(http, query, answer)
-    assert told(response).keys() == {"accountId"}
+    assert flows.redirect_query(response).keys() == {"accountId"}
     [account] = await stored.accounts(running, api.viewer)
     assert account.open_id == open_id
 
@@ -84,9 +83,9 @@ async def test_what_says_nothing_goes_back_to_the_app_and_uses_nothing_up(
 ) -> None:
     answer = await flows.consented(api, open_id, returnTo=f"{flows.OURS}/")
     response = await come_back(http, query, answer)
-    assert (response.status_code, told(response)) == (303, {"error": ["INVALID_INPUT"]})
+    assert (response.status_code, flows.redirect_query(response)) == (303, {"error": ["INVALID_INPUT"]})
     assert await stored.reasons(running, api.viewer) == ["INVALID_INPUT"]
-    assert told(await flows.come_back(http, answer)).keys() == {"accountId"}
+    assert flows.redirect_query(await flows.come_back(http, answer)).keys() == {"accountId"}
 
 
 @pytest.mark.parametrize("query", NO_STATE.values(), ids=NO_STATE)
@@ -97,7 +96,7 @@ async def test_without_a_state_a_page_says_how_to_go_on(
     page = await come_back(http, query, answer)
     assert (page.status_code, "go back to the app" in page.text) == (400, True)
     assert await stored.accounts(running, api.viewer) == []
-    assert told(await flows.come_back(http, answer)).keys() == {"accountId"}
+    assert flows.redirect_query(await flows.come_back(http, answer)).keys() == {"accountId"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from tests.connecting import stored
-from tests.connecting.test_tokens import newest
+from tests.connecting.tokens import get_issued_pair
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.db import revocations
@@ -52,7 +52,7 @@ async def make_due(running: Running, account: Account) -> None:
 
 async def works(tiktok: TikTok, settings: Settings, account: Account) -> bool:
     """What is stored is what TikTok accepts."""
-    return await stored.pair(tiktok.running, settings, account) == newest(tiktok, account)
+    return await stored.pair(tiktok.running, settings, account) == get_issued_pair(tiktok, account)
 
 
 @pytest.mark.parametrize("whose", WHOSE.values(), ids=WHOSE)

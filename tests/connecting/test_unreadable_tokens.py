@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from tests.connecting import flows, stored
-from tests.connecting.test_renewal_races import expire
+from tests.connecting.tokens import expire_access_token
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
@@ -117,7 +117,7 @@ async def test_a_refresh_token_that_does_not_open_is_said_when_it_is_needed(
     account = await tiktok.connect(api.viewer)
     await spoil(running, account, damage, "refresh_token")
     assert (await api.data(SYNC, id=node_id(account)))["syncAccount"]["success"]
-    await expire(running, tiktok, account)
+    await expire_access_token(running, tiktok, account)
     await says_so(api, running, account)
     assert tiktok.refreshes(account.open_id) == 0
     [pair] = await stored.sealed_pairs(running, api.viewer)
@@ -140,7 +140,7 @@ async def test_what_still_opens_is_revoked(api: Api, tiktok: TikTok, running: Ru
 async def test_the_token_before_is_no_matter(tiktok: TikTok, running: Running, viewer: str) -> None:
     account = await tiktok.connect(viewer)
     for _ in range(2):
-        await expire(running, tiktok, account)
+        await expire_access_token(running, tiktok, account)
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
     await spoil(running, account, DAMAGE["empty"], "previous_refresh_token")
     tiktok.sandbox.state.revoke_grant(account.open_id)
