@@ -162,7 +162,7 @@ async def test_what_another_viewer_connected_is_connected_elsewhere(
     await tiktok.connect(f"another-{viewer}", open_id)
     with pytest.raises(ConnectedElsewhere):
         await tiktok.connect(viewer, open_id)
-    assert await stored.is_nothing(running, viewer)
+    assert await stored.has_no_rows(running, viewer)
 
 
 async def test_once_the_other_viewer_has_left_it_can_be_connected(
@@ -210,7 +210,7 @@ async def test_a_used_code_is_invalid(tiktok: TikTok, running: Running, viewer: 
     thief = f"thief-{viewer}"
     with pytest.raises(AuthorizationCodeInvalid):
         await connections.connect(Viewer(id=thief), CodeExchange(code=code, redirect_uri=tiktok.redirect_uri))
-    assert await stored.is_nothing(running, thief)
+    assert await stored.has_no_rows(running, thief)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ async def test_while_tiktok_exchanges_nothing_nothing_is_stored(
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, **fault))
     with pytest.raises(error):
         await tiktok.connect(viewer)
-    assert await stored.is_nothing(running, viewer)
+    assert await stored.has_no_rows(running, viewer)
 
 
 async def test_an_account_that_cannot_be_read_is_connected_and_read_later(

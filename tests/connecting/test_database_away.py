@@ -203,8 +203,8 @@ async def test_a_fresh_grant_is_stored_when_the_database_is_back_and_the_repeate
     owner, open_id = Viewer(id=viewer), f"user-{uuid4().hex}"
     service = scene.holder.services.authorizations
     begun = await service.start(owner, return_to=None, account_id=None)
-    await flows.go_on_at(scene.holder, begun.authorization_url)
-    state = flows.parameters(begun.authorization_url)["state"]
+    await flows.confirm_in_process(scene.holder, begun.authorization_url)
+    state = flows.parse_query(begun.authorization_url)["state"]
     callback = Callback(state=state, code=await scene.tiktok.code(open_id))
     scene.away_after_the_next_grant(0.6)
     finished = await service.finish(callback, browser=flows.BROWSER)
@@ -287,8 +287,8 @@ async def test_a_mistake_of_the_user_is_told_when_the_database_is_back(scene: Sc
     account = await scene.tiktok.connect(viewer)
     service = scene.holder.services.authorizations
     begun = await service.start(owner, return_to=None, account_id=account.id)
-    await flows.go_on_at(scene.holder, begun.authorization_url)
-    callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code=await scene.tiktok.code(other))
+    await flows.confirm_in_process(scene.holder, begun.authorization_url)
+    callback = Callback(state=flows.parse_query(begun.authorization_url)["state"], code=await scene.tiktok.code(other))
     scene.away_after_the_next_grant(0.6)
     finished = await service.finish(callback, browser=flows.BROWSER)
     assert finished.error is not None

@@ -113,7 +113,7 @@ async def test_afterwards_the_old_key_can_go(house: House, viewer: str) -> None:
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
         house.tiktok.sandbox.state.expire_access_token(account.open_id)
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
-        answer = await flows.consent(await flows.go_on_at(running, link), f"user-{uuid4().hex}")
+        answer = await flows.give_consent(await flows.confirm_in_process(running, link), f"user-{uuid4().hex}")
         callback = Callback(state=answer["state"], code=answer["code"])
         finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
         assert finished.unwrap().account.status == "ACTIVE"
@@ -354,7 +354,7 @@ async def test_the_steps_fail_no_read_no_refresh_and_no_cursor(house: House, vie
                 begun = await sealing.running.services.authorizations.start(
                     Viewer(id=viewer), return_to=None, account_id=None
                 )
-                link = await flows.go_on_at(opening.running, begun.authorization_url)
+                link = await flows.confirm_in_process(opening.running, begun.authorization_url)
                 ended = await opening.running.services.authorizations.finish(
                     await consented(link, viewer), browser=flows.BROWSER
                 )
@@ -374,7 +374,7 @@ AFTER = "query After($after: String) { accounts(after: $after) { edges { node { 
 
 
 async def consented(link: str, viewer: str) -> Callback:
-    answer = await flows.consent(link, f"comes-and-goes-{viewer}")
+    answer = await flows.give_consent(link, f"comes-and-goes-{viewer}")
     return Callback(state=answer["state"], code=answer["code"])
 
 

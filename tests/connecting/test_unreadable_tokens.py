@@ -153,8 +153,8 @@ async def test_connecting_again_heals_it(api: Api, tiktok: TikTok, running: Runn
     account = await tiktok.connect(api.viewer)
     await spoil(running, account, DAMAGE["zeros"], "access_token", "refresh_token")
     await says_so(api, running, account)
-    answer = await flows.connect(api, await flows.consented(api, account.open_id, accountId=node_id(account)))
-    assert (flows.codes(answer), answer["reconnected"]) == ([], True)
+    answer = await flows.connect(api, await flows.authorize(api, account.open_id, accountId=node_id(account)))
+    assert (flows.error_codes(answer), answer["reconnected"]) == ([], True)
     assert answer["account"]["health"]["state"] == "HEALTHY"
     assert (await api.data(SYNC, id=node_id(account)))["syncAccount"]["success"]
     assert (await stored.pair(running, settings, account)).access_token
@@ -227,10 +227,10 @@ async def test_an_authorization_whose_verifier_does_not_open_begins_anew(
     lost = desktop.model_copy(update={"encryption_keys": (SecretBytes(os.urandom(32)),)})
     async with open_services(desktop) as began, open_services(lost) as ended:
         begun = await began.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-        callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code="any")
+        callback = Callback(state=flows.parse_query(begun.authorization_url)["state"], code="any")
         with pytest.raises(AuthorizationStateInvalid):
-            await flows.go_on_at(ended, begun.authorization_url)
-        await flows.go_on_at(began, begun.authorization_url)
+            await flows.confirm_in_process(ended, begun.authorization_url)
+        await flows.confirm_in_process(began, begun.authorization_url)
         for running in (ended, began):  # the same call again finds the outcome
             finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
             assert finished.error is not None

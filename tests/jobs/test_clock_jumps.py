@@ -245,18 +245,18 @@ async def test_an_authorization_that_began_in_the_future_is_begun_again(
     """Or its state would work for longer than ten minutes."""
     async with ahead(by) as wrong:
         started = await wrong.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-        link = await flows.go_on_at(wrong, started.authorization_url)
+        link = await flows.confirm_in_process(wrong, started.authorization_url)
     assert await ended(scene, viewer, link) == "AUTHORIZATION_STATE_EXPIRED"
     with pytest.raises(AuthorizationStateExpired):
-        await flows.go_on_at(scene.running, started.authorization_url)
+        await flows.confirm_in_process(scene.running, started.authorization_url)
     started = await scene.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-    link = await flows.go_on_at(scene.running, started.authorization_url)
+    link = await flows.confirm_in_process(scene.running, started.authorization_url)
     assert await ended(scene, viewer, link) is None
 
 
 async def ended(scene: Scene, viewer: str, url: str) -> str | None:
     """The code of what went wrong when the user came back."""
-    answer = await flows.consent(url, f"user-of-{viewer}")
+    answer = await flows.give_consent(url, f"user-of-{viewer}")
     callback = Callback(state=answer["state"], code=answer["code"])
     finished = await scene.running.services.authorizations.finish(callback, browser=flows.BROWSER)
     return finished.error.code.value if finished.error else None

@@ -250,7 +250,7 @@ async def test_a_removal_in_the_second_of_a_reconnect_does_not_end_it(
 ) -> None:
     account = await tiktok.connect(api.viewer)
     await revoke(tiktok, (await stored.pair(running, tiktok.settings, account)).access_token)
-    assert flows.codes(await flows.connect(api, await flows.consented(api, account.open_id))) == []
+    assert flows.error_codes(await flows.connect(api, await flows.authorize(api, account.open_id))) == []
     again = await only_account(running, api.viewer)
     await post(http, body := removal(account.open_id, 5, at=int(again.connected_at.timestamp())))
     await processed(running, body)

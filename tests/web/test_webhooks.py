@@ -210,7 +210,7 @@ async def test_once_done_the_same_again_does_not_end_a_new_connection(
     account = await tiktok.connect(api.viewer)
     await post(http, body := removal(account.open_id, at=time.time() + 3600))  # as late as can be
     await processed(running, body)
-    assert flows.codes(await flows.connect(api, await flows.consented(api, account.open_id))) == []
+    assert flows.error_codes(await flows.connect(api, await flows.authorize(api, account.open_id))) == []
     await post(http, body)
     await running.services.webhooks.process_due()
     assert (await only_account(running, api.viewer)).status == "ACTIVE"
