@@ -251,7 +251,9 @@ async def test_a_stop_waits_for_the_revocation_under_way(tiktok: TikTok, setting
     tiktok.fail(REVOKE, account, delay_seconds=0.6, passthrough=True)
     async with open_services(settings) as ending:
         await ending.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
-        await until(lambda: all(one.fault.open_id != account.open_id for one in tiktok.sandbox.faults.list_waiting()))
+        await until(
+            lambda: all(queued.fault.open_id != account.open_id for queued in tiktok.sandbox.faults.list_waiting())
+        )
         assert not tiktok.revoked(account.open_id)
     assert tiktok.revoked(account.open_id)
     assert await rows(tiktok.running, OwedRevocation, account) == []

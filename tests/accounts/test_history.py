@@ -47,7 +47,7 @@ async def recorded(running: Running, viewer: str, taken: Sequence[Counters]) -> 
         (row, [snapshot(row, time, *counters) for time, counters in sorted(s.items())])
         for row, s in zip(rows, taken, strict=True)
     ]
-    if everything := [one.model_dump() for _, snapshots in of for one in snapshots]:
+    if everything := [snapshot.model_dump() for _, snapshots in of for snapshot in snapshots]:
         async with running.db.transaction() as session:
             await session.execute(insert(Snapshot), everything)
     return of
@@ -60,7 +60,7 @@ def snapshot(row: Account, time: datetime, followers: int | None, likes: int | N
 
 def last_of_each(snapshots: list[Snapshot], start: datetime, end: datetime, granularity: StatsGranularity) -> list[Any]:
     cut = CUT[granularity] | {"second": 0, "microsecond": 0}
-    within = [one for one in snapshots if start <= one.recorded_at < end]
+    within = [snapshot for snapshot in snapshots if start <= snapshot.recorded_at < end]
     return list({one.recorded_at.replace(**cut): one.recorded_at for one in within}.values())
 
 
@@ -69,7 +69,7 @@ def change(later: int | None, earlier: int | None) -> int | None:
 
 
 def growth_since(snapshots: list[Snapshot], since: datetime) -> Growth | None:
-    within = [one for one in snapshots if one.recorded_at >= since]
+    within = [snapshot for snapshot in snapshots if snapshot.recorded_at >= since]
     if len(within) < 2:
         return None
     first, last = within[0], within[-1]

@@ -53,7 +53,7 @@ class Scene:
         return str(answer["syncAccounts"]["job"]["id"])
 
     async def events(self, request_id: str) -> list[AuditEvent]:
-        return [one for one in await stored.events(self.running, self.api.viewer) if one.request_id == request_id]
+        return [event for event in await stored.events(self.running, self.api.viewer) if event.request_id == request_id]
 
     async def only_event(self, request_id: str) -> tuple[str, dict[str, str | None]]:
         """Its action, and its details."""

@@ -197,12 +197,12 @@ async def test_a_start_is_audited_with_its_account(api: Api, tiktok: TikTok, run
     account = await tiktok.connect(api.viewer)
     await flows.get_start_url(api)
     await flows.get_start_url(api, accountId=ids.encode(ids.Kind.ACCOUNT, account.id))
-    begun = [one for one in await stored.events(running, api.viewer) if one.action == "AUTHORIZATION_STARTED"]
-    assert [(one.account_id, one.actor, one.details) for one in begun] == [
+    begun = [event for event in await stored.events(running, api.viewer) if event.action == "AUTHORIZATION_STARTED"]
+    assert [(event.account_id, event.actor, event.details) for event in begun] == [
         (None, "USER", []),
         (account.id, "USER", []),
     ]
-    assert all(one.request_id and one.ip_address for one in begun)
+    assert all(event.request_id and event.ip_address for event in begun)
 
 
 async def test_attempts_of_days_ago_are_forgotten(api: Api, running: Running, settings: Settings) -> None:

@@ -127,7 +127,7 @@ async def test_callbacks_at_once_at_two_servers_exchange_once(
         httpx.AsyncClient(base_url=url, verify=trusted(), cookies=http.cookies) as other,
     ):
         responses = await asyncio.gather(*[flows.send_callback(one, answer) for one in (http, other) * 4])
-    assert len({one.headers["location"] for one in responses}) == 1
+    assert len({response.headers["location"] for response in responses}) == 1
     assert "accountId" in flows.redirect_query(responses[0])
     assert exchanges(tiktok) - before == 1
     assert await stored.counts(running, api.viewer) == ONE_ACCOUNT
@@ -139,7 +139,7 @@ async def test_a_repeated_failure_is_answered_as_the_first(
     answer, before = await flows.authorize(api, open_id, returnTo=f"{APP_ORIGIN}/"), exchanges(tiktok)
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, status=503))
     responses = [await flows.send_callback(http, answer) for _ in range(2)]
-    assert [flows.redirect_query(one) for one in responses] == [{"error": ["TIKTOK_UNAVAILABLE"]}] * 2
+    assert [flows.redirect_query(response) for response in responses] == [{"error": ["TIKTOK_UNAVAILABLE"]}] * 2
     assert exchanges(tiktok) - before == 1
     assert await stored.reasons(running, api.viewer) == ["TIKTOK_UNAVAILABLE"]
     assert await stored.reasons(running, api.viewer, "MUTATION_REPEATED") == ["TIKTOK_UNAVAILABLE"]
@@ -152,8 +152,8 @@ async def test_once_it_was_disconnected_a_repeated_callback_brings_nothing_back(
     [account] = flows.redirect_query(await flows.send_callback(http, answer))["accountId"]
     await api.data(DISCONNECT, id=account)
     assert flows.redirect_query(await flows.send_callback(http, answer)) == {"error": ["AUTHORIZATION_STATE_INVALID"]}
-    [kept] = await stored.accounts(running, api.viewer)
-    assert kept.disconnected_at is not None
+    [stored_account] = await stored.accounts(running, api.viewer)
+    assert stored_account.disconnected_at is not None
 
 
 @pytest.mark.parametrize(
@@ -357,8 +357,8 @@ async def test_the_viewers_other_account_gets_the_grant_that_was_meant_for_it(
     assert await syncs(running, other)
     assert await syncs(running, wanted)
     assert tiktok.refreshes(open_id) == refreshes
-    handed_over = [one for one in await stored.events(running, api.viewer) if one.action == "TOKEN_REFRESHED"]
-    assert [(one.account_id, one.actor) for one in handed_over] == [(other.id, "SYSTEM")]
+    handed_over = [event for event in await stored.events(running, api.viewer) if event.action == "TOKEN_REFRESHED"]
+    assert [(event.account_id, event.actor) for event in handed_over] == [(other.id, "SYSTEM")]
 
 
 async def test_what_another_user_connected_stays_theirs_and_goes_on(

@@ -118,8 +118,8 @@ async def test_it_is_stored_whole_and_once_although_the_database_broke_down_in_t
     grant = tiktok.sandbox.state.find(account.open_id)
     assert grant is not None
     assert (await stored.pair(running, settings, account)).refresh_token == grant.refresh_token
-    kept = await stored.counts(running, viewer)
-    assert {name: kept[name] for name in ("accounts", "token_pairs", "snapshots")} == {
+    counts = await stored.counts(running, viewer)
+    assert {name: counts[name] for name in ("accounts", "token_pairs", "snapshots")} == {
         "accounts": 1,
         "token_pairs": 1,
         "snapshots": 1,
@@ -188,9 +188,11 @@ async def test_in_a_race_of_two_viewers_exactly_one_gets_it(tiktok: TikTok, runn
     for turn in range(5):
         viewers = [f"{viewer}-{turn}-{number}" for number in range(2)]
         open_id = f"user-{uuid4().hex}"
-        outcomes = await asyncio.gather(*[tiktok.connected(one, open_id) for one in viewers], return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *[tiktok.connected(viewer, open_id) for viewer in viewers], return_exceptions=True
+        )
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ConnectedAccount", "ConnectedElsewhere"]
-        assert sorted([len(await stored.accounts(running, one)) for one in viewers]) == [0, 1]
+        assert sorted([len(await stored.accounts(running, viewer)) for viewer in viewers]) == [0, 1]
 
 
 async def test_two_connects_at_once_by_the_same_viewer_make_one_account(
@@ -282,9 +284,13 @@ async def test_a_withdrawn_account_is_inactive_and_keeps_no_tokens(
 ) -> None:
     account, other = await tiktok.connect(viewer), await tiktok.connect(viewer)
     await running.services.removals.remove(account.open_id, 1, utc_now())
-    kept, untouched = await stored.accounts(running, viewer)
-    assert (kept.status, kept.token_expires_at, kept.disconnected_at) == ("INACTIVE", None, None)
-    assert kept.last_error is not None
+    stored_account, untouched = await stored.accounts(running, viewer)
+    assert (stored_account.status, stored_account.token_expires_at, stored_account.disconnected_at) == (
+        "INACTIVE",
+        None,
+        None,
+    )
+    assert stored_account.last_error is not None
     assert (untouched, len(await stored.snapshots(running, viewer))) == (other, 2)
     assert [pair.account_id for pair in await stored.sealed_pairs(running, viewer)] == [other.id]
 

@@ -315,7 +315,7 @@ async def test_in_a_race_of_two_viewers_exactly_one_gets_it(
         apis, open_id = [api_of(f"{viewer}-{turn}-{number}") for number in range(2)], f"user-{uuid4().hex}"
         answers = [await flows.authorize(one, open_id) for one in apis]
         payloads = await asyncio.gather(*[flows.connect(*pair) for pair in zip(apis, answers, strict=True)])
-        assert sorted(flows.error_codes(one) for one in payloads) == [[], ["ACCOUNT_CONNECTED_ELSEWHERE"]]
+        assert sorted(flows.error_codes(payload) for payload in payloads) == [[], ["ACCOUNT_CONNECTED_ELSEWHERE"]]
         [owner] = [one for one, payload in zip(apis, payloads, strict=True) if not payload["userErrors"]]
         [account] = await stored.accounts(running, owner.viewer)
         assert sorted([len(await stored.accounts(running, one.viewer)) for one in apis]) == [0, 1]
@@ -339,8 +339,10 @@ async def test_of_two_grants_for_one_account_the_later_one_is_kept(
     answers = [await flows.authorize(one, open_id) for one in (api, stranger)]
     tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=1.5, passthrough=True))
     slow = asyncio.create_task(flows.connect(api, answers[0]))
-    own_faults = [one for one in tiktok.sandbox.faults.list_waiting() if one.fault.open_id == open_id]
-    await until(lambda: not any(one in tiktok.sandbox.faults.list_waiting() for one in own_faults))  # it is being read
+    own_faults = [queued for queued in tiktok.sandbox.faults.list_waiting() if queued.fault.open_id == open_id]
+    await until(
+        lambda: not any(queued in tiktok.sandbox.faults.list_waiting() for queued in own_faults)
+    )  # it is being read
     if first == 0:
         tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=3, passthrough=True))
     outcomes = [flows.error_codes(await flows.connect(stranger, answers[1])), flows.error_codes(await slow)]

@@ -163,8 +163,12 @@ async def healed_or_told(running: Running, tiktok: TikTok, account: Account, *, 
 
 
 async def told(running: Running, account: Account) -> None:
-    kept = await stored(running, account)
-    assert (kept.status, kept.health_reason, kept.health_action) == ("EXPIRED", "TOKEN_EXPIRED", "RECONNECT")
+    stored_account = await stored(running, account)
+    assert (stored_account.status, stored_account.health_reason, stored_account.health_action) == (
+        "EXPIRED",
+        "TOKEN_EXPIRED",
+        "RECONNECT",
+    )
     failed = select(AuditEvent).where(col(AuditEvent.account_id) == account.id)
     async with running.db.read() as session:
         events = (await session.scalars(failed.where(col(AuditEvent.action) == "TOKEN_REFRESH_FAILED"))).all()

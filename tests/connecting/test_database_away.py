@@ -174,8 +174,8 @@ async def lose_the_database(scene: Scene, account: Account, seconds: float) -> N
 async def test_a_rotated_pair_is_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
     await lose_the_database(scene, account, 0.8)
-    [kept] = await stored.accounts(scene.other, viewer)
-    assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY")
+    [stored_account] = await stored.accounts(scene.other, viewer)
+    assert (stored_account.status, stored_account.health_state) == ("ACTIVE", "HEALTHY")
     assert await stored.actions(scene.other, viewer) == ["ACCOUNT_CONNECTED", "TOKEN_REFRESHED"]
     assert scene.tiktok.refreshes(account.open_id) == 1
 
@@ -235,8 +235,12 @@ async def test_a_fresh_grant_that_does_not_say_whose_it_is_is_stored_when_the_da
     scene.away_after_the_next_grant(0.6)
     connected = await scene.holder.services.connections.connect(Viewer(id=viewer), consent)
     await scene.stored_at_last(connected.account)
-    [kept] = await stored.accounts(scene.other, viewer)
-    assert (kept.open_id, kept.status, kept.health_state) == (open_id, "ACTIVE", "HEALTHY")
+    [stored_account] = await stored.accounts(scene.other, viewer)
+    assert (stored_account.open_id, stored_account.status, stored_account.health_state) == (
+        open_id,
+        "ACTIVE",
+        "HEALTHY",
+    )
 
 
 @EVERY_WAY
@@ -334,8 +338,10 @@ async def test_no_account_is_lost_however_often_and_long_the_database_is_away(
         async with scene_of(backend, tiktok, settings, CUTS[number % len(CUTS)]) as scene:
             await lose_the_database(scene, account, seconds)
         longest = max(longest, seconds)
-        [kept] = await stored.accounts(tiktok.running, viewer)
-        assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY"), f"round {number}, {seconds} s"
+        [stored_account] = await stored.accounts(tiktok.running, viewer)
+        assert (stored_account.status, stored_account.health_state) == ("ACTIVE", "HEALTHY"), (
+            f"round {number}, {seconds} s"
+        )
     calls = tiktok.sandbox.state.calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     refused = sum(call.error == "invalid_grant" for call in calls)
     assert len(calls) - refused == AWAY_ROUNDS
@@ -377,8 +383,8 @@ async def test_a_restart_of_the_server_loses_no_pair(
                 await (await restarting)
                 assert token in {get_issued_pair(there, account).access_token, "ServiceUnavailable"}
                 await stored_at_last(there, own, account)
-        [kept] = await stored.accounts(running, viewer)
-        assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY")
+        [stored_account] = await stored.accounts(running, viewer)
+        assert (stored_account.status, stored_account.health_state) == ("ACTIVE", "HEALTHY")
         assert there.refreshes(account.open_id) == rounds
     print(f"{rounds} restarts of PostgreSQL while a pair was to be stored: none lost")  # noqa: T201
 

@@ -129,7 +129,9 @@ async def test_a_repeated_denial_is_the_same_however_it_is_written(
 ) -> None:
     answer = await begun(api, returnTo=f"{flows.APP_ORIGIN}/")
     responses = [await come_back(http, query, answer) for query in DENIED.values()]
-    assert {one.headers["location"] for one in responses} == {f"{flows.APP_ORIGIN}/?error=AUTHORIZATION_DENIED"}
+    assert {response.headers["location"] for response in responses} == {
+        f"{flows.APP_ORIGIN}/?error=AUTHORIZATION_DENIED"
+    }
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_DENIED"]
 
 

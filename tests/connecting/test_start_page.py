@@ -182,8 +182,10 @@ async def test_two_browsers_that_press_at_once_are_not_both_sent_on(
     link, pressing = await flows.get_start_url(api), [browsers() for _ in range(6)]
     for one in pressing:
         await one.get(START_PATH, params=state_of(link))
-    pressed = await asyncio.gather(*[one.post(START_PATH, params=state_of(link), headers=own(one)) for one in pressing])
-    assert sorted(one.status_code for one in pressed) == [303, *[400] * 5]
+    pressed = await asyncio.gather(
+        *[client.post(START_PATH, params=state_of(link), headers=own(client)) for client in pressing]
+    )
+    assert sorted(response.status_code for response in pressed) == [303, *[400] * 5]
     [attempt] = await stored.attempts(running, api.viewer)
     [winner] = [one for one, answer in zip(pressing, pressed, strict=True) if answer.status_code == 303]
     assert attempt.browser_hash == connection_attempts.hash_browser(attempt.id, winner.cookies[NAME])
@@ -221,7 +223,9 @@ async def test_a_browser_has_several_authorizations_under_way(
     for link in reversed(going):
         answer = await flows.give_consent(link, f"user-{uuid4().hex}")
         assert "accountId" in told(await flows.send_callback(browser, answer))
-    assert len({one.browser_hash for one in await stored.attempts(running, api.viewer)}) == 2  # they do not tell
+    assert (
+        len({attempt.browser_hash for attempt in await stored.attempts(running, api.viewer)}) == 2
+    )  # they do not tell
 
 
 async def test_a_browser_without_cookies_is_told_so_before_it_goes_to_tiktok(
@@ -286,7 +290,9 @@ async def test_a_link_leads_on_for_ten_minutes(
     cookie = {"Cookie": f"{NAME}={flows.BROWSER}"}
     looked = await browser.get(START_PATH, params=asked)
     pressed = await browser.post(START_PATH, params=asked, headers={**own(browser), **cookie})
-    assert [(one.status_code, "too long ago" in one.text) for one in (looked, pressed)] == [(400, True)] * 2
+    assert [(response.status_code, "too long ago" in response.text) for response in (looked, pressed)] == [
+        (400, True)
+    ] * 2
     [attempt] = await stored.attempts(running, viewer)
     assert attempt.browser_hash is None
 

@@ -123,8 +123,8 @@ async def test_a_passing_failure_of_a_renewal_changes_no_status(
     tiktok.fail(TOKEN_PATH, account, **fault)
     payload = await sync_account(api, account)
     assert (payload["account"]["status"], payload["userErrors"][0]["code"]) == ("ACTIVE", code)
-    failed = [one for one in await stored.events(running, api.viewer) if one.action == "TOKEN_REFRESH_FAILED"]
-    assert [(one.account_id, one.details[0]["value"]) for one in failed] == [(account.id, reason)]
+    failed = [event for event in await stored.events(running, api.viewer) if event.action == "TOKEN_REFRESH_FAILED"]
+    assert [(event.account_id, event.details[0]["value"]) for event in failed] == [(account.id, reason)]
     assert (await sync_account(api, account))["success"]
 
 

@@ -59,12 +59,12 @@ async def works(tiktok: TikTok, settings: Settings, account: Account) -> bool:
 async def test_nothing_is_owed_after_a_reconnection(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str, whose: Whose
 ) -> None:
-    gone = await given_up(tiktok, viewer)
-    account = await tiktok.connect(whose(viewer), gone.open_id)
-    assert await owed(running, gone) == []
-    await make_due(running, gone)
+    old_account = await given_up(tiktok, viewer)
+    account = await tiktok.connect(whose(viewer), old_account.open_id)
+    assert await owed(running, old_account) == []
+    await make_due(running, old_account)
     await running.revocations.process_due()
-    assert tiktok.revocations(gone.open_id) == 1  # the one that failed
+    assert tiktok.revocations(old_account.open_id) == 1  # the one that failed
     assert await works(tiktok, settings, account)
 
 
@@ -72,11 +72,11 @@ async def test_what_was_claimed_and_not_begun_is_not_carried_out(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
     """Another process has it in hand, behind others."""
-    gone = await given_up(tiktok, viewer)
-    [claimed] = await owed(running, gone)
-    account = await tiktok.connect(viewer, gone.open_id)
+    old_account = await given_up(tiktok, viewer)
+    [claimed] = await owed(running, old_account)
+    account = await tiktok.connect(viewer, old_account.open_id)
     await running.revocations.process(claimed)
-    assert tiktok.revocations(gone.open_id) == 1
+    assert tiktok.revocations(old_account.open_id) == 1
     assert await works(tiktok, settings, account)
 
 
@@ -84,31 +84,31 @@ async def test_none_begins_while_its_viewer_connects(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
     """Of any account: before the exchange nobody knows which one it is."""
-    gone = await given_up(tiktok, viewer)
-    [claimed] = await owed(running, gone)
+    old_account = await given_up(tiktok, viewer)
+    [claimed] = await owed(running, old_account)
     await running.revocations.postpone(Viewer(id=viewer))
     await running.revocations.process(claimed)
     await running.revocations.process_due()
-    assert tiktok.revocations(gone.open_id) == 1
-    assert len(await owed(running, gone)) == 1
+    assert tiktok.revocations(old_account.open_id) == 1
+    assert len(await owed(running, old_account)) == 1
 
 
 @pytest.mark.parametrize("whose", WHOSE.values(), ids=WHOSE)
 async def test_a_revocation_under_way_in_another_process_is_waited_for(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str, whose: Whose
 ) -> None:
-    gone = await given_up(tiktok, viewer)
-    [row] = await owed(running, gone)
-    tiktok.fail(REVOKE_PATH, gone, delay_seconds=0.8, passthrough=True)
+    old_account = await given_up(tiktok, viewer)
+    [row] = await owed(running, old_account)
+    tiktok.fail(REVOKE_PATH, old_account, delay_seconds=0.8, passthrough=True)
     async with open_services(settings) as other:
         revoking = asyncio.create_task(other.revocations.process(row))
         async with asyncio.timeout(10):
-            while (await owed(running, gone))[0].lease_until is None:  # noqa: ASYNC110 - of a row
+            while (await owed(running, old_account))[0].lease_until is None:  # noqa: ASYNC110 - of a row
                 await asyncio.sleep(0.01)
-        account = await tiktok.connect(whose(viewer), gone.open_id)
+        account = await tiktok.connect(whose(viewer), old_account.open_id)
         assert revoking.done()
         await revoking
-    assert await owed(running, gone) == []
+    assert await owed(running, old_account) == []
     if whose(viewer) == viewer:  # of somebody else's nobody knows before the exchange
         assert await works(tiktok, settings, account)
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
@@ -132,12 +132,12 @@ async def test_a_revocation_that_begins_between_reading_and_storing_is_waited_fo
 async def test_the_lease_of_a_dead_process_ends(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
-    gone = await given_up(tiktok, viewer)
+    old_account = await given_up(tiktok, viewer)
     async with running.db.transaction() as session:
-        [row] = await session.scalars(select(OwedRevocation).where(col(OwedRevocation.account_id) == gone.id))
+        [row] = await session.scalars(select(OwedRevocation).where(col(OwedRevocation.account_id) == old_account.id))
         assert await revocations.lease(session, row, seconds=1)
-    account = await tiktok.connect(viewer, gone.open_id)
-    assert await owed(running, gone) == []
+    account = await tiktok.connect(viewer, old_account.open_id)
+    assert await owed(running, old_account) == []
     assert await works(tiktok, settings, account)
 
 
@@ -145,11 +145,11 @@ async def test_a_grant_of_no_use_that_goes_to_its_account_owes_nothing_either(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
     """Connected by one, given up by another before: whoever tries in vain leaves the newest grant to the first."""
-    gone = await given_up(tiktok, f"before-{viewer}")
-    account = await tiktok.connect(viewer, gone.open_id)
+    old_account = await given_up(tiktok, f"before-{viewer}")
+    account = await tiktok.connect(viewer, old_account.open_id)
     with pytest.raises(Exception, match="Another user has connected"):
-        await tiktok.connect(f"third-{viewer}", gone.open_id)
-    assert await owed(running, gone) == []
+        await tiktok.connect(f"third-{viewer}", old_account.open_id)
+    assert await owed(running, old_account) == []
     assert await works(tiktok, settings, account)
 
 
