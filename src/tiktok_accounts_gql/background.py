@@ -39,10 +39,10 @@ async def in_background(
     """
     webhooks, again = running.services.webhooks, partial(repeatedly, failures=running.failures)
     tasks: dict[str, Work] = {
-        "revocations": partial(again, running.revocations.settle_due, every=owed.RETRY_EVERY),
+        "revocations": partial(again, running.revocations.process_due, every=owed.RETRY_EVERY),
         "renewals": partial(again, running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
         "cost budgets": partial(again, running.services.budget.return_unused, every=cost_budget.RETURN_EVERY),
-        "webhooks": partial(again, webhooks.process_all, every=told.RETRY_EVERY, wake=webhooks.arrived),
+        "webhooks": partial(again, webhooks.process_and_prune, every=told.RETRY_EVERY, wake=webhooks.received),
     }
     if watched and running.notifications.has_listener:
         tasks["events"] = running.notifications.listen
@@ -74,7 +74,7 @@ async def _job_tasks(stack: AsyncExitStack, running: Running, settings: Settings
         "schedule": partial(again, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
         "pruning of keys and attempts": partial(again, running.pruning.prune, every=PRUNE_EVERY),
         "pruning of jobs": partial(again, running.schedule.prune, every=PRUNE_EVERY),
-        "thinning of snapshots": partial(again, running.services.history.thin, every=PRUNE_EVERY),
+        "thinning of snapshots": partial(again, running.services.history.downsample, every=PRUNE_EVERY),
         "pruning of cost budgets": partial(again, running.services.budget.prune, every=PRUNE_EVERY),
         "pruning of the engine": partial(again, jobs.prune, every=PRUNE_EVERY),
     }

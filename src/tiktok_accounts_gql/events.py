@@ -49,7 +49,7 @@ Event = AccountChanged | JobChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
+class Resync:
     """Events were lost: read again what changed since then."""
 
     since: datetime
@@ -71,7 +71,7 @@ class Subscription:
     def __len__(self) -> int:
         return len(self._held)
 
-    def tell(self, event: Event) -> None:
+    def publish(self, event: Event) -> None:
         if not self._wants(event):
             return
         thing = event.account_id if isinstance(event, AccountChanged) else event.job_id
@@ -83,9 +83,9 @@ class Subscription:
         self._held[thing] = event, asyncio.get_running_loop().time() + self._hold
         self._news.set()
         if len(self._held) > self._most and self._since is not None:
-            self.tell_missed(self._since)
+            self.request_resync(self._since)
 
-    def tell_missed(self, since: datetime) -> None:
+    def request_resync(self, since: datetime) -> None:
         """In place of everything that is held."""
         self._missed = min(since, self._missed or since, self._since or since)
         self._held.clear()
@@ -94,11 +94,11 @@ class Subscription:
     def __aiter__(self) -> "Subscription":
         return self
 
-    async def __anext__(self) -> Event | Missed:
+    async def __anext__(self) -> Event | Resync:
         while True:
             await self._news.wait()
             if self._missed is not None:
-                missed, self._missed = Missed(since=self._missed), None
+                missed, self._missed = Resync(since=self._missed), None
                 self._looked()
                 return missed
             thing, (event, due) = next(iter(self._held.items()))
@@ -144,13 +144,13 @@ class Hub:
 
     def deliver(self, address: str, event: Event) -> None:
         for subscription in self._subscriptions.get(address, ()):
-            subscription.tell(event)
+            subscription.publish(event)
 
-    def deliver_missed(self, since: datetime) -> None:
+    def deliver_resync(self, since: datetime) -> None:
         """To everybody."""
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
-                subscription.tell_missed(since)
+                subscription.request_resync(since)
 
     def held(self) -> int:
         """How much is waiting for all subscribers together."""

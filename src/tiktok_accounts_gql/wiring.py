@@ -22,29 +22,31 @@ from tiktok_accounts_gql.services.audit_writer import AuditWriter
 from tiktok_accounts_gql.services.authorizations import AuthorizationService
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.bundle import Services
+from tiktok_accounts_gql.services.connection_writer import ConnectionWriter
 from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.failures import FailureKind, Failures, ignore
 from tiktok_accounts_gql.services.grant_checks import GrantChecks
 from tiktok_accounts_gql.services.grant_readings import GrantReader
-from tiktok_accounts_gql.services.grant_returns import GrantReturns
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.idempotency import IdempotencyService
 from tiktok_accounts_gql.services.jobs import JobService
-from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.login_kit import LoginKit
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.paging import Pager
 from tiktok_accounts_gql.services.pruning import PruningService
+from tiktok_accounts_gql.services.rejected_grants import RejectedGrants
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.renewals import Renewals
+from tiktok_accounts_gql.services.revocation_calls import RevocationCalls
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.scheduling import ScheduleService
 from tiktok_accounts_gql.services.slots import PROBE_EVERY, Slots, pace_of
 from tiktok_accounts_gql.services.start_pages import StartPages
 from tiktok_accounts_gql.services.storing import PATIENCE_SECONDS, Storing
-from tiktok_accounts_gql.services.streams import Streams
+from tiktok_accounts_gql.services.streams import StreamLimiter
+from tiktok_accounts_gql.services.subscriptions import SubscriptionService
 from tiktok_accounts_gql.services.sync.endings import SyncEndings
 from tiktok_accounts_gql.services.sync.job_lists import JobListService
 from tiktok_accounts_gql.services.sync.job_progress import JobProgress
@@ -139,12 +141,17 @@ async def open_services(
     storing = Storing()
     revocations = RevocationService(
         db=db,
-        oauth=oauth,
+        calls=RevocationCalls(
+            db=db,
+            oauth=oauth,
+            sealer=sealer,
+            storing=storing,
+            clock=clock,
+            lease=two_calls + timedelta(seconds=PATIENCE_SECONDS) + LEASE_MARGIN,
+        ),
         sealer=sealer,
-        storing=storing,
         failures=failure_log,
         clock=clock,
-        lease=two_calls + timedelta(seconds=PATIENCE_SECONDS) + LEASE_MARGIN,
     )
     token_lease = two_calls + LEASE_MARGIN
     renewals = Renewals(
@@ -186,8 +193,8 @@ async def open_services(
         db=db,
         oauth=oauth,
         grants=grants,
-        readings=GrantReader(db=db, reader=reader, grants=grants, avatars=avatars),
-        returns=GrantReturns(
+        grant_reader=GrantReader(db=db, reader=reader, grants=grants, avatars=avatars),
+        rejected_grants=RejectedGrants(
             db=db,
             oauth=oauth,
             reader=reader,
@@ -197,13 +204,18 @@ async def open_services(
             revocations=revocations,
             clock=clock,
         ),
+        writer=ConnectionWriter(
+            db=db,
+            grants=grants,
+            audit=audit,
+            notifications=notifications,
+            avatars=avatars,
+            times=times,
+            clock=clock,
+        ),
         audit=audit,
-        notifications=notifications,
-        avatars=avatars,
         storing=storing,
         revocations=revocations,
-        times=times,
-        clock=clock,
     )
     queue = JobQueue.open(settings.database_url)
     progress = JobProgress(audit=audit, notifications=notifications, clock=clock)
@@ -238,10 +250,10 @@ async def open_services(
         history=HistoryService(db=db, clock=clock, failures=failure_log),
         jobs=JobService(db=db, queue=queue, progress=progress, idempotency=idempotency, clock=clock),
         job_lists=JobListService(db=db, audit=audit, pager=pager, clock=clock, interval=pace.interval),
-        live=LiveService(db=db, hub=hub, audit=audit),
+        subscriptions=SubscriptionService(db=db, hub=hub, audit=audit),
         removals=removals,
         start_pages=StartPages(db=db, sealer=sealer, login_kit=login_kit, clock=clock),
-        streams=Streams(most=settings.streams_per_viewer),
+        streams=StreamLimiter(limit=settings.streams_per_viewer),
         syncing=syncing,
         webhooks=WebhookService(
             db=db,

@@ -14,8 +14,7 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
-from tests.accounts.test_disconnect import DISCONNECT, disconnect, global_id
-from tests.accounts.test_sync import sync
+from tests.support.account_operations import DISCONNECT, disconnect_account, sync_account, to_global_id
 from tests.support.backends import on_postgresql
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
@@ -58,20 +57,22 @@ async def test_a_held_account_delays_only_who_needs_its_row(
 ) -> None:
     account, others = await tiktok.connect(api.viewer), [await tiktok.connect(api.viewer) for _ in range(4)]
     theirs = await tiktok.connect(stranger.viewer)
-    await asyncio.gather(api.data(LIST), stranger.data(LIST), sync(api, others[0]), sync(stranger, theirs))
+    await asyncio.gather(
+        api.data(LIST), stranger.data(LIST), sync_account(api, others[0]), sync_account(stranger, theirs)
+    )
     async with held(running.db, account):
-        stuck = asyncio.create_task(sync(api, account))
+        stuck = asyncio.create_task(sync_account(api, account))
         began = time.monotonic()
         left = list(others)
         while time.monotonic() - began < HELD_SECONDS and left:
             assert await slowest(lambda: api.data(LIST), 3) < SOON
-            assert await slowest(lambda: api.data(ONE, id=global_id(account)), 3) < SOON
+            assert await slowest(lambda: api.data(ONE, id=to_global_id(account)), 3) < SOON
             assert await slowest(lambda: stranger.data(LIST), 3) < SOON
-            assert await slowest(lambda: sync(api, others[-1]), 3) < 2 * SOON  # it asks TikTok
-            assert await slowest(lambda: sync(stranger, theirs), 3) < 2 * SOON
+            assert await slowest(lambda: sync_account(api, others[-1]), 3) < 2 * SOON  # it asks TikTok
+            assert await slowest(lambda: sync_account(stranger, theirs), 3) < 2 * SOON
             if len(left) > 1:
                 gone = left.pop(0)
-                assert await slowest(lambda: api.post(DISCONNECT, {"input": {"id": global_id(gone)}}), 2) < SOON  # noqa: B023
+                assert await slowest(lambda: api.post(DISCONNECT, {"input": {"id": to_global_id(gone)}}), 2) < SOON  # noqa: B023
         assert not stuck.done()
     assert (await stuck)["success"]
 
@@ -146,12 +147,12 @@ async def test_a_mix_of_reads_syncs_and_disconnects_tells_nobody_of_a_deadlock(
             if what == "list":
                 await one.data(LIST)
             elif what == "read":
-                await one.data(ONE, id=global_id(account))
+                await one.data(ONE, id=to_global_id(account))
             elif what == "sync":
-                payload = await sync(one, account)
+                payload = await sync_account(one, account)
                 assert {error["code"] for error in payload["userErrors"]} <= {"NOT_FOUND", "REAUTHORIZATION_REQUIRED"}
             else:
-                payload = await disconnect(one, account)
+                payload = await disconnect_account(one, account)
                 assert {error["code"] for error in payload["userErrors"]} <= {"NOT_FOUND"}
                 await tiktok.connect(one.viewer, account.open_id)
             done[what] += 1

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.test_sync_accounts import START
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tiktok_accounts_gql.wiring import Running
 
+SYNC_ACCOUNTS = "mutation Sync($input: SyncAccountsInput!) { syncAccounts(input: $input) { job { id } } }"
 PAGE = "edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
 ARGUMENTS = "first: $first, after: $after, last: $last, before: $before"
 VARIABLES = "$first: Int, $after: String, $last: Int, $before: String"
@@ -41,7 +41,7 @@ async def test_an_empty_cursor_is_none(
     api: Api, running: Running, connection: str, sent: dict[str, Any], meant: dict[str, Any], beside: str
 ) -> None:
     await store(running.db, *[account(api.viewer, number) for number in range(4)])
-    await api.data(START, input={"target": {"ids": ["a", "b", "c"]}})
+    await api.data(SYNC_ACCOUNTS, input={"target": {"ids": ["a", "b", "c"]}})
     query = f"query Q({VARIABLES}) {{ {beside}{connection} }}"
     with_empty_ones, without = await api.data(query, **sent), await api.data(query, **meant)
     assert with_empty_ones == without

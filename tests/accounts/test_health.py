@@ -329,8 +329,8 @@ async def test_connecting_again_clears_everything(api: Api, tiktok: TikTok, runn
     await sync(running, account)
     [broken] = await stored.accounts(running, api.viewer)
     assert (broken.health_state, broken.consecutive_failures) == ("BROKEN", 2)
-    answer = await flows.connect(api, await flows.consented(api, account.open_id))
-    assert flows.codes(answer) == []
+    answer = await flows.connect(api, await flows.authorize(api, account.open_id))
+    assert flows.error_codes(answer) == []
     [well] = await stored.accounts(running, api.viewer)
     assert Row.stored(well) == TABLE["WORKED"]
     assert (well.consecutive_failures, well.last_error) == (0, None)

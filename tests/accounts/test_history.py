@@ -14,7 +14,7 @@ from tests.support.rows import NOON, account, store
 from tiktok_accounts_gql.db.models import Account, Snapshot
 from tiktok_accounts_gql.db.snapshots import hour_of
 from tiktok_accounts_gql.errors import BadUserInput
-from tiktok_accounts_gql.services.history import AccountGrowth, HistoryService, StatsGranularity
+from tiktok_accounts_gql.services.history import Growth, HistoryService, StatsGranularity
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running
 
@@ -47,7 +47,7 @@ async def recorded(running: Running, viewer: str, taken: Sequence[Counters]) -> 
         (row, [snapshot(row, time, *counters) for time, counters in sorted(s.items())])
         for row, s in zip(rows, taken, strict=True)
     ]
-    if everything := [one.model_dump() for _, snapshots in of for one in snapshots]:
+    if everything := [snapshot.model_dump() for _, snapshots in of for snapshot in snapshots]:
         async with running.db.transaction() as session:
             await session.execute(insert(Snapshot), everything)
     return of
@@ -60,7 +60,7 @@ def snapshot(row: Account, time: datetime, followers: int | None, likes: int | N
 
 def last_of_each(snapshots: list[Snapshot], start: datetime, end: datetime, granularity: StatsGranularity) -> list[Any]:
     cut = CUT[granularity] | {"second": 0, "microsecond": 0}
-    within = [one for one in snapshots if start <= one.recorded_at < end]
+    within = [snapshot for snapshot in snapshots if start <= snapshot.recorded_at < end]
     return list({one.recorded_at.replace(**cut): one.recorded_at for one in within}.values())
 
 
@@ -68,13 +68,13 @@ def change(later: int | None, earlier: int | None) -> int | None:
     return None if later is None or earlier is None else later - earlier
 
 
-def growth_since(snapshots: list[Snapshot], since: datetime) -> AccountGrowth | None:
-    within = [one for one in snapshots if one.recorded_at >= since]
+def growth_since(snapshots: list[Snapshot], since: datetime) -> Growth | None:
+    within = [snapshot for snapshot in snapshots if snapshot.recorded_at >= since]
     if len(within) < 2:
         return None
     first, last = within[0], within[-1]
     followers = change(last.follower_count, first.follower_count)
-    return AccountGrowth(
+    return Growth(
         since=first.recorded_at,
         follower_change=followers,
         follower_change_rate=followers / first.follower_count
@@ -102,7 +102,7 @@ async def test_points_are_the_last_snapshots_of_each_hour_or_day(
 ) -> None:
     viewer, end = uuid4().hex, max(start + timedelta(microseconds=1), end)
     of = await recorded(running, viewer, taken)
-    period = history.period(start, end, granularity)
+    period = history.build_period(start, end, granularity)
     found = await history.list_points(Viewer(id=viewer), [row.id for row, _ in of], period)
     for row, snapshots in of:
         points = [one.recorded_at for one in found.get(row.id, [])]
@@ -130,7 +130,7 @@ async def test_another_viewers_snapshots_are_never_shown(
     taken: Counters = {NOON - timedelta(hours=hours): (hours, hours, hours) for hours in range(1, 4)}
     [(row, _)] = await recorded(running, viewer, [taken])
     stranger = Viewer(id=f"another than {viewer}")
-    period = history.period(None, None, StatsGranularity.DAY)
+    period = history.build_period(None, None, StatsGranularity.DAY)
     assert await history.list_points(stranger, [row.id], period) == {}
     assert await history.list_growth(stranger, [row.id], 7) == {}
 
@@ -140,16 +140,16 @@ def test_four_hundred_points_are_allowed_and_not_one_more(
     history: HistoryService, granularity: StatsGranularity, hours: int
 ) -> None:
     end = NOON.replace(hour=0)
-    period = history.period(end - timedelta(hours=hours), end, granularity)
+    period = history.build_period(end - timedelta(hours=hours), end, granularity)
     assert (period.start, period.end) == (end - timedelta(hours=hours), end)
     with pytest.raises(BadUserInput, match=f"401 UTC {granularity.name.lower()}s; 400 are allowed"):
-        history.period(end - timedelta(hours=hours, microseconds=1), end, granularity)
+        history.build_period(end - timedelta(hours=hours, microseconds=1), end, granularity)
     with pytest.raises(BadUserInput, match="401"):
-        history.period(end - timedelta(hours=hours), end + timedelta(microseconds=1), granularity)
+        history.build_period(end - timedelta(hours=hours), end + timedelta(microseconds=1), granularity)
 
 
 def test_without_dates_it_is_the_last_thirty_days_to_the_end_of_this_hour(history: HistoryService) -> None:
-    period = history.period(None, None, StatsGranularity.DAY)
+    period = history.build_period(None, None, StatsGranularity.DAY)
     assert (period.start, period.end) == (NOON + timedelta(hours=1, days=-30), NOON + timedelta(hours=1))
 
 
@@ -173,7 +173,7 @@ def test_a_period_that_is_none_or_too_long_is_a_bad_input(
     history: HistoryService, start: datetime | None, end: datetime | None, granularity: StatsGranularity
 ) -> None:
     with pytest.raises(BadUserInput):
-        history.period(start, end, granularity)
+        history.build_period(start, end, granularity)
 
 
 @pytest.mark.parametrize("year", [1, 9999])
@@ -182,7 +182,7 @@ async def test_the_ends_of_the_calendar_hold_no_points(
 ) -> None:
     [(row, _)] = await recorded(running, viewer, [{NOON: (1, 1, 1)}])
     start = datetime(year, 6, 1, tzinfo=UTC)
-    period = history.period(start, start + timedelta(days=200), StatsGranularity.DAY)
+    period = history.build_period(start, start + timedelta(days=200), StatsGranularity.DAY)
     assert await history.list_points(Viewer(id=viewer), [row.id], period) == {}
 
 
@@ -196,5 +196,5 @@ def test_an_offset_changes_no_period(history: HistoryService) -> None:
     """Hours and days are those of UTC, however the dates are written."""
     elsewhere = timezone(timedelta(hours=5, minutes=45))
     start, end = NOON - timedelta(hours=400), NOON
-    there = history.period(start.astimezone(elsewhere), end.astimezone(elsewhere), StatsGranularity.HOUR)
-    assert there == history.period(start, end, StatsGranularity.HOUR)
+    there = history.build_period(start.astimezone(elsewhere), end.astimezone(elsewhere), StatsGranularity.HOUR)
+    assert there == history.build_period(start, end, StatsGranularity.HOUR)

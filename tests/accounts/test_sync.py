@@ -9,29 +9,15 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from tests.support.account_operations import SYNC, sync_account
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account, AuditEvent, Snapshot, TokenPair
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.wiring import Running
 
-SYNC = """
-mutation Sync($id: ID!) {
-  syncAccount(input: { id: $id }) {
-    success syncedAt
-    account { id displayName status followerCount likesCount lastSyncedAt lastError }
-    userErrors { code message field retryAfterSeconds }
-    query { accountsSummary { totalAccounts expiredAccounts totalFollowers } }
-  }
-}
-"""
 USER_INFO = "/v2/user/info/"
 TOKEN = "/v2/oauth/token/"
-
-
-async def sync(api: Api, account: Account) -> dict[str, Any]:
-    payload: dict[str, Any] = (await api.data(SYNC, id=ids.encode(ids.Kind.ACCOUNT, account.id)))["syncAccount"]
-    return payload
 
 
 async def events(running: Running, viewer: str) -> list[AuditEvent]:
@@ -49,7 +35,7 @@ async def snapshots(running: Running, account: Account) -> list[Snapshot]:
 async def test_a_sync_reads_stores_and_audits(api: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
     before = len(await snapshots(running, account))
-    payload = await sync(api, account)
+    payload = await sync_account(api, account)
     assert (payload["success"], payload["userErrors"]) == (True, [])
     assert payload["syncedAt"] == payload["account"]["lastSyncedAt"]
     assert payload["account"]["followerCount"] == payload["query"]["accountsSummary"]["totalFollowers"]
@@ -63,18 +49,18 @@ async def test_a_sync_reads_stores_and_audits(api: Api, tiktok: TikTok, running:
 async def test_an_expired_access_token_is_renewed_first(api: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.expire_access_token(account.open_id)
-    assert (await sync(api, account))["success"]
+    assert (await sync_account(api, account))["success"]
     actions = [str(event.action) for event in await events(running, api.viewer)]
     assert actions.index("TOKEN_REFRESHED") < actions.index("ACCOUNT_SYNCED")
     assert tiktok.refreshes(account.open_id) == 1
-    assert (await sync(api, account))["success"]
+    assert (await sync_account(api, account))["success"]
     assert tiktok.refreshes(account.open_id) == 1
 
 
 async def test_a_withdrawn_authorization_expires_the_account(api: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.revoke_grant(account.open_id)
-    payload = await sync(api, account)
+    payload = await sync_account(api, account)
     assert (payload["success"], payload["syncedAt"]) == (False, None)
     assert payload["userErrors"][0]["code"] == "REAUTHORIZATION_REQUIRED"
     assert payload["account"]["status"] == "EXPIRED"
@@ -102,7 +88,7 @@ async def test_a_passing_failure_changes_no_status(
 ) -> None:
     account = await tiktok.connect(api.viewer)
     tiktok.fail(USER_INFO, account, **fault)
-    payload = await sync(api, account)
+    payload = await sync_account(api, account)
     assert payload["success"] is False
     error = payload["userErrors"][0]
     assert (error["code"], error["retryAfterSeconds"]) == (code, seconds)
@@ -112,7 +98,7 @@ async def test_a_passing_failure_changes_no_status(
     failed = [event for event in await events(running, api.viewer) if event.action == "ACCOUNT_SYNC_FAILED"]
     assert failed[0].details[0] == {"name": "reason", "value": code, "previousValue": None}
     assert len(await snapshots(running, account)) == 1
-    assert (await sync(api, account))["account"]["lastError"] is None
+    assert (await sync_account(api, account))["account"]["lastError"] is None
 
 
 async def test_a_counter_that_a_reply_lacks_is_null_and_a_zero_is_a_zero(api: Api, tiktok: TikTok) -> None:
@@ -120,7 +106,7 @@ async def test_a_counter_that_a_reply_lacks_is_null_and_a_zero_is_a_zero(api: Ap
     user = {"open_id": account.open_id, "display_name": "Nobody", "follower_count": 0}
     body = {"data": {"user": user}, "error": {"code": "ok", "message": "", "log_id": "x"}}
     tiktok.fail(USER_INFO, account, status=200, body=json.dumps(body).encode())
-    payload = await sync(api, account)
+    payload = await sync_account(api, account)
     assert payload["success"], payload
     assert payload["account"]["followerCount"] == 0
     assert payload["account"]["likesCount"] is None
@@ -131,7 +117,7 @@ async def test_many_callers_share_one_reading(api: Api, tiktok: TikTok, running:
     account = await tiktok.connect(api.viewer)
     tiktok.fail(USER_INFO, account, delay_seconds=0.3, passthrough=True)
     before = tiktok.user_infos(account.open_id)
-    payloads = await asyncio.gather(*[sync(api, account) for _ in range(5)])
+    payloads = await asyncio.gather(*[sync_account(api, account) for _ in range(5)])
     assert all(payload["success"] for payload in payloads)
     assert tiktok.user_infos(account.open_id) == before + 1
     assert len(await snapshots(running, account)) == 2
@@ -139,7 +125,7 @@ async def test_many_callers_share_one_reading(api: Api, tiktok: TikTok, running:
 
 async def test_somebody_elses_account_is_not_found(api: Api, stranger: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(stranger.viewer)
-    theirs = await sync(api, account)
+    theirs = await sync_account(api, account)
     unknown = (await api.data(SYNC, id=ids.encode(ids.Kind.ACCOUNT, uuid4())))["syncAccount"]
     assert theirs == unknown
     assert theirs["userErrors"][0]["code"] == "NOT_FOUND"
@@ -155,7 +141,7 @@ async def test_a_malformed_id_is_not_found(api: Api) -> None:
 async def test_a_rotated_pair_is_stored_sealed(api: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.expire_access_token(account.open_id)
-    await sync(api, account)
+    await sync_account(api, account)
     async with running.db.read() as session:
         pair = (await session.scalars(select(TokenPair).where(col(TokenPair.account_id) == account.id))).one()
     assert b"act." not in pair.access_token

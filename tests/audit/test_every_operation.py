@@ -53,7 +53,7 @@ class Scene:
         return str(answer["syncAccounts"]["job"]["id"])
 
     async def events(self, request_id: str) -> list[AuditEvent]:
-        return [one for one in await stored.events(self.running, self.api.viewer) if one.request_id == request_id]
+        return [event for event in await stored.events(self.running, self.api.viewer) if event.request_id == request_id]
 
     async def only_event(self, request_id: str) -> tuple[str, dict[str, str | None]]:
         """Its action, and its details."""
@@ -191,7 +191,7 @@ async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
 
 @case("connectAccount", "succeeded")
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
-    answer = await flows.consented(scene.api, f"user-{uuid4().hex}")
+    answer = await flows.authorize(scene.api, f"user-{uuid4().hex}")
     scopes = ",".join(sorted(scene.tiktok.settings.tiktok_scopes))
     return await scene.ask(CONNECT, input=answer), "ACCOUNT_CONNECTED", {"grantedScopes": scopes}
 
@@ -209,14 +209,14 @@ async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
 
 @case("connectAccount", "repeated")
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
-    answer = await flows.consented(scene.api, f"user-{uuid4().hex}")
+    answer = await flows.authorize(scene.api, f"user-{uuid4().hex}")
     await scene.ask(CONNECT, input=answer)
     return await scene.ask(CONNECT, input=answer), "MUTATION_REPEATED", {"operation": "connectAccount"}
 
 
 @case("connectAccount", "repeated failure")
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
-    denied = {"state": flows.parameters(await flows.started(scene.api))["state"], "error": "access_denied"}
+    denied = {"state": flows.parse_query(await flows.get_start_url(scene.api))["state"], "error": "access_denied"}
     await scene.ask(CONNECT, input=denied)
     details: dict[str, str | None] = {"operation": "connectAccount", "reason": "AUTHORIZATION_DENIED"}
     return await scene.ask(CONNECT, input=denied), "MUTATION_REPEATED", details

@@ -35,7 +35,7 @@ async def test_a_disconnected_accounts_events_say_what_it_was_called(api: Api, t
     assert row.username
     await api.data(DISCONNECT, id=ids.encode(ids.Kind.ACCOUNT, row.id))
     told = await nodes(api, changesOnly=True)
-    assert [(one["action"], one["accountUsername"], one["account"]) for one in told] == [
+    assert [(node["action"], node["accountUsername"], node["account"]) for node in told] == [
         ("ACCOUNT_CONNECTED", row.username, None),
         ("ACCOUNT_DISCONNECTED", row.username, None),
     ]
@@ -50,27 +50,27 @@ async def test_an_event_keeps_the_name_of_its_time(api: Api, running: Running) -
     await api.data(query, id=global_id)
     await api.data(DISCONNECT, id=global_id)
     told = await nodes(api, accountId=global_id)
-    assert [one["accountUsername"] for one in told] == ["before", "after", "after"]
+    assert [node["accountUsername"] for node in told] == ["before", "after", "after"]
 
 
 async def test_an_event_of_no_account_or_of_one_without_a_username_has_no_name(api: Api, running: Running) -> None:
     [row] = await store(running.db, account(api.viewer))
     await api.data("query A($id: ID!) { account(id: $id) { id } }", id=ids.encode(ids.Kind.ACCOUNT, row.id))
     await api.data("{ accounts { edges { cursor } } }")
-    assert [one["accountUsername"] for one in await nodes(api)] == [None, None]
+    assert [node["accountUsername"] for node in await nodes(api)] == [None, None]
 
 
 async def test_the_name_is_the_viewers_own(api: Api, stranger: Api, running: Running) -> None:
     """Of an account of two viewers, whose rows differ."""
     mine, _ = await store(running.db, account(api.viewer, username="mine"), account(stranger.viewer, username="theirs"))
     await api.data(DISCONNECT, id=ids.encode(ids.Kind.ACCOUNT, mine.id))
-    assert [one["accountUsername"] for one in await nodes(api, changesOnly=True)] == ["mine"]
+    assert [node["accountUsername"] for node in await nodes(api, changesOnly=True)] == ["mine"]
 
 
 async def test_details_name_jobs_by_their_global_ids(api: Api, running: Running) -> None:
     """Also those of events that a version before has stored: all store the key."""
     started = (await api.data(START, input={"target": {"filter": {"search": "nobody"}}}))["syncAccounts"]["job"]["id"]
-    told = [detail["value"] for one in await nodes(api) for detail in one["details"] if detail["name"] == "syncJobId"]
+    told = [detail["value"] for node in await nodes(api) for detail in node["details"] if detail["name"] == "syncJobId"]
     assert told == [started] * 2  # its start and its end
     job = "query J($id: ID!) { node(id: $id) { id } }"
     assert (await api.data(job, id=told[0]))["node"]["id"] == started
@@ -92,8 +92,8 @@ async def test_the_request_that_asked_for_a_job_stands_in_the_events_of_its_sync
         results: list[UUID] = list(await session.scalars(statement))
     for result in results:
         await running.job_work.perform(api.viewer, str(result))
-    events = [one for one in await stored.events(running, api.viewer) if one.request_id == "the-request"]
-    assert sorted((one.action, one.actor) for one in events) == [
+    events = [event for event in await stored.events(running, api.viewer) if event.request_id == "the-request"]
+    assert sorted((event.action, event.actor) for event in events) == [
         ("ACCOUNT_SYNCED", "USER"),
         ("ACCOUNT_SYNC_FAILED", "USER"),
         ("SYNC_JOB_FINISHED", "SYSTEM"),

@@ -1,4 +1,4 @@
-"""What is stored about one viewer's accounts."""
+"""Reads what is stored about one viewer's accounts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from tiktok_accounts_gql.wiring import Running
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Tokens, opened."""
+    """A pair of tokens, decrypted."""
 
     access_token: str
     refresh_token: str | None
@@ -64,7 +64,7 @@ async def attempts(running: Running, viewer: str) -> list[ConnectionAttempt]:
 
 
 async def counts(running: Running, viewer: str) -> dict[str, int]:
-    """How many rows a viewer has of what connecting makes."""
+    """Count the viewer's rows in the tables that connecting writes."""
     tables: tuple[Any, ...] = (Account, TokenPair, Snapshot, Avatar, PendingRevocation)
     async with running.db.read() as session:
         return {
@@ -76,7 +76,7 @@ async def counts(running: Running, viewer: str) -> dict[str, int]:
 
 
 async def reasons(running: Running, viewer: str, action: str = "AUTHORIZATION_FAILED") -> list[str | None]:
-    """Of what failed, in order."""
+    """Return the `reason` of each event of this action, oldest first."""
     return [
         detail["value"]
         for event in await events(running, viewer)
@@ -90,14 +90,14 @@ async def pair(running: Running, settings: Settings, account: Account) -> Pair:
     async with running.db.read() as session:
         sealed = await token_pairs.find(session, account.viewer_id, account.id)
     assert sealed is not None
-    opened = {
+    tokens = {
         column: Sealer(settings.keys).open(value, token_pairs.get_location(account.id, column))
         for column, value in (("access_token", sealed.access_token), ("refresh_token", sealed.refresh_token))
         if value is not None
     }
-    return Pair(access_token=opened["access_token"], refresh_token=opened.get("refresh_token"))
+    return Pair(access_token=tokens["access_token"], refresh_token=tokens.get("refresh_token"))
 
 
-async def is_nothing(running: Running, viewer: str) -> bool:
-    kept = [await read(running, viewer) for read in (accounts, events, snapshots, sealed_pairs)]
-    return not any(kept)
+async def has_no_rows(running: Running, viewer: str) -> bool:
+    rows = [await read(running, viewer) for read in (accounts, events, snapshots, sealed_pairs)]
+    return not any(rows)

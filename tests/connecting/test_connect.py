@@ -24,7 +24,8 @@ from tiktok_accounts_gql.errors import (
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.sandbox.users import SandboxUser
-from tiktok_accounts_gql.services.connections import Connected, Consent
+from tiktok_accounts_gql.services.connection_writer import ConnectedAccount
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -54,7 +55,7 @@ def open_id() -> str:
     return f"user-{uuid4().hex}"
 
 
-async def disconnect(api: Api, connected: Connected) -> None:
+async def disconnect(api: Api, connected: ConnectedAccount) -> None:
     answer = await api.data(DISCONNECT, id=ids.encode(ids.Kind.ACCOUNT, connected.account.id))
     assert answer["disconnectAccount"]["userErrors"] == []
 
@@ -117,8 +118,8 @@ async def test_it_is_stored_whole_and_once_although_the_database_broke_down_in_t
     grant = tiktok.sandbox.state.find_grant(account.open_id)
     assert grant is not None
     assert (await stored.pair(running, settings, account)).refresh_token == grant.refresh_token
-    kept = await stored.counts(running, viewer)
-    assert {name: kept[name] for name in ("accounts", "token_pairs", "snapshots")} == {
+    counts = await stored.counts(running, viewer)
+    assert {name: counts[name] for name in ("accounts", "token_pairs", "snapshots")} == {
         "accounts": 1,
         "token_pairs": 1,
         "snapshots": 1,
@@ -161,7 +162,7 @@ async def test_what_another_viewer_connected_is_connected_elsewhere(
     await tiktok.connect(f"another-{viewer}", open_id)
     with pytest.raises(ConnectedElsewhere):
         await tiktok.connect(viewer, open_id)
-    assert await stored.is_nothing(running, viewer)
+    assert await stored.has_no_rows(running, viewer)
 
 
 async def test_once_the_other_viewer_has_left_it_can_be_connected(
@@ -187,9 +188,11 @@ async def test_in_a_race_of_two_viewers_exactly_one_gets_it(tiktok: TikTok, runn
     for turn in range(5):
         viewers = [f"{viewer}-{turn}-{number}" for number in range(2)]
         open_id = f"user-{uuid4().hex}"
-        outcomes = await asyncio.gather(*[tiktok.connected(one, open_id) for one in viewers], return_exceptions=True)
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Connected", "ConnectedElsewhere"]
-        assert sorted([len(await stored.accounts(running, one)) for one in viewers]) == [0, 1]
+        outcomes = await asyncio.gather(
+            *[tiktok.connected(viewer, open_id) for viewer in viewers], return_exceptions=True
+        )
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ConnectedAccount", "ConnectedElsewhere"]
+        assert sorted([len(await stored.accounts(running, viewer)) for viewer in viewers]) == [0, 1]
 
 
 async def test_two_connects_at_once_by_the_same_viewer_make_one_account(
@@ -205,11 +208,11 @@ async def test_two_connects_at_once_by_the_same_viewer_make_one_account(
 
 async def test_a_used_code_is_invalid(tiktok: TikTok, running: Running, viewer: str, open_id: str) -> None:
     code, connections = await tiktok.code(open_id), running.services.connections
-    await connections.connect(Viewer(id=viewer), Consent(code=code, redirect_uri=tiktok.redirect_uri))
+    await connections.connect(Viewer(id=viewer), CodeExchange(code=code, redirect_uri=tiktok.redirect_uri))
     thief = f"thief-{viewer}"
     with pytest.raises(AuthorizationCodeInvalid):
-        await connections.connect(Viewer(id=thief), Consent(code=code, redirect_uri=tiktok.redirect_uri))
-    assert await stored.is_nothing(running, thief)
+        await connections.connect(Viewer(id=thief), CodeExchange(code=code, redirect_uri=tiktok.redirect_uri))
+    assert await stored.has_no_rows(running, thief)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ async def test_while_tiktok_exchanges_nothing_nothing_is_stored(
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, **fault))
     with pytest.raises(error):
         await tiktok.connect(viewer)
-    assert await stored.is_nothing(running, viewer)
+    assert await stored.has_no_rows(running, viewer)
 
 
 async def test_an_account_that_cannot_be_read_is_connected_and_read_later(
@@ -281,9 +284,13 @@ async def test_a_withdrawn_account_is_inactive_and_keeps_no_tokens(
 ) -> None:
     account, other = await tiktok.connect(viewer), await tiktok.connect(viewer)
     await running.services.removals.remove(account.open_id, 1, utc_now())
-    kept, untouched = await stored.accounts(running, viewer)
-    assert (kept.status, kept.token_expires_at, kept.disconnected_at) == ("INACTIVE", None, None)
-    assert kept.last_error is not None
+    stored_account, untouched = await stored.accounts(running, viewer)
+    assert (stored_account.status, stored_account.token_expires_at, stored_account.disconnected_at) == (
+        "INACTIVE",
+        None,
+        None,
+    )
+    assert stored_account.last_error is not None
     assert (untouched, len(await stored.snapshots(running, viewer))) == (other, 2)
     assert [pair.account_id for pair in await stored.sealed_pairs(running, viewer)] == [other.id]
 

@@ -56,7 +56,7 @@ async def syncs(running: Running, account: Account) -> bool:
 
 
 async def test_it_answers_with_the_account_that_is_connected_now(api: Api, running: Running, open_id: str) -> None:
-    payload = await flows.connect(api, await flows.consented(api, open_id))
+    payload = await flows.connect(api, await flows.authorize(api, open_id))
     [account] = await stored.accounts(running, api.viewer)
     assert (payload["reconnected"], payload["userErrors"]) == (False, [])
     answered = payload["account"]
@@ -68,7 +68,7 @@ async def test_it_answers_with_the_account_that_is_connected_now(api: Api, runni
 
 
 async def test_the_audit_knows_the_request(api: Api, running: Running, open_id: str) -> None:
-    answer = await flows.consented(api, open_id)
+    answer = await flows.authorize(api, open_id)
     response = await api.post(flows.CONNECT, {"input": answer})
     connected = (await stored.events(running, api.viewer))[-1]
     assert (connected.actor, connected.ip_address) == ("USER", "127.0.0.1")
@@ -78,7 +78,7 @@ async def test_the_audit_knows_the_request(api: Api, running: Running, open_id: 
 async def test_the_same_call_again_has_the_same_answer(
     api: Api, tiktok: TikTok, running: Running, open_id: str
 ) -> None:
-    answer, before = await flows.consented(api, open_id), exchanges(tiktok)
+    answer, before = await flows.authorize(api, open_id), exchanges(tiktok)
     payloads = [await flows.connect(api, answer) for _ in range(3)]
     assert payloads[1:] == [payloads[0]] * 2
     assert exchanges(tiktok) - before == 1
@@ -88,20 +88,20 @@ async def test_the_same_call_again_has_the_same_answer(
 
 async def test_a_reconnection_again_is_still_a_reconnection(api: Api, tiktok: TikTok, open_id: str) -> None:
     await tiktok.connect(api.viewer, open_id)
-    answer = await flows.consented(api, open_id)
+    answer = await flows.authorize(api, open_id)
     assert [(await flows.connect(api, answer))["reconnected"] for _ in range(2)] == [True, True]
 
 
 async def test_calls_at_once_at_two_servers_exchange_once(
     api: Api, tiktok: TikTok, running: Running, settings: Settings, open_id: str
 ) -> None:
-    answer, before = await flows.consented(api, open_id), exchanges(tiktok)
+    answer, before = await flows.authorize(api, open_id), exchanges(tiktok)
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, delay_seconds=0.3, passthrough=True))
     async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as http:
         other = Api(http=http, settings=settings, viewer=api.viewer)
         payloads = await asyncio.gather(*[flows.connect(one, answer) for one in (api, other) * 4])
     assert payloads == [payloads[0]] * 8
-    assert flows.codes(payloads[0]) == []
+    assert flows.error_codes(payloads[0]) == []
     assert exchanges(tiktok) - before == 1
     assert (await stored.counts(running, api.viewer))["snapshots"] == 1
 
@@ -109,35 +109,35 @@ async def test_calls_at_once_at_two_servers_exchange_once(
 async def test_the_callback_and_the_mutation_share_their_answer(
     http: httpx.AsyncClient, api: Api, tiktok: TikTok, open_id: str
 ) -> None:
-    answer, before = await flows.consented(api, open_id, returnTo=f"{flows.OURS}/"), exchanges(tiktok)
-    response = await flows.come_back(http, answer)
+    answer, before = await flows.authorize(api, open_id, returnTo=f"{flows.APP_ORIGIN}/"), exchanges(tiktok)
+    response = await flows.send_callback(http, answer)
     payload = await flows.connect(api, answer)
-    assert response.headers["location"] == f"{flows.OURS}/?accountId={payload['account']['id']}"
+    assert response.headers["location"] == f"{flows.APP_ORIGIN}/?accountId={payload['account']['id']}"
     assert exchanges(tiktok) - before == 1
 
 
 async def test_somebody_elses_state_is_invalid_and_stays_good_for_its_owner(
     api: Api, stranger: Api, tiktok: TikTok, running: Running, open_id: str
 ) -> None:
-    answer, before = await flows.consented(api, open_id), exchanges(tiktok)
+    answer, before = await flows.authorize(api, open_id), exchanges(tiktok)
     payload = await flows.connect(stranger, answer)
     unknown = await flows.connect(stranger, {"state": "unknown", "code": "c"})
-    assert (flows.codes(payload), payload["account"]) == (["AUTHORIZATION_STATE_INVALID"], None)
+    assert (flows.error_codes(payload), payload["account"]) == (["AUTHORIZATION_STATE_INVALID"], None)
     assert payload == unknown
     assert exchanges(tiktok) == before
     assert await nothing_is_stored(running, stranger.viewer)
     assert await stored.reasons(running, stranger.viewer) == ["AUTHORIZATION_STATE_INVALID"] * 2
     assert await stored.actions(running, api.viewer) == ["AUTHORIZATION_STARTED"]
-    assert flows.codes(await flows.connect(api, answer)) == []
+    assert flows.error_codes(await flows.connect(api, answer)) == []
 
 
 async def test_a_state_that_its_owner_used_tells_somebody_else_nothing(
     api: Api, stranger: Api, running: Running, open_id: str
 ) -> None:
-    answer = await flows.consented(api, open_id)
+    answer = await flows.authorize(api, open_id)
     await flows.connect(api, answer)
     payload = await flows.connect(stranger, answer)
-    assert (flows.codes(payload), payload["account"]) == (["AUTHORIZATION_STATE_INVALID"], None)
+    assert (flows.error_codes(payload), payload["account"]) == (["AUTHORIZATION_STATE_INVALID"], None)
     assert await nothing_is_stored(running, stranger.viewer)
 
 
@@ -159,19 +159,19 @@ async def test_a_state_that_its_owner_used_tells_somebody_else_nothing(
 async def test_what_tiktok_does_not_send_is_an_invalid_input(
     api: Api, running: Running, open_id: str, brought: Mapping[str, str], field: str
 ) -> None:
-    answer = await flows.consented(api, open_id)
+    answer = await flows.authorize(api, open_id)
     [error] = (await flows.connect(api, {"state": answer["state"], **brought}))["userErrors"]
     assert (error["code"], error["field"]) == ("INVALID_INPUT", ["input", field])
     assert await nothing_is_stored(running, api.viewer)
     assert (await stored.events(running, api.viewer))[-1].details[-1]["value"] == "INVALID_INPUT"
-    assert flows.codes(await flows.connect(api, answer)) == []  # the state is still good
+    assert flows.error_codes(await flows.connect(api, answer)) == []  # the state is still good
 
 
 async def test_a_denial_uses_the_state_up(api: Api, running: Running, open_id: str) -> None:
-    answer = await flows.consented(api, open_id)
+    answer = await flows.authorize(api, open_id)
     denied = {"state": answer["state"], "error": "access_denied"}
-    assert [flows.codes(await flows.connect(api, denied)) for _ in range(2)] == [["AUTHORIZATION_DENIED"]] * 2
-    assert flows.codes(await flows.connect(api, answer)) == ["AUTHORIZATION_STATE_INVALID"]
+    assert [flows.error_codes(await flows.connect(api, denied)) for _ in range(2)] == [["AUTHORIZATION_DENIED"]] * 2
+    assert flows.error_codes(await flows.connect(api, answer)) == ["AUTHORIZATION_STATE_INVALID"]
     assert await nothing_is_stored(running, api.viewer)
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_DENIED", "AUTHORIZATION_STATE_INVALID"]
 
@@ -179,9 +179,9 @@ async def test_a_denial_uses_the_state_up(api: Api, running: Running, open_id: s
 async def test_an_old_state_has_expired(api: Api, running: Running, settings: Settings, open_id: str) -> None:
     async with open_services(settings, clock=lambda: utc_now() - timedelta(minutes=11)) as earlier:
         begun = await earlier.services.authorizations.start(Viewer(id=api.viewer), return_to=None, account_id=None)
-        link = await flows.go_on_at(earlier, begun.authorization_url)
-    answer = await flows.consent(link, open_id)
-    assert flows.codes(await flows.connect(api, answer)) == ["AUTHORIZATION_STATE_EXPIRED"]
+        link = await flows.confirm_in_process(earlier, begun.authorization_url)
+    answer = await flows.give_consent(link, open_id)
+    assert flows.error_codes(await flows.connect(api, answer)) == ["AUTHORIZATION_STATE_EXPIRED"]
     assert await nothing_is_stored(running, api.viewer)
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_STATE_EXPIRED"]
 
@@ -200,7 +200,7 @@ async def test_an_old_state_has_expired(api: Api, running: Running, settings: Se
 async def test_a_failed_exchange_stores_nothing(
     api: Api, tiktok: TikTok, running: Running, open_id: str, fault: Mapping[str, Any], code: str, retry: int | None
 ) -> None:
-    answer = await flows.consented(api, open_id)
+    answer = await flows.authorize(api, open_id)
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, **fault))
     [error] = (await flows.connect(api, answer))["userErrors"]
     assert (error["code"], error["retryAfterSeconds"], error["field"]) == (code, retry, None)
@@ -212,8 +212,8 @@ async def test_another_account_than_the_one_to_reconnect_is_refused(
     api: Api, tiktok: TikTok, running: Running, open_id: str
 ) -> None:
     mine = await tiktok.connect(api.viewer)
-    payload = await flows.connect(api, await flows.consented(api, open_id, accountId=global_id(mine)))
-    assert (flows.codes(payload), payload["account"]) == (["WRONG_TIKTOK_ACCOUNT"], None)
+    payload = await flows.connect(api, await flows.authorize(api, open_id, accountId=global_id(mine)))
+    assert (flows.error_codes(payload), payload["account"]) == (["WRONG_TIKTOK_ACCOUNT"], None)
     assert await stored.accounts(running, api.viewer) == [mine]
     assert tiktok.revoked(open_id)
     assert await syncs(running, mine)
@@ -223,8 +223,8 @@ async def test_what_another_user_connected_stays_theirs(
     api: Api, stranger: Api, tiktok: TikTok, running: Running, open_id: str
 ) -> None:
     theirs = await tiktok.connect(stranger.viewer, open_id)
-    payload = await flows.connect(api, await flows.consented(api, open_id))
-    assert (flows.codes(payload), payload["account"]) == (["ACCOUNT_CONNECTED_ELSEWHERE"], None)
+    payload = await flows.connect(api, await flows.authorize(api, open_id))
+    assert (flows.error_codes(payload), payload["account"]) == (["ACCOUNT_CONNECTED_ELSEWHERE"], None)
     assert await nothing_is_stored(running, api.viewer)
     assert await syncs(running, theirs)
 
@@ -251,7 +251,7 @@ async def test_reconnecting_brings_back_the_same_account_well_and_with_its_past(
     await break_it(tiktok, running, first)
     [before] = await stored.accounts(running, api.viewer)
     assert (before.health_state, before.last_error) != ("HEALTHY", None)
-    payload = await flows.connect(api, await flows.consented(api, open_id, accountId=global_id(first)))
+    payload = await flows.connect(api, await flows.authorize(api, open_id, accountId=global_id(first)))
     assert (payload["reconnected"], payload["userErrors"]) == (True, [])
     answered = payload["account"]
     assert answered["id"] == global_id(first)
@@ -268,9 +268,9 @@ async def test_reconnecting_brings_back_the_same_account_well_and_with_its_past(
 async def test_a_disconnected_account_comes_back_by_its_id_with_its_past(
     api: Api, running: Running, open_id: str
 ) -> None:
-    first = (await flows.connect(api, await flows.consented(api, open_id)))["account"]
+    first = (await flows.connect(api, await flows.authorize(api, open_id)))["account"]
     await api.data(DISCONNECT, id=first["id"])
-    payload = await flows.connect(api, await flows.consented(api, open_id))
+    payload = await flows.connect(api, await flows.authorize(api, open_id))
     assert (payload["reconnected"], payload["account"]) == (True, first)
     assert len(await stored.snapshots(running, api.viewer)) == 2
 
@@ -278,11 +278,11 @@ async def test_a_disconnected_account_comes_back_by_its_id_with_its_past(
 async def test_a_disconnected_account_cannot_be_asked_for(api: Api, tiktok: TikTok, open_id: str) -> None:
     account = await tiktok.connect(api.viewer, open_id)
     await api.data(DISCONNECT, id=global_id(account))
-    assert flows.codes(await flows.start(api, accountId=global_id(account))) == ["NOT_FOUND"]
+    assert flows.error_codes(await flows.start(api, accountId=global_id(account))) == ["NOT_FOUND"]
 
 
 async def test_with_fewer_scopes_it_is_connected_and_says_what_is_missing(api: Api, open_id: str) -> None:
-    answer = await flows.consented(api, open_id, scopes="user.info.basic")
+    answer = await flows.authorize(api, open_id, scopes="user.info.basic")
     account = (await flows.connect(api, answer))["account"]
     assert (account["status"], account["lastError"]) == ("ACTIVE", None)
     assert account["grantedScopes"] == ["user.info.basic"]
@@ -294,15 +294,15 @@ async def test_with_fewer_scopes_it_is_connected_and_says_what_is_missing(api: A
 
 
 async def test_with_the_missing_scopes_granted_later_it_is_well(api: Api, running: Running, open_id: str) -> None:
-    await flows.connect(api, await flows.consented(api, open_id, scopes="user.info.basic"))
-    payload = await flows.connect(api, await flows.consented(api, open_id))
+    await flows.connect(api, await flows.authorize(api, open_id, scopes="user.info.basic"))
+    payload = await flows.connect(api, await flows.authorize(api, open_id))
     assert (payload["reconnected"], payload["account"]["health"]) == (True, HEALTHY)
     assert (payload["account"]["missingScopes"], payload["account"]["followerCount"] is None) == ([], False)
 
 
 async def test_with_scopes_taken_back_later_it_keeps_the_counters_and_says_so(api: Api, open_id: str) -> None:
-    before = (await flows.connect(api, await flows.consented(api, open_id)))["account"]
-    after = (await flows.connect(api, await flows.consented(api, open_id, scopes="user.info.basic")))["account"]
+    before = (await flows.connect(api, await flows.authorize(api, open_id)))["account"]
+    after = (await flows.connect(api, await flows.authorize(api, open_id, scopes="user.info.basic")))["account"]
     assert after["missingScopes"] == ["user.info.profile", "user.info.stats"]
     assert after["health"]["action"] == "GRANT_SCOPES"
     assert before["id"] == after["id"]
@@ -313,9 +313,9 @@ async def test_in_a_race_of_two_viewers_exactly_one_gets_it(
 ) -> None:
     for turn in range(4):
         apis, open_id = [api_of(f"{viewer}-{turn}-{number}") for number in range(2)], f"user-{uuid4().hex}"
-        answers = [await flows.consented(one, open_id) for one in apis]
+        answers = [await flows.authorize(one, open_id) for one in apis]
         payloads = await asyncio.gather(*[flows.connect(*pair) for pair in zip(apis, answers, strict=True)])
-        assert sorted(flows.codes(one) for one in payloads) == [[], ["ACCOUNT_CONNECTED_ELSEWHERE"]]
+        assert sorted(flows.error_codes(payload) for payload in payloads) == [[], ["ACCOUNT_CONNECTED_ELSEWHERE"]]
         [owner] = [one for one, payload in zip(apis, payloads, strict=True) if not payload["userErrors"]]
         [account] = await stored.accounts(running, owner.viewer)
         assert sorted([len(await stored.accounts(running, one.viewer)) for one in apis]) == [0, 1]
@@ -325,7 +325,7 @@ async def test_in_a_race_of_two_viewers_exactly_one_gets_it(
 async def test_without_a_token_nobody_connects(
     http: httpx.AsyncClient, running: Running, api: Api, open_id: str
 ) -> None:
-    answer = await flows.consented(api, open_id)
+    answer = await flows.authorize(api, open_id)
     response = await http.post("/graphql", json={"query": flows.CONNECT, "variables": {"input": answer}})
     assert response.status_code == 401
     assert await nothing_is_stored(running, api.viewer)
@@ -336,14 +336,16 @@ async def test_of_two_grants_for_one_account_the_later_one_is_kept(
     api: Api, stranger: Api, tiktok: TikTok, running: Running, open_id: str, first: int
 ) -> None:
     """Whoever stored first has the account; TikTok ended the earlier of the two grants."""
-    answers = [await flows.consented(one, open_id) for one in (api, stranger)]
+    answers = [await flows.authorize(one, open_id) for one in (api, stranger)]
     tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=1.5, passthrough=True))
     slow = asyncio.create_task(flows.connect(api, answers[0]))
-    own_faults = [one for one in tiktok.sandbox.faults.list_active() if one.fault.open_id == open_id]
-    await until(lambda: not any(one in tiktok.sandbox.faults.list_active() for one in own_faults))  # it is being read
+    own_faults = [queued for queued in tiktok.sandbox.faults.list_active() if queued.fault.open_id == open_id]
+    await until(
+        lambda: not any(queued in tiktok.sandbox.faults.list_active() for queued in own_faults)
+    )  # it is being read
     if first == 0:
         tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=open_id, delay_seconds=3, passthrough=True))
-    outcomes = [flows.codes(await flows.connect(stranger, answers[1])), flows.codes(await slow)]
+    outcomes = [flows.error_codes(await flows.connect(stranger, answers[1])), flows.error_codes(await slow)]
     assert sorted(outcomes) == [[], ["ACCOUNT_CONNECTED_ELSEWHERE"]]
     owner = (api, stranger)[first].viewer
     [account] = await stored.accounts(running, owner)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from tests.connecting.test_renewal_races import expire, is_newest
+from tests.connecting.tokens import expire_access_token, is_issued_token
 from tests.support.renewing import Renewer, renewer
 from tests.support.tapping import Wire, tapped
 from tests.support.tiktok import TikTok
@@ -119,7 +119,7 @@ async def test_no_account_is_silently_dead(
     may_expire: bool,
 ) -> None:
     account = await tiktok.connect(viewer)
-    await expire(running, tiktok, account)
+    await expire_access_token(running, tiktok, account)
     async with tapped(settings.tiktok_api_url) as wire:
         child = settings.model_copy(update={"tiktok_api_url": wire.url})
         async with renewer(child) as process:
@@ -158,13 +158,17 @@ async def healed_or_told(running: Running, tiktok: TikTok, account: Account, *, 
         assert may_expire
         await told(running, account)
     else:
-        assert is_newest(tiktok, account, token)
+        assert is_issued_token(tiktok, account, token)
         assert (await stored(running, account)).health_state == "HEALTHY"
 
 
 async def told(running: Running, account: Account) -> None:
-    kept = await stored(running, account)
-    assert (kept.status, kept.health_reason, kept.health_action) == ("EXPIRED", "TOKEN_EXPIRED", "RECONNECT")
+    stored_account = await stored(running, account)
+    assert (stored_account.status, stored_account.health_reason, stored_account.health_action) == (
+        "EXPIRED",
+        "TOKEN_EXPIRED",
+        "RECONNECT",
+    )
     failed = select(AuditEvent).where(col(AuditEvent.account_id) == account.id)
     async with running.db.read() as session:
         events = (await session.scalars(failed.where(col(AuditEvent.action) == "TOKEN_REFRESH_FAILED"))).all()

@@ -22,8 +22,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from tests.connecting import flows, stored
-from tests.connecting.test_renewal_races import expire
-from tests.connecting.test_tokens import newest
+from tests.connecting.tokens import expire_access_token, get_issued_pair
 from tests.support.away import Cut, database_wire, lock
 from tests.support.backends import on_postgresql
 from tests.support.databases import create_database
@@ -36,7 +35,7 @@ from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.sandbox.alterations import Alteration
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.callbacks import Callback
-from tiktok_accounts_gql.services.connections import Consent
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH
@@ -90,7 +89,7 @@ async def stored_at_last(tiktok: TikTok, settings: Settings, account: Account, *
     deadline = time.monotonic() + within
     while True:
         with suppress(ServiceUnavailable):
-            if await stored.pair(tiktok.running, settings, account) == newest(tiktok, account):
+            if await stored.pair(tiktok.running, settings, account) == get_issued_pair(tiktok, account):
                 return
         assert time.monotonic() < deadline, "the new pair is not stored"
         await asyncio.sleep(0.05)
@@ -156,7 +155,7 @@ async def asking(scene: Scene, account: Account, done: asyncio.Event) -> set[str
 
 async def lose_the_database(scene: Scene, account: Account, seconds: float) -> None:
     """While a rotated pair is to be stored, and others ask for it."""
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     scene.away_after_the_next_grant(seconds)
     done = asyncio.Event()
     holding = asyncio.create_task(told(scene.holder, account))
@@ -166,17 +165,17 @@ async def lose_the_database(scene: Scene, account: Account, seconds: float) -> N
     await scene.stored_at_last(account)
     done.set()
     found = await others
-    assert token in {newest(scene.tiktok, account).access_token, "ServiceUnavailable"}
-    assert found <= {newest(scene.tiktok, account).access_token, "ServiceUnavailable", "RefreshPending"}
-    assert await told(scene.holder, account) == newest(scene.tiktok, account).access_token
+    assert token in {get_issued_pair(scene.tiktok, account).access_token, "ServiceUnavailable"}
+    assert found <= {get_issued_pair(scene.tiktok, account).access_token, "ServiceUnavailable", "RefreshPending"}
+    assert await told(scene.holder, account) == get_issued_pair(scene.tiktok, account).access_token
 
 
 @EVERY_WAY
 async def test_a_rotated_pair_is_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
     await lose_the_database(scene, account, 0.8)
-    [kept] = await stored.accounts(scene.other, viewer)
-    assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY")
+    [stored_account] = await stored.accounts(scene.other, viewer)
+    assert (stored_account.status, stored_account.health_state) == ("ACTIVE", "HEALTHY")
     assert await stored.actions(scene.other, viewer) == ["ACCOUNT_CONNECTED", "TOKEN_REFRESHED"]
     assert scene.tiktok.refreshes(account.open_id) == 1
 
@@ -184,12 +183,15 @@ async def test_a_rotated_pair_is_stored_when_the_database_is_back(scene: Scene, 
 @EVERY_WAY
 async def test_the_write_goes_on_when_its_caller_leaves_and_others_share_it(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     scene.away_after_the_next_grant(1.2)
     asked = asyncio.create_task(told(scene.holder, account))
     await asyncio.sleep(0.5)
     asked.cancel()  # as a client that leaves; whoever asks next waits for the same write
-    assert await told(scene.holder, account) in {newest(scene.tiktok, account).access_token, "ServiceUnavailable"}
+    assert await told(scene.holder, account) in {
+        get_issued_pair(scene.tiktok, account).access_token,
+        "ServiceUnavailable",
+    }
     await scene.stored_at_last(account)
     assert scene.tiktok.refreshes(account.open_id) == 1
 
@@ -201,8 +203,8 @@ async def test_a_fresh_grant_is_stored_when_the_database_is_back_and_the_repeate
     owner, open_id = Viewer(id=viewer), f"user-{uuid4().hex}"
     service = scene.holder.services.authorizations
     begun = await service.start(owner, return_to=None, account_id=None)
-    await flows.go_on_at(scene.holder, begun.authorization_url)
-    state = flows.parameters(begun.authorization_url)["state"]
+    await flows.confirm_in_process(scene.holder, begun.authorization_url)
+    state = flows.parse_query(begun.authorization_url)["state"]
     callback = Callback(state=state, code=await scene.tiktok.code(open_id))
     scene.away_after_the_next_grant(0.6)
     finished = await service.finish(callback, browser=flows.BROWSER)
@@ -229,12 +231,16 @@ async def test_a_fresh_grant_that_does_not_say_whose_it_is_is_stored_when_the_da
     scene.tiktok.sandbox.faults.add(
         Fault(path=TOKEN_PATH, open_id=open_id, alteration=Alteration(remove=("open_id", "scope", "expires_in")))
     )
-    consent = Consent(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
+    consent = CodeExchange(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
     scene.away_after_the_next_grant(0.6)
     connected = await scene.holder.services.connections.connect(Viewer(id=viewer), consent)
     await scene.stored_at_last(connected.account)
-    [kept] = await stored.accounts(scene.other, viewer)
-    assert (kept.open_id, kept.status, kept.health_state) == (open_id, "ACTIVE", "HEALTHY")
+    [stored_account] = await stored.accounts(scene.other, viewer)
+    assert (stored_account.open_id, stored_account.status, stored_account.health_state) == (
+        open_id,
+        "ACTIVE",
+        "HEALTHY",
+    )
 
 
 @EVERY_WAY
@@ -242,7 +248,7 @@ async def test_a_connection_whose_refresh_token_came_alone_waits_for_the_databas
     open_id = f"user-{uuid4().hex}"
     odd = Alteration(fields={"access_token": ""})
     scene.tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, open_id=open_id, alteration=odd))
-    consent = Consent(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
+    consent = CodeExchange(code=await scene.tiktok.code(open_id), redirect_uri=scene.tiktok.redirect_uri)
     scene.away_after_the_next_grant(0.6)
     connected = await scene.holder.services.connections.connect(Viewer(id=viewer), consent)
     await scene.stored_at_last(connected.account)
@@ -251,7 +257,7 @@ async def test_a_connection_whose_refresh_token_came_alone_waits_for_the_databas
 @EVERY_WAY
 async def test_a_refresh_token_that_came_alone_is_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     for _ in range(2):
         scene.tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"access_token": ""}))
     scene.away_after_the_next_grant(0.6)
@@ -260,18 +266,18 @@ async def test_a_refresh_token_that_came_alone_is_stored_when_the_database_is_ba
     async def is_stored() -> bool:
         with suppress(ServiceUnavailable):
             pair = await stored.pair(scene.other, scene.settings, account)
-            return pair.refresh_token == newest(scene.tiktok, account).refresh_token
+            return pair.refresh_token == get_issued_pair(scene.tiktok, account).refresh_token
         return False
 
     await until(is_stored, seconds=20)
-    assert await told(scene.other, account) == newest(scene.tiktok, account).access_token
+    assert await told(scene.other, account) == get_issued_pair(scene.tiktok, account).access_token
 
 
 @EVERY_WAY
 async def test_another_accounts_tokens_are_not_stored_when_the_database_is_back(scene: Scene, viewer: str) -> None:
     account = await scene.tiktok.connect(viewer)
     before = await stored.pair(scene.other, scene.settings, account)
-    await expire(scene.other, scene.tiktok, account)
+    await expire_access_token(scene.other, scene.tiktok, account)
     scene.tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"open_id": "another one"}))
     scene.away_after_the_next_grant(0.6)
     assert await told(scene.holder, account) in {"WrongAccount", "ServiceUnavailable"}
@@ -285,15 +291,15 @@ async def test_a_mistake_of_the_user_is_told_when_the_database_is_back(scene: Sc
     account = await scene.tiktok.connect(viewer)
     service = scene.holder.services.authorizations
     begun = await service.start(owner, return_to=None, account_id=account.id)
-    await flows.go_on_at(scene.holder, begun.authorization_url)
-    callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code=await scene.tiktok.code(other))
+    await flows.confirm_in_process(scene.holder, begun.authorization_url)
+    callback = Callback(state=flows.parse_query(begun.authorization_url)["state"], code=await scene.tiktok.code(other))
     scene.away_after_the_next_grant(0.6)
     finished = await service.finish(callback, browser=flows.BROWSER)
-    assert finished.mistake is not None
-    assert finished.mistake.code == "WRONG_TIKTOK_ACCOUNT"
+    assert finished.error is not None
+    assert finished.error.code == "WRONG_TIKTOK_ACCOUNT"
     again = await scene.other.services.authorizations.finish(callback, browser=flows.BROWSER)
-    assert again.mistake is not None
-    assert again.mistake.code == "WRONG_TIKTOK_ACCOUNT"
+    assert again.error is not None
+    assert again.error.code == "WRONG_TIKTOK_ACCOUNT"
     assert scene.tiktok.revoked(other)
 
 
@@ -307,7 +313,7 @@ async def test_a_pair_on_its_way_to_be_revoked_is_revoked(scene: Scene, viewer: 
     scene.tiktok.sandbox.state.expire_access_token(account.open_id)
     owed[0].access_token_expires_at = account.created_at
     scene.away_after_the_next_grant(0.6)
-    await scene.holder.revocations.settle(owed[0])
+    await scene.holder.revocations.process(owed[0])
     assert scene.tiktok.revoked(account.open_id)
     assert await owed_of(scene.other, account) == []
     refreshes = scene.tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
@@ -332,8 +338,10 @@ async def test_no_account_is_lost_however_often_and_long_the_database_is_away(
         async with scene_of(backend, tiktok, settings, CUTS[number % len(CUTS)]) as scene:
             await lose_the_database(scene, account, seconds)
         longest = max(longest, seconds)
-        [kept] = await stored.accounts(tiktok.running, viewer)
-        assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY"), f"round {number}, {seconds} s"
+        [stored_account] = await stored.accounts(tiktok.running, viewer)
+        assert (stored_account.status, stored_account.health_state) == ("ACTIVE", "HEALTHY"), (
+            f"round {number}, {seconds} s"
+        )
     calls = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     refused = sum(call.error == "invalid_grant" for call in calls)
     assert len(calls) - refused == AWAY_ROUNDS
@@ -368,15 +376,15 @@ async def test_a_restart_of_the_server_loses_no_pair(
         account = await there.connect(viewer)
         async with open_services(own.model_copy(update={"tiktok_api_url": wire.url})) as holder:
             for number in range(rounds):
-                await expire(running, there, account)
+                await expire_access_token(running, there, account)
                 mode = "immediate" if number % 2 else "fast"
                 restarting = restart_at_the_next_grant(wire, partial(restart, mode), 0.05 * (number % 4))
                 token = await told(holder, account)
                 await (await restarting)
-                assert token in {newest(there, account).access_token, "ServiceUnavailable"}
+                assert token in {get_issued_pair(there, account).access_token, "ServiceUnavailable"}
                 await stored_at_last(there, own, account)
-        [kept] = await stored.accounts(running, viewer)
-        assert (kept.status, kept.health_state) == ("ACTIVE", "HEALTHY")
+        [stored_account] = await stored.accounts(running, viewer)
+        assert (stored_account.status, stored_account.health_state) == ("ACTIVE", "HEALTHY")
         assert there.refreshes(account.open_id) == rounds
     print(f"{rounds} restarts of PostgreSQL while a pair was to be stored: none lost")  # noqa: T201
 

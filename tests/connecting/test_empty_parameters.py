@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from tests.connecting import flows, stored
-from tests.connecting.test_callback import told
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.settings import CALLBACK_PATH
@@ -49,19 +48,19 @@ def open_id() -> str:
     return f"user-{uuid4().hex}"
 
 
-async def come_back(http: httpx.AsyncClient, query: str, answer: flows.Answer) -> httpx.Response:
+async def come_back(http: httpx.AsyncClient, query: str, answer: flows.CallbackQuery) -> httpx.Response:
     values = {name: quote(value, safe="") for name, value in answer.items()}
     return await http.get(f"{CALLBACK_PATH}?{query.format(**values)}")
 
 
-async def begun(api: Api, **input: Any) -> flows.Answer:
-    return {"state": await flows.under_way(api, **input), "code": "c"}
+async def begun(api: Api, **input: Any) -> flows.CallbackQuery:
+    return {"state": await flows.get_state_at_tiktok(api, **input), "code": "c"}
 
 
 @pytest.mark.parametrize("query", DENIED.values(), ids=DENIED)
 async def test_a_denial_goes_back_to_the_app(http: httpx.AsyncClient, api: Api, running: Running, query: str) -> None:
-    response = await come_back(http, query, await begun(api, returnTo=f"{flows.OURS}/"))
-    assert (response.status_code, told(response)) == (303, {"error": ["AUTHORIZATION_DENIED"]})
+    response = await come_back(http, query, await begun(api, returnTo=f"{flows.APP_ORIGIN}/"))
+    assert (response.status_code, flows.redirect_query(response)) == (303, {"error": ["AUTHORIZATION_DENIED"]})
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_DENIED"]
     [attempt] = await stored.attempts(running, api.viewer)
     assert (attempt.error, attempt.used_at is not None) == ("AUTHORIZATION_DENIED", True)
@@ -71,9 +70,9 @@ async def test_a_denial_goes_back_to_the_app(http: httpx.AsyncClient, api: Api, 
 async def test_a_consent_connects(
     http: httpx.AsyncClient, api: Api, running: Running, open_id: str, query: str
 ) -> None:
-    answer = await flows.consented(api, open_id, returnTo=f"{flows.OURS}/")
+    answer = await flows.authorize(api, open_id, returnTo=f"{flows.APP_ORIGIN}/")
     response = await come_back(http, query, answer)
-    assert told(response).keys() == {"accountId"}
+    assert flows.redirect_query(response).keys() == {"accountId"}
     [account] = await stored.accounts(running, api.viewer)
     assert account.open_id == open_id
 
@@ -82,22 +81,22 @@ async def test_a_consent_connects(
 async def test_what_says_nothing_goes_back_to_the_app_and_uses_nothing_up(
     http: httpx.AsyncClient, api: Api, running: Running, open_id: str, query: str
 ) -> None:
-    answer = await flows.consented(api, open_id, returnTo=f"{flows.OURS}/")
+    answer = await flows.authorize(api, open_id, returnTo=f"{flows.APP_ORIGIN}/")
     response = await come_back(http, query, answer)
-    assert (response.status_code, told(response)) == (303, {"error": ["INVALID_INPUT"]})
+    assert (response.status_code, flows.redirect_query(response)) == (303, {"error": ["INVALID_INPUT"]})
     assert await stored.reasons(running, api.viewer) == ["INVALID_INPUT"]
-    assert told(await flows.come_back(http, answer)).keys() == {"accountId"}
+    assert flows.redirect_query(await flows.send_callback(http, answer)).keys() == {"accountId"}
 
 
 @pytest.mark.parametrize("query", NO_STATE.values(), ids=NO_STATE)
 async def test_without_a_state_a_page_says_how_to_go_on(
     http: httpx.AsyncClient, api: Api, running: Running, open_id: str, query: str
 ) -> None:
-    answer = await flows.consented(api, open_id, returnTo=f"{flows.OURS}/")
+    answer = await flows.authorize(api, open_id, returnTo=f"{flows.APP_ORIGIN}/")
     page = await come_back(http, query, answer)
     assert (page.status_code, "go back to the app" in page.text) == (400, True)
     assert await stored.accounts(running, api.viewer) == []
-    assert told(await flows.come_back(http, answer)).keys() == {"accountId"}
+    assert flows.redirect_query(await flows.send_callback(http, answer)).keys() == {"accountId"}
 
 
 @pytest.mark.parametrize(
@@ -115,22 +114,24 @@ async def test_the_mutation_reads_them_alike(
     api: Api, running: Running, brought: dict[str, Any], codes: list[str]
 ) -> None:
     payload = await flows.connect(api, {"state": (await begun(api))["state"], **brought})
-    assert flows.codes(payload) == codes
+    assert flows.error_codes(payload) == codes
     assert await stored.reasons(running, api.viewer) == codes
 
 
 async def test_the_mutation_connects_beside_an_empty_error(api: Api, running: Running, open_id: str) -> None:
-    payload = await flows.connect(api, {**await flows.consented(api, open_id), "error": ""})
-    assert flows.codes(payload) == []
+    payload = await flows.connect(api, {**await flows.authorize(api, open_id), "error": ""})
+    assert flows.error_codes(payload) == []
     assert len(await stored.accounts(running, api.viewer)) == 1
 
 
 async def test_a_repeated_denial_is_the_same_however_it_is_written(
     http: httpx.AsyncClient, api: Api, running: Running
 ) -> None:
-    answer = await begun(api, returnTo=f"{flows.OURS}/")
+    answer = await begun(api, returnTo=f"{flows.APP_ORIGIN}/")
     responses = [await come_back(http, query, answer) for query in DENIED.values()]
-    assert {one.headers["location"] for one in responses} == {f"{flows.OURS}/?error=AUTHORIZATION_DENIED"}
+    assert {response.headers["location"] for response in responses} == {
+        f"{flows.APP_ORIGIN}/?error=AUTHORIZATION_DENIED"
+    }
     assert await stored.reasons(running, api.viewer) == ["AUTHORIZATION_DENIED"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from tests.connecting.traces import on_disk, stored_bytes
+from tests.connecting.traces import read_database, read_files
 from tests.support.backends import on_sqlite
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db import token_pairs
@@ -28,13 +28,13 @@ async def test_sealed_tokens_leave_the_file_with_the_account(
     running: Running, tiktok: TikTok, settings: Settings, viewer: str
 ) -> None:
     pair = await pair_of(running, viewer, tiktok)
-    assert pair.access_token in await stored_bytes(running, settings)
+    assert pair.access_token in await read_database(running, settings)
     await running.services.accounts.disconnect(Viewer(id=viewer), pair.account_id, None)
     file = Path(str(make_url(settings.database_url).database))
     with sqlite3.connect(file) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    assert pair.access_token not in await on_disk(file)
+    assert pair.access_token not in await read_files(file)
 
 
 async def test_nothing_of_a_disconnected_accounts_tokens_is_left(running: Running, tiktok: TikTok, viewer: str) -> None:

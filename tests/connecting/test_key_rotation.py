@@ -84,12 +84,12 @@ async def house(own_settings: Settings, tiktok: TikTok) -> AsyncGenerator[House]
 
 async def furnished(house: House, viewer: str) -> tuple[Account, str]:
     """Something sealed in every column of every table: an account, and the link of an authorization under way."""
-    account, gone = await house.tiktok.connect(viewer), await house.tiktok.connect(viewer)
+    account, old_account = await house.tiktok.connect(viewer), await house.tiktok.connect(viewer)
     house.tiktok.sandbox.state.expire_access_token(account.open_id)
     assert (await house.running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
-    house.tiktok.fail(REVOKE_PATH, gone, status=503)
-    await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
-    await until(lambda: house.tiktok.revocations(gone.open_id) == 1)
+    house.tiktok.fail(REVOKE_PATH, old_account, status=503)
+    await house.running.services.accounts.disconnect(Viewer(id=viewer), old_account.id, None)
+    await until(lambda: house.tiktok.revocations(old_account.open_id) == 1)
     begun = await house.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
     columns = {f"{table.model.__tablename__}.{name}" for table in sealed_tables.TABLES for name in table.columns}
     assert await house.key_ids() == {column: {key_id(OLD)} for column in columns}
@@ -113,26 +113,26 @@ async def test_afterwards_the_old_key_can_go(house: House, viewer: str) -> None:
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
         house.tiktok.sandbox.state.expire_access_token(account.open_id)
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
-        answer = await flows.consent(await flows.go_on_at(running, link), f"user-{uuid4().hex}")
+        answer = await flows.give_consent(await flows.confirm_in_process(running, link), f"user-{uuid4().hex}")
         callback = Callback(state=answer["state"], code=answer["code"])
         finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
-        assert finished.outcome().account.status == "ACTIVE"
+        assert finished.unwrap().account.status == "ACTIVE"
     with pytest.raises(SealBroken):
         await stored.pair(house.running, house.settings, account)
 
 
 async def test_what_is_owed_to_tiktok_is_settled_with_the_new_key(house: House, viewer: str) -> None:
-    gone = await house.tiktok.connect(viewer)
-    house.tiktok.fail(REVOKE_PATH, gone, status=503)
-    await house.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
-    await until(lambda: house.tiktok.revocations(gone.open_id) == 1)
-    assert not house.tiktok.revoked(gone.open_id)
+    old_account = await house.tiktok.connect(viewer)
+    house.tiktok.fail(REVOKE_PATH, old_account, status=503)
+    await house.running.services.accounts.disconnect(Viewer(id=viewer), old_account.id, None)
+    await until(lambda: house.tiktok.revocations(old_account.open_id) == 1)
+    assert not house.tiktok.revoked(old_account.open_id)
     await house.rotate(NEW, OLD)
     async with house.running.db.read() as session:
         [owed] = await sealed_rows(session, sealed_tables.TABLES[1])
     async with open_services(with_keys(house.settings, NEW)) as running:
-        await running.revocations.settle(owed)
-    assert house.tiktok.revoked(gone.open_id)
+        await running.revocations.process(owed)
+    assert house.tiktok.revoked(old_account.open_id)
 
 
 @pytest.mark.proof
@@ -356,7 +356,7 @@ async def test_the_steps_fail_no_read_no_refresh_and_no_cursor(house: House, vie
                 begun = await sealing.running.services.authorizations.start(
                     Viewer(id=viewer), return_to=None, account_id=None
                 )
-                link = await flows.go_on_at(opening.running, begun.authorization_url)
+                link = await flows.confirm_in_process(opening.running, begun.authorization_url)
                 ended = await opening.running.services.authorizations.finish(
                     await consented(link, viewer), browser=flows.BROWSER
                 )
@@ -376,7 +376,7 @@ AFTER = "query After($after: String) { accounts(after: $after) { edges { node { 
 
 
 async def consented(link: str, viewer: str) -> Callback:
-    answer = await flows.consent(link, f"comes-and-goes-{viewer}")
+    answer = await flows.give_consent(link, f"comes-and-goes-{viewer}")
     return Callback(state=answer["state"], code=answer["code"])
 
 

@@ -72,8 +72,8 @@ async def test_a_connection_stores_the_tokens_of_an_odd_reply(
     api: Api, tiktok: TikTok, running: Running, settings: Settings, open_id: str, how: Mapping[str, Any]
 ) -> None:
     alter(tiktok, open_id, **how)
-    payload = await flows.connect(api, await flows.consented(api, open_id))
-    assert flows.codes(payload) == []
+    payload = await flows.connect(api, await flows.authorize(api, open_id))
+    assert flows.error_codes(payload) == []
     assert (payload["account"]["grantedScopes"], payload["account"]["missingScopes"]) == (ALL_SCOPES, [])
     [account] = await stored.accounts(running, api.viewer)
     assert (account.open_id, account.follower_count is None) == (open_id, False)
@@ -158,7 +158,7 @@ async def test_a_connection_learns_from_user_info_whose_grant_it_is(
     api: Api, tiktok: TikTok, running: Running, settings: Settings, open_id: str, odd: Mapping[str, Any]
 ) -> None:
     alter(tiktok, open_id, **odd)
-    assert flows.codes(await flows.connect(api, await flows.consented(api, open_id))) == []
+    assert flows.error_codes(await flows.connect(api, await flows.authorize(api, open_id))) == []
     [account] = await stored.accounts(running, api.viewer)
     assert account.open_id == open_id
     assert await stored.pair(running, settings, account) == newest(tiktok, open_id)
@@ -178,8 +178,8 @@ async def test_a_grant_of_nobody_is_revoked_and_the_user_is_told(
 ) -> None:
     alter(tiktok, open_id, remove=("open_id",))
     alter(tiktok, open_id, USER_INFO_PATH, **how)
-    payload = await flows.connect(api, await flows.consented(api, open_id))
-    assert flows.codes(payload) == [code]
+    payload = await flows.connect(api, await flows.authorize(api, open_id))
+    assert flows.error_codes(payload) == [code]
     assert tiktok.revoked(open_id)
     assert not any((await stored.counts(running, api.viewer)).values())
 
@@ -189,7 +189,7 @@ async def test_a_connection_stores_nothing_of_another_accounts_reading(
 ) -> None:
     odd = {"data.user.open_id": "another one", "data.user.display_name": "Bob"}
     alter(tiktok, open_id, USER_INFO_PATH, fields=odd)
-    payload = await flows.connect(api, await flows.consented(api, open_id))
+    payload = await flows.connect(api, await flows.authorize(api, open_id))
     account = payload["account"]
     assert (account["displayName"], account["followerCount"]) == (open_id[:8], None)
     assert (account["health"]["state"], account["health"]["action"]) == ("DEGRADED", "CONTACT_OPERATOR")

@@ -3,16 +3,13 @@
 import asyncio
 import os
 from contextlib import AsyncExitStack
-from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
-from sqlmodel import col
 
+from tests.connecting.tokens import expire_access_token, is_issued_token
 from tests.support.renewing import renewer
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db.models import Account, TokenPair
+from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
@@ -22,15 +19,6 @@ pytestmark = pytest.mark.proof
 
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "10"))
 MANY = 8
-
-
-async def expire(running: Running, tiktok: TikTok, account: Account) -> None:
-    """Here and at TikTok."""
-    tiktok.sandbox.state.expire_access_token(account.open_id)
-    past = utc_now() - timedelta(minutes=1)
-    async with running.db.transaction() as session:
-        expired = update(TokenPair).where(col(TokenPair.account_id) == account.id)
-        await session.execute(expired.values(expires_at=past, issued_at=past - timedelta(hours=2)))
 
 
 def refreshes(tiktok: TikTok, account: Account) -> list[str | None]:
@@ -44,11 +32,6 @@ def refused(tiktok: TikTok) -> int:
     return sum(call.error == "invalid_grant" for call in calls)
 
 
-def is_newest(tiktok: TikTok, account: Account, token: str) -> bool:
-    grant = tiktok.sandbox.state.find_grant(account.open_id)
-    return grant is not None and grant.access_token == token
-
-
 async def test_many_processes_refresh_once(running: Running, tiktok: TikTok, settings: Settings, viewer: str) -> None:
     account = await tiktok.connect(viewer)
     before = refused(tiktok)
@@ -56,10 +39,10 @@ async def test_many_processes_refresh_once(running: Running, tiktok: TikTok, set
         starting = [stack.enter_async_context(renewer(settings)) for _ in range(MANY)]
         processes = [await one for one in starting]
         for done in range(ROUNDS):
-            await expire(running, tiktok, account)
+            await expire_access_token(running, tiktok, account)
             answers = await asyncio.gather(*[process.ask(account) for process in processes])
             assert len(set(answers)) == 1, answers
-            assert is_newest(tiktok, account, answers[0]), answers
+            assert is_issued_token(tiktok, account, answers[0]), answers
             assert refreshes(tiktok, account) == [None] * (done + 1)
     assert refused(tiktok) == before
 
@@ -68,7 +51,7 @@ async def test_many_tasks_refresh_once(running: Running, tiktok: TikTok, viewer:
     account = await tiktok.connect(viewer)
     tokens = running.tokens
     for done in range(ROUNDS):
-        await expire(running, tiktok, account)
+        await expire_access_token(running, tiktok, account)
         answers = await asyncio.gather(*[tokens.access_token(Viewer(id=viewer), account.id) for _ in range(MANY)])
         assert len(set(answers)) == 1
         assert refreshes(tiktok, account) == [None] * (done + 1)

@@ -13,7 +13,8 @@ from sqlmodel import col
 
 from tests.cli.serving import run_server
 from tests.connecting import stored
-from tests.connecting.test_tokens import SYNC, newest, sync
+from tests.connecting.tokens import get_issued_pair, sync
+from tests.support.account_operations import SYNC
 from tests.support.tapping import tapped
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
@@ -108,7 +109,7 @@ async def test_sigterm_loses_no_new_pair(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str, tmp_path: Path
 ) -> None:
     account = await tiktok.connect(viewer)
-    before = newest(tiktok, account)
+    before = get_issued_pair(tiktok, account)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(TOKEN_PATH, account, delay_seconds=1.5, passthrough=True)
     async with run_server(tmp_path, settings, viewer, "--no-worker") as (server, api):
@@ -117,7 +118,7 @@ async def test_sigterm_loses_no_new_pair(
         assert tiktok.refreshes(account.open_id) == 0
         assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20) == 0
         await asyncio.gather(asked, return_exceptions=True)
-    assert await stored.pair(running, settings, account) == newest(tiktok, account) != before
+    assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account) != before
 
 
 async def test_a_refusal_counts_only_if_nobody_else_has_rotated_meanwhile(
@@ -141,7 +142,7 @@ async def test_a_refusal_counts_only_if_nobody_else_has_rotated_meanwhile(
     refreshes = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None, "invalid_grant"]
     assert "TOKEN_REFRESH_FAILED" not in await stored.actions(running, viewer)
-    assert await stored.pair(running, settings, account) == newest(tiktok, account)
+    assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account)
 
 
 @pytest.mark.parametrize("ambiguous", [True, False])
@@ -149,7 +150,7 @@ async def test_the_token_before_is_tried_once_and_only_after_an_outcome_that_nob
     tiktok: TikTok, running: Running, settings: Settings, viewer: str, *, ambiguous: bool
 ) -> None:
     account = await tiktok.connect(viewer)
-    first = newest(tiktok, account)
+    first = get_issued_pair(tiktok, account)
     await wear(tiktok, account)
     await token(running, account)
     await wear(tiktok, account)
@@ -160,8 +161,8 @@ async def test_the_token_before_is_tried_once_and_only_after_an_outcome_that_nob
     forgotten = "UPDATE grants SET refresh_token = ? WHERE open_id = ?"  # as if TikTok's last rotation had not happened
     tiktok.sandbox.state._db.execute(forgotten, (first.refresh_token, account.open_id))
     if ambiguous:
-        assert await token(running, account) == newest(tiktok, account).access_token
-        assert await stored.pair(running, settings, account) == newest(tiktok, account)
+        assert await token(running, account) == get_issued_pair(tiktok, account).access_token
+        assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account)
     else:
         with pytest.raises(ReauthorizationRequired):
             await token(running, account)

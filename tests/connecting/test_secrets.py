@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from tests.connecting import stored
-from tests.connecting.traces import stored_bytes, traces
+from tests.connecting.traces import find_traces, read_database
 from tests.support.rows import account as account_row
 from tests.support.rows import store
 from tests.support.server import Api
@@ -25,7 +25,7 @@ from tiktok_accounts_gql.db.models import Account, PendingRevocation, TokenPair
 from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, TokensUnreadable
 from tiktok_accounts_gql.logs import QUIET_LOGGERS, configure_logs
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.connections import Consent
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -99,9 +99,9 @@ class Life:
         code = await self.tiktok.code(open_id)
         self.secrets.add(code)
         connections, viewer = self.tiktok.running.services.connections, Viewer(id=self.api.viewer)
-        connected = await connections.connect(viewer, Consent(code=code, redirect_uri=self.tiktok.redirect_uri))
+        connected = await connections.connect(viewer, CodeExchange(code=code, redirect_uri=self.tiktok.redirect_uri))
         with pytest.raises(AuthorizationCodeInvalid):
-            await connections.connect(viewer, Consent(code=code, redirect_uri=self.tiktok.redirect_uri))
+            await connections.connect(viewer, CodeExchange(code=code, redirect_uri=self.tiktok.redirect_uri))
         self.note(connected.account)
         return connected.account
 
@@ -149,10 +149,10 @@ async def lived(api: Api, tiktok: TikTok, running: Running) -> Life:
     async with running.db.read() as session:
         [owed] = await session.scalars(select(PendingRevocation).where(col(PendingRevocation.account_id) == account.id))
     life.echo(REVOKE_PATH, account, 500, "server_error")
-    await running.revocations.settle(owed)
+    await running.revocations.process(owed)
     owed.access_token_expires_at -= timedelta(days=1)
     life.echo(TOKEN_PATH, account, 500, "server_error")
-    await running.revocations.settle(owed)
+    await running.revocations.process(owed)
     await life.ask(EVERYTHING)
     return life
 
@@ -170,17 +170,17 @@ async def test_no_secret_shows_anywhere(
 ) -> None:
     life = await lived(api, tiktok, running)
     assert len(life.secrets) >= 12
-    database = await stored_bytes(running, settings)
+    database = await read_database(running, settings)
     audited = json.dumps([event.details for event in await stored.events(running, api.viewer)])
     logged, answered = log_output.getvalue(), b"\n".join(life.answers)
-    assert traces(life.secrets, database) == set()
-    assert traces(life.secrets, audited.encode()) == set()
-    assert traces(life.secrets, logged.encode()) == set()
-    assert traces(life.secrets, answered) == set()
+    assert find_traces(life.secrets, database) == set()
+    assert find_traces(life.secrets, audited.encode()) == set()
+    assert find_traces(life.secrets, logged.encode()) == set()
+    assert find_traces(life.secrets, answered) == set()
     assert b"sync an account of a job" in database  # the job tables are among what was searched
     assert api.viewer.encode() in database  # what was searched are the places where things are
     assert "TOKEN_REFRESH_FAILED" in await stored.actions(running, api.viewer)
-    assert "revocation owed" in logged
+    assert "revocation pending" in logged
     assert "tokens unreadable" in logged
     assert b"The stored tokens of this account cannot be opened." in answered
     assert b"grantedScopes" in answered
@@ -191,7 +191,7 @@ async def test_a_secret_that_did_show_would_be_found(
     running: Running, settings: Settings, viewer: str, log_output: io.StringIO, encode: Callable[[str], str]
 ) -> None:
     secret = f"act.{viewer[-24:]}-_~/é"
-    assert traces([secret], await stored_bytes(running, settings)) == set()
+    assert find_traces([secret], await read_database(running, settings)) == set()
     structlog.get_logger().warning("planted", token=encode(secret))
     [row] = await store(running.db, account_row(viewer, last_error=f"It is {encode(secret)}."))
     sealed = TokenPair(
@@ -203,8 +203,8 @@ async def test_a_secret_that_did_show_would_be_found(
     )
     async with running.db.transaction() as session:
         session.add(sealed)
-    assert traces([secret], log_output.getvalue().encode()) == {secret}
-    assert traces([secret, secret[::-1]], await stored_bytes(running, settings)) == {secret, secret[::-1]}
+    assert find_traces([secret], log_output.getvalue().encode()) == {secret}
+    assert find_traces([secret, secret[::-1]], await read_database(running, settings)) == {secret, secret[::-1]}
 
 
 async def test_a_sealed_value_copied_to_another_row_does_not_open(

@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from tests.connecting import flows, stored
-from tests.connecting.flows import OURS
-from tests.connecting.traces import stored_bytes, traces
+from tests.connecting.flows import APP_ORIGIN
+from tests.connecting.traces import find_traces, read_database
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
@@ -52,7 +52,7 @@ async def browsers(server_url: str) -> AsyncGenerator[Browsers]:
 
 
 def state_of(link: str) -> dict[str, str]:
-    return {"state": flows.parameters(link)["state"]}
+    return {"state": flows.parse_query(link)["state"]}
 
 
 def own(http: httpx.AsyncClient) -> dict[str, str]:
@@ -61,7 +61,7 @@ def own(http: httpx.AsyncClient) -> dict[str, str]:
 
 def told(response: httpx.Response) -> dict[str, list[str]]:
     assert response.status_code == 303
-    assert response.headers["location"].startswith(OURS)
+    assert response.headers["location"].startswith(APP_ORIGIN)
     return parse_qs(urlsplit(response.headers["location"]).query)
 
 
@@ -76,7 +76,7 @@ async def test_the_page_of_somebody_elses_link_names_them_and_connects_nothing(
     api: Api, running: Running, browsers: Browsers
 ) -> None:
     """The victim reads, and goes no further."""
-    link = await flows.started(api, returnTo=f"{OURS}/")
+    link = await flows.get_start_url(api, returnTo=f"{APP_ORIGIN}/")
     page = await browsers().get(START_PATH, params=state_of(link))
     assert page.status_code == 200
     assert f"<b>{api.viewer}</b>" in page.text
@@ -91,9 +91,9 @@ async def test_tiktoks_link_of_somebody_else_connects_nothing(
 ) -> None:
     """The attacker pressed, and sent on where that led: the victim never saw our page."""
     attacker, victim = browsers(), browsers()
-    link = await flows.started(api, returnTo=f"{OURS}/")
-    answer, before = await flows.consent(await flows.go_on(attacker, link), open_id), exchanges(tiktok)
-    assert told(await flows.come_back(victim, answer)) == REFUSED
+    link = await flows.get_start_url(api, returnTo=f"{APP_ORIGIN}/")
+    answer, before = await flows.give_consent(await flows.get_consent_url(attacker, link), open_id), exchanges(tiktok)
+    assert told(await flows.send_callback(victim, answer)) == REFUSED
     assert await stored.counts(running, api.viewer) == NOTHING
     assert exchanges(tiktok) == before
     [attempt] = await stored.attempts(running, api.viewer)
@@ -106,13 +106,13 @@ async def test_not_even_a_victim_who_has_looked_at_the_page_is_taken_for_who_pre
 ) -> None:
     """Nor one who has an authorization of their own under way: it is a cookie of another browser."""
     attacker, victim = browsers(), browsers()
-    link = await flows.started(api, returnTo=f"{OURS}/")
+    link = await flows.get_start_url(api, returnTo=f"{APP_ORIGIN}/")
     assert (await victim.get(START_PATH, params=state_of(link))).status_code == 200
-    await flows.go_on(victim, await flows.started(api))
-    answer = await flows.consent(await flows.go_on(attacker, link), open_id)
-    assert told(await flows.come_back(victim, answer)) == REFUSED
+    await flows.get_consent_url(victim, await flows.get_start_url(api))
+    answer = await flows.give_consent(await flows.get_consent_url(attacker, link), open_id)
+    assert told(await flows.send_callback(victim, answer)) == REFUSED
     assert await stored.counts(running, api.viewer) == NOTHING
-    assert "accountId" in told(await flows.come_back(attacker, answer))  # whose attempt it is, and still was
+    assert "accountId" in told(await flows.send_callback(attacker, answer))  # whose attempt it is, and still was
 
 
 async def test_a_link_that_was_never_pressed_connects_nothing(
@@ -120,10 +120,10 @@ async def test_a_link_that_was_never_pressed_connects_nothing(
 ) -> None:
     """TikTok's URL can be made from the state, without our page."""
     victim = browsers()
-    link = await flows.started(api, returnTo=f"{OURS}/")
+    link = await flows.get_start_url(api, returnTo=f"{APP_ORIGIN}/")
     await victim.get(START_PATH, params=state_of(link))
     answer = {**state_of(link), "code": await tiktok.code(open_id)}
-    assert told(await flows.come_back(victim, answer)) == REFUSED
+    assert told(await flows.send_callback(victim, answer)) == REFUSED
     assert await stored.counts(running, api.viewer) == NOTHING
 
 
@@ -133,7 +133,7 @@ async def test_a_link_that_was_never_pressed_connects_nothing(
         {},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
-        {"Origin": OURS},
+        {"Origin": APP_ORIGIN},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none"},
@@ -141,7 +141,7 @@ async def test_a_link_that_was_never_pressed_connects_nothing(
     ids=str,
 )
 async def test_no_other_page_can_press(api: Api, running: Running, browsers: Browsers, headers: dict[str, str]) -> None:
-    browser, link = browsers(), await flows.started(api)
+    browser, link = browsers(), await flows.get_start_url(api)
     assert (await browser.get(START_PATH, params=state_of(link))).status_code == 200
     sent = {**own(browser), **headers} if "Sec-Fetch-Site" in headers else headers
     pressed = await browser.post(START_PATH, params=state_of(link), headers=sent)
@@ -153,7 +153,7 @@ async def test_no_other_page_can_press(api: Api, running: Running, browsers: Bro
 @pytest.mark.parametrize("headers", [{"Origin": "http://localhost:8000"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
 async def test_our_page_can_press_behind_a_proxy_too(api: Api, browsers: Browsers, headers: dict[str, str]) -> None:
     """Which may tell us another Host than the browser's."""
-    browser, link = browsers(), await flows.started(api)
+    browser, link = browsers(), await flows.get_start_url(api)
     await browser.get(START_PATH, params=state_of(link))
     assert (await browser.post(START_PATH, params=state_of(link), headers=headers)).status_code == 303
 
@@ -163,15 +163,15 @@ async def test_who_presses_second_in_another_browser_goes_nowhere(
 ) -> None:
     """Whoever found the link in a log, or in a history, is too late; and the first one is not disturbed."""
     first, second = browsers(), browsers()
-    link = await flows.started(api, returnTo=f"{OURS}/")
+    link = await flows.get_start_url(api, returnTo=f"{APP_ORIGIN}/")
     await second.get(START_PATH, params=state_of(link))
-    answer = await flows.consent(await flows.go_on(first, link), open_id)
+    answer = await flows.give_consent(await flows.get_consent_url(first, link), open_id)
     late = await second.post(START_PATH, params=state_of(link), headers=own(second))
     looked = await second.get(START_PATH, params=state_of(link))
     assert (late.status_code, looked.status_code) == (400, 400)
     assert "another browser" in late.text
     assert api.viewer not in looked.text
-    assert "accountId" in told(await flows.come_back(first, answer))
+    assert "accountId" in told(await flows.send_callback(first, answer))
     [account] = await stored.accounts(running, api.viewer)
     assert account.open_id == open_id
 
@@ -179,11 +179,13 @@ async def test_who_presses_second_in_another_browser_goes_nowhere(
 async def test_two_browsers_that_press_at_once_are_not_both_sent_on(
     api: Api, running: Running, browsers: Browsers
 ) -> None:
-    link, pressing = await flows.started(api), [browsers() for _ in range(6)]
+    link, pressing = await flows.get_start_url(api), [browsers() for _ in range(6)]
     for one in pressing:
         await one.get(START_PATH, params=state_of(link))
-    pressed = await asyncio.gather(*[one.post(START_PATH, params=state_of(link), headers=own(one)) for one in pressing])
-    assert sorted(one.status_code for one in pressed) == [303, *[400] * 5]
+    pressed = await asyncio.gather(
+        *[client.post(START_PATH, params=state_of(link), headers=own(client)) for client in pressing]
+    )
+    assert sorted(response.status_code for response in pressed) == [303, *[400] * 5]
     [attempt] = await stored.attempts(running, api.viewer)
     [winner] = [one for one, answer in zip(pressing, pressed, strict=True) if answer.status_code == 303]
     assert attempt.browser_hash == connection_attempts.hash_browser(attempt.id, winner.cookies[NAME])
@@ -192,22 +194,22 @@ async def test_two_browsers_that_press_at_once_are_not_both_sent_on(
 async def test_connect_account_wants_the_viewers_token_and_no_cookie(
     api: Api, stranger: Api, running: Running, browsers: Browsers, open_id: str
 ) -> None:
-    answer = await flows.consent(await flows.go_on(browsers(), await flows.started(api)), open_id)
-    assert flows.codes(await flows.connect(stranger, answer)) == ["AUTHORIZATION_STATE_INVALID"]
+    answer = await flows.give_consent(await flows.get_consent_url(browsers(), await flows.get_start_url(api)), open_id)
+    assert flows.error_codes(await flows.connect(stranger, answer)) == ["AUTHORIZATION_STATE_INVALID"]
     assert await stored.counts(running, stranger.viewer) == NOTHING
-    assert flows.codes(await flows.connect(api, answer)) == []
+    assert flows.error_codes(await flows.connect(api, answer)) == []
 
 
 # One's own link
 
 
 async def test_a_double_click_and_the_way_back_lead_on_again(api: Api, browsers: Browsers, open_id: str) -> None:
-    browser, link = browsers(), await flows.started(api, returnTo=f"{OURS}/")
+    browser, link = browsers(), await flows.get_start_url(api, returnTo=f"{APP_ORIGIN}/")
     await browser.get(START_PATH, params=state_of(link))
     twice = [browser.post(START_PATH, params=state_of(link), headers=own(browser)) for _ in range(2)]
     assert len({one.headers["location"] for one in await asyncio.gather(*twice)}) == 1
-    answer = await flows.consent(await flows.go_on(browser, link), open_id)
-    assert "accountId" in told(await flows.come_back(browser, answer))
+    answer = await flows.give_consent(await flows.get_consent_url(browser, link), open_id)
+    assert "accountId" in told(await flows.send_callback(browser, answer))
     used = await browser.get(START_PATH, params=state_of(link))
     assert (used.status_code, "was used" in used.text) == (400, True)
 
@@ -216,18 +218,20 @@ async def test_a_browser_has_several_authorizations_under_way(
     api: Api, stranger: Api, running: Running, browsers: Browsers
 ) -> None:
     browser = browsers()
-    links = [await flows.started(one, returnTo=f"{OURS}/") for one in (api, stranger, api)]
-    going = [await flows.go_on(browser, link) for link in links]
+    links = [await flows.get_start_url(one, returnTo=f"{APP_ORIGIN}/") for one in (api, stranger, api)]
+    going = [await flows.get_consent_url(browser, link) for link in links]
     for link in reversed(going):
-        answer = await flows.consent(link, f"user-{uuid4().hex}")
-        assert "accountId" in told(await flows.come_back(browser, answer))
-    assert len({one.browser_hash for one in await stored.attempts(running, api.viewer)}) == 2  # they do not tell
+        answer = await flows.give_consent(link, f"user-{uuid4().hex}")
+        assert "accountId" in told(await flows.send_callback(browser, answer))
+    assert (
+        len({attempt.browser_hash for attempt in await stored.attempts(running, api.viewer)}) == 2
+    )  # they do not tell
 
 
 async def test_a_browser_without_cookies_is_told_so_before_it_goes_to_tiktok(
     api: Api, running: Running, browsers: Browsers
 ) -> None:
-    browser, link = browsers(), await flows.started(api)
+    browser, link = browsers(), await flows.get_start_url(api)
     pressed = await browser.post(START_PATH, params=state_of(link), headers=own(browser))
     assert pressed.status_code == 400
     assert "Allow cookies of localhost" in pressed.text
@@ -239,9 +243,9 @@ async def test_a_browser_without_cookies_is_told_so_before_it_goes_to_tiktok(
 
 async def test_a_browser_that_lost_its_cookie_is_told_what_to_do(api: Api, browsers: Browsers, open_id: str) -> None:
     browser = browsers()
-    answer = await flows.consent(await flows.go_on(browser, await flows.started(api)), open_id)
+    answer = await flows.give_consent(await flows.get_consent_url(browser, await flows.get_start_url(api)), open_id)
     browser.cookies.clear()
-    page = await flows.come_back(browser, answer)
+    page = await flows.send_callback(browser, answer)
     assert page.status_code == 400
     assert "another browser" in page.text
     assert "accepts cookies" in page.text
@@ -251,15 +255,15 @@ async def test_looking_at_the_link_uses_nothing_up(
     api: Api, running: Running, browsers: Browsers, open_id: str
 ) -> None:
     """Chat apps and browsers look at links by themselves, also while their owner is on the way."""
-    link, app = await flows.started(api, returnTo=f"{OURS}/"), browsers()
+    link, app = await flows.get_start_url(api, returnTo=f"{APP_ORIGIN}/"), browsers()
     before = await stored.attempts(running, api.viewer)
     for method in ("HEAD", "GET", "GET"):
         looked = await app.request(method, START_PATH, params=state_of(link), headers={"Sec-Purpose": "prefetch"})
         assert (looked.status_code, looked.headers["cache-control"]) == (200, "no-store")
     assert await stored.attempts(running, api.viewer) == before
     browser = browsers()
-    answer = await flows.consent(await flows.go_on(browser, link), open_id)
-    assert "accountId" in told(await flows.come_back(browser, answer))
+    answer = await flows.give_consent(await flows.get_consent_url(browser, link), open_id)
+    assert "accountId" in told(await flows.send_callback(browser, answer))
 
 
 @pytest.mark.parametrize("state", [None, "", "nobody's", "<script>alert(1)</script>", "s" * 5000, "\0", "é"])
@@ -286,7 +290,9 @@ async def test_a_link_leads_on_for_ten_minutes(
     cookie = {"Cookie": f"{NAME}={flows.BROWSER}"}
     looked = await browser.get(START_PATH, params=asked)
     pressed = await browser.post(START_PATH, params=asked, headers={**own(browser), **cookie})
-    assert [(one.status_code, "too long ago" in one.text) for one in (looked, pressed)] == [(400, True)] * 2
+    assert [(response.status_code, "too long ago" in response.text) for response in (looked, pressed)] == [
+        (400, True)
+    ] * 2
     [attempt] = await stored.attempts(running, viewer)
     assert attempt.browser_hash is None
 
@@ -295,7 +301,7 @@ async def test_a_link_leads_on_for_ten_minutes(
 
 
 async def test_the_page_cannot_be_framed_kept_or_told_of(api: Api, browsers: Browsers, settings: Settings) -> None:
-    browser, link = browsers(), await flows.started(api)
+    browser, link = browsers(), await flows.get_start_url(api)
     page = await browser.get(START_PATH, params=state_of(link))
     policy = dict(one.strip().partition(" ")[::2] for one in page.headers["content-security-policy"].split(";"))
     consent_page = "{0.scheme}://{0.netloc}".format(urlsplit(settings.tiktok_authorize_url))
@@ -310,15 +316,15 @@ async def test_the_page_cannot_be_framed_kept_or_told_of(api: Api, browsers: Bro
 async def test_the_secret_is_a_cookie_of_ten_minutes_and_stored_as_a_hash(
     api: Api, running: Running, settings: Settings, browsers: Browsers
 ) -> None:
-    browser, link = browsers(), await flows.started(api)
-    pressed = await flows.press(browser, link)
+    browser, link = browsers(), await flows.get_start_url(api)
+    pressed = await flows.confirm_start_page(browser, link)
     name, *attributes = pressed.headers["set-cookie"].split("; ")
     secret = name.removeprefix(f"{NAME}=")
     assert sorted(attributes) == ["HttpOnly", "Max-Age=600", "Path=/", "SameSite=lax"]
     assert len(secret) == 43
     [attempt] = await stored.attempts(running, api.viewer)
     assert attempt.browser_hash == connection_attempts.hash_browser(attempt.id, secret)
-    assert traces([secret], await stored_bytes(running, settings)) == set()
+    assert find_traces([secret], await read_database(running, settings)) == set()
 
 
 async def test_by_https_the_cookie_is_secure_and_of_this_host_alone(
@@ -327,7 +333,7 @@ async def test_by_https_the_cookie_is_secure_and_of_this_host_alone(
     """Whether the proxy in front of us says https or not."""
     public = settings.model_copy(update={"public_url": "https://accounts.example.com"})
     async with serving(public) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as http:
-        link = await flows.started(Api(http=http, settings=public, viewer=viewer), returnTo=f"{OURS}/")
+        link = await flows.get_start_url(Api(http=http, settings=public, viewer=viewer), returnTo=f"{APP_ORIGIN}/")
         assert link.startswith("https://accounts.example.com/oauth/tiktok/start?state=")
         asked, host = state_of(link), {"Host": "accounts.example.com"}
         cookie, *attributes = (await http.get(START_PATH, params=asked, headers=host)).headers["set-cookie"].split("; ")
@@ -335,7 +341,7 @@ async def test_by_https_the_cookie_is_secure_and_of_this_host_alone(
         assert sorted(attributes) == ["HttpOnly", "Max-Age=600", "Path=/", "SameSite=lax", "Secure"]
         origin = {"Origin": "https://accounts.example.com"}
         pressed = await http.post(START_PATH, params=asked, headers={**host, **origin, "Cookie": cookie})
-        answer = await flows.consent(pressed.headers["location"], open_id)
+        answer = await flows.give_consent(pressed.headers["location"], open_id)
         bare = {"Cookie": cookie.removeprefix("__Host-")}  # a neighbour could have set it
         assert told(await http.get(CALLBACK_PATH, params=answer, headers={**host, **bare})) == REFUSED
         back = await http.get(CALLBACK_PATH, params=answer, headers={**host, "Cookie": cookie})

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from tests.cli.serving import run_server
 from tests.connecting import stored
-from tests.connecting.test_renewal_races import expire
-from tests.connecting.test_tokens import SYNC, newest
+from tests.connecting.tokens import expire_access_token, get_issued_pair
+from tests.support.account_operations import SYNC
 from tests.support.away import lock
 from tests.support.backends import on_sqlite
 from tests.support.tapping import tapped
@@ -113,7 +113,7 @@ async def test_a_server_that_is_told_to_stop_stores_what_it_holds(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str, tmp_path: Path
 ) -> None:
     account = await tiktok.connect(viewer)
-    await expire(running, tiktok, account)
+    await expire_access_token(running, tiktok, account)
     told = asyncio.Event()
 
     async def on_reply(data: bytes) -> bytes:
@@ -131,7 +131,7 @@ async def test_a_server_that_is_told_to_stop_stores_what_it_holds(
             assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=60) == 0
             await asyncio.gather(asked, return_exceptions=True)
             log = server.err.read_text()
-    grant = newest(tiktok, account)
+    grant = get_issued_pair(tiktok, account)
     assert await stored.pair(running, settings, account) == grant
     assert "tokens held in memory" in log
     assert "tokens stored" in log

@@ -10,48 +10,23 @@ from typing import Any
 import pytest
 
 from tests.connecting import stored
+from tests.connecting.tokens import get_issued_pair, sync
+from tests.support.account_operations import sync_account
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.sandbox.defaults import ACCESS_TOKEN_SECONDS
-from tiktok_accounts_gql.services.sync.endings import Synced
 from tiktok_accounts_gql.services.tokens import RENEW_BEFORE
-from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services
 
-SYNC = """
-mutation Sync($id: ID!) {
-  syncAccount(input: { id: $id }) {
-    success
-    account { status lastError }
-    userErrors { code message }
-  }
-}
-"""
 LIFETIME = timedelta(seconds=ACCESS_TOKEN_SECONDS)
-
-
-async def sync(running: Running, account: Account) -> Synced:
-    return await running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
-
-
-async def sync_by_api(api: Api, account: Account) -> dict[str, Any]:
-    payload: dict[str, Any] = (await api.data(SYNC, id=ids.encode(ids.Kind.ACCOUNT, account.id)))["syncAccount"]
-    return payload
 
 
 def later(by: timedelta) -> Callable[[], datetime]:
     return lambda: utc_now() + by
-
-
-def newest(tiktok: TikTok, account: Account) -> stored.Pair:
-    grant = tiktok.sandbox.state.find_grant(account.open_id)
-    assert grant is not None
-    return stored.Pair(access_token=grant.access_token, refresh_token=grant.refresh_token)
 
 
 @pytest.mark.parametrize(("left", "refreshes"), [(timedelta(minutes=1), 0), (timedelta(minutes=-1), 1)])
@@ -61,7 +36,7 @@ async def test_a_token_is_renewed_when_little_time_is_left(
     account = await tiktok.connect(viewer)
     async with open_services(settings, clock=later(LIFETIME - RENEW_BEFORE - left)) as running:
         assert (await sync(running, account)).error is None
-        assert await stored.pair(running, settings, account) == newest(tiktok, account)
+        assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account)
     assert tiktok.refreshes(account.open_id) == refreshes
 
 
@@ -86,7 +61,7 @@ async def test_many_callers_at_once_renew_once(tiktok: TikTok, running: Running,
 
 async def test_a_refresh_token_that_a_reply_lacks_stays(tiktok: TikTok, settings: Settings, viewer: str) -> None:
     account = await tiktok.connect(viewer)
-    before = newest(tiktok, account)
+    before = get_issued_pair(tiktok, account)
     reply = {"open_id": account.open_id, "access_token": before.access_token, "expires_in": ACCESS_TOKEN_SECONDS}
     tiktok.fail(TOKEN_PATH, account, status=200, body=json.dumps(reply).encode())
     async with open_services(settings, clock=later(LIFETIME)) as running:
@@ -109,7 +84,7 @@ async def test_of_two_processes_that_need_a_renewal_one_renews_and_the_other_rea
     assert [outcome.error for outcome in outcomes] == [None, None]
     refreshes = tiktok.sandbox.state.list_calls(TOKEN_PATH, open_id=account.open_id, kind="refresh_token")
     assert [call.error for call in refreshes] == [None]
-    assert await stored.pair(running, settings, account) == newest(tiktok, account)
+    assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account)
     [kept] = await stored.accounts(running, viewer)
     assert kept.status == "ACTIVE"
     actions = await stored.actions(running, viewer)
@@ -123,11 +98,11 @@ async def test_the_operators_mistake_expires_no_account(
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(TOKEN_PATH, account, status=401, error=error)
-    payload = await sync_by_api(api, account)
+    payload = await sync_account(api, account)
     assert (payload["success"], payload["userErrors"][0]["code"]) == (False, "APP_MISCONFIGURED")
     assert payload["account"]["status"] == "ACTIVE"
-    assert await stored.pair(running, settings, account) == newest(tiktok, account)
-    assert (await sync_by_api(api, account))["success"]
+    assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account)
+    assert (await sync_account(api, account))["success"]
 
 
 @pytest.mark.parametrize(
@@ -146,11 +121,11 @@ async def test_a_passing_failure_of_a_renewal_changes_no_status(
     account = await tiktok.connect(api.viewer)
     tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(TOKEN_PATH, account, **fault)
-    payload = await sync_by_api(api, account)
+    payload = await sync_account(api, account)
     assert (payload["account"]["status"], payload["userErrors"][0]["code"]) == ("ACTIVE", code)
-    failed = [one for one in await stored.events(running, api.viewer) if one.action == "TOKEN_REFRESH_FAILED"]
-    assert [(one.account_id, one.details[0]["value"]) for one in failed] == [(account.id, reason)]
-    assert (await sync_by_api(api, account))["success"]
+    failed = [event for event in await stored.events(running, api.viewer) if event.action == "TOKEN_REFRESH_FAILED"]
+    assert [(event.account_id, event.details[0]["value"]) for event in failed] == [(account.id, reason)]
+    assert (await sync_account(api, account))["success"]
 
 
 async def test_a_refused_access_token_is_renewed_and_tried_once_more(
@@ -169,7 +144,7 @@ async def test_a_new_access_token_that_is_refused_too_passes_and_is_not_tried_ag
     account = await tiktok.connect(api.viewer)
     before = tiktok.user_infos(account.open_id)
     tiktok.fail(USER_INFO_PATH, account, status=401, error="access_token_invalid", times=2)
-    payload = await sync_by_api(api, account)
+    payload = await sync_account(api, account)
     assert payload["userErrors"][0]["code"] == "SYNC_FAILED"
     assert payload["account"]["status"] == "ACTIVE"
     assert (tiktok.refreshes(account.open_id), tiktok.user_infos(account.open_id) - before) == (1, 2)
@@ -206,11 +181,11 @@ async def test_a_caller_who_leaves_does_not_lose_the_new_pair(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
     account = await tiktok.connect(viewer)
-    before = newest(tiktok, account)
+    before = get_issued_pair(tiktok, account)
     async with cancelled_in_the_middle(tiktok, settings, account):
         pass  # services that close wait for what is under way
     assert tiktok.refreshes(account.open_id) == 1
-    assert await stored.pair(running, settings, account) == newest(tiktok, account) != before
+    assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account) != before
 
 
 async def test_whoever_comes_after_one_who_left_shares_the_renewal(

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from tests.connecting import flows, stored
-from tests.connecting.test_renewal_races import expire
+from tests.connecting.tokens import expire_access_token
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
@@ -117,7 +117,7 @@ async def test_a_refresh_token_that_does_not_open_is_said_when_it_is_needed(
     account = await tiktok.connect(api.viewer)
     await spoil(running, account, damage, "refresh_token")
     assert (await api.data(SYNC, id=node_id(account)))["syncAccount"]["success"]
-    await expire(running, tiktok, account)
+    await expire_access_token(running, tiktok, account)
     await says_so(api, running, account)
     assert tiktok.refreshes(account.open_id) == 0
     [pair] = await stored.sealed_pairs(running, api.viewer)
@@ -133,14 +133,14 @@ async def test_what_still_opens_is_revoked(api: Api, tiktok: TikTok, running: Ru
     for _ in range(100):
         if tiktok.revoked(account.open_id):
             break
-        await running.revocations.settle_due()
+        await running.revocations.process_due()
     assert tiktok.revoked(account.open_id)
 
 
 async def test_the_token_before_is_no_matter(tiktok: TikTok, running: Running, viewer: str) -> None:
     account = await tiktok.connect(viewer)
     for _ in range(2):
-        await expire(running, tiktok, account)
+        await expire_access_token(running, tiktok, account)
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
     await spoil(running, account, DAMAGE["empty"], "previous_refresh_token")
     tiktok.sandbox.state.revoke_grant(account.open_id)
@@ -153,8 +153,8 @@ async def test_connecting_again_heals_it(api: Api, tiktok: TikTok, running: Runn
     account = await tiktok.connect(api.viewer)
     await spoil(running, account, DAMAGE["zeros"], "access_token", "refresh_token")
     await says_so(api, running, account)
-    answer = await flows.connect(api, await flows.consented(api, account.open_id, accountId=node_id(account)))
-    assert (flows.codes(answer), answer["reconnected"]) == ([], True)
+    answer = await flows.connect(api, await flows.authorize(api, account.open_id, accountId=node_id(account)))
+    assert (flows.error_codes(answer), answer["reconnected"]) == ([], True)
     assert answer["account"]["health"]["state"] == "HEALTHY"
     assert (await api.data(SYNC, id=node_id(account)))["syncAccount"]["success"]
     assert (await stored.pair(running, settings, account)).access_token
@@ -227,14 +227,14 @@ async def test_an_authorization_whose_verifier_does_not_open_begins_anew(
     lost = desktop.model_copy(update={"encryption_keys": (SecretBytes(os.urandom(32)),)})
     async with open_services(desktop) as began, open_services(lost) as ended:
         begun = await began.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-        callback = Callback(state=flows.parameters(begun.authorization_url)["state"], code="any")
+        callback = Callback(state=flows.parse_query(begun.authorization_url)["state"], code="any")
         with pytest.raises(AuthorizationStateInvalid):
-            await flows.go_on_at(ended, begun.authorization_url)
-        await flows.go_on_at(began, begun.authorization_url)
+            await flows.confirm_in_process(ended, begun.authorization_url)
+        await flows.confirm_in_process(began, begun.authorization_url)
         for running in (ended, began):  # the same call again finds the outcome
             finished = await running.services.authorizations.finish(callback, browser=flows.BROWSER)
-            assert finished.mistake is not None
-            assert finished.mistake.code == "AUTHORIZATION_STATE_INVALID"
+            assert finished.error is not None
+            assert finished.error.code == "AUTHORIZATION_STATE_INVALID"
 
 
 # What an account that is not ACTIVE shows

@@ -36,7 +36,7 @@ async def count_rows(db: Database) -> list[int]:
 
 
 async def test_pruning_continues_until_no_old_row_is_left(alone: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "PRUNED_AT_ONCE", 10)
+    monkeypatch.setattr(pruning, "BATCH_SIZE", 10)
     ages = [timedelta(hours=1)] * 5 + [timedelta(days=2)] * 35
     async with alone.transaction() as session:
         await session.execute(insert(IdempotencyKey), [key(number, age) for number, age in enumerate(ages)])

@@ -82,7 +82,7 @@ async def fail_to_sync(tiktok: TikTok, viewer: Viewer, account: Account) -> None
 
 async def read_history(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     history = tiktok.running.services.history
-    await history.list_points(viewer, [account.id], history.period(None, None, StatsGranularity.DAY))
+    await history.list_points(viewer, [account.id], history.build_period(None, None, StatsGranularity.DAY))
     await history.list_growth(viewer, [account.id], 7)
 
 
@@ -107,7 +107,7 @@ async def disconnect_and_connect_again(tiktok: TikTok, viewer: Viewer, account: 
 async def retry_revocations(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     tiktok.fail(REVOKE_PATH, account, status=503)
     await tiktok.running.services.accounts.disconnect(viewer, account.id, None)
-    await tiktok.running.revocations.settle_due()
+    await tiktok.running.revocations.process_due()
 
 
 async def remove(tiktok: TikTok, _viewer: Viewer, account: Account) -> None:
@@ -119,13 +119,13 @@ async def authorize(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     started = await authorizations.start(viewer, return_to=None, account_id=account.id)
     state = parse_qs(urlsplit(started.authorization_url).query)["state"][0]
     browser = "of this test"
-    await tiktok.running.services.start_pages.find(state, browser)
-    await tiktok.running.services.start_pages.go_on(state, browser)
+    await tiktok.running.services.start_pages.get(state, browser)
+    await tiktok.running.services.start_pages.confirm(state, browser)
     callback = Callback(state=state, code=await tiktok.code(account.open_id))
     assert (await authorizations.finish(callback, browser=browser)).connected is not None
     assert (await authorizations.finish(callback, browser=browser)).connected is not None
     denied = Callback(state=state, error="access_denied")
-    assert (await authorizations.finish(denied, browser=browser)).mistake is not None
+    assert (await authorizations.finish(denied, browser=browser)).error is not None
 
 
 async def refresh_ending_grants(tiktok: TikTok, viewer: Viewer, account: Account) -> None:

@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.models import (
 )
 from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.history import AccountGrowth
+from tiktok_accounts_gql.services.history import Growth
 from tiktok_accounts_gql.services.viewer import Viewer
 
 VIEWER = Viewer(id="viewer")
@@ -125,9 +125,7 @@ def build_snapshot(key: UUID) -> Snapshot:
 
 def build_growth(key: object) -> SimpleNamespace:
     del key
-    row = AccountGrowth(
-        since=NOW, follower_change=3, follower_change_rate=0.1, likes_change=None, video_change=-(2**40)
-    )
+    row = Growth(since=NOW, follower_change=3, follower_change_rate=0.1, likes_change=None, video_change=-(2**40))
     return SimpleNamespace(**{name: getattr(row, name) for name in row.__slots__})
 
 

@@ -37,7 +37,7 @@ from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services import scheduling, tokens
 from tiktok_accounts_gql.services.failures import FailureKind
-from tiktok_accounts_gql.services.history import DETAIL_KEPT
+from tiktok_accounts_gql.services.history import DETAIL_RETENTION
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
@@ -155,15 +155,15 @@ async def test_revocations_go_on_behind_broken_ones_which_come_later_and_are_giv
         async with scene.running.db.transaction() as session:
             own = update(PendingRevocation).where(col(PendingRevocation.account_id) == account.id)
             await session.execute(own.values(access_token=damage(sealed)))
-    assert await scene.running.revocations.settle_due() == 4
+    assert await scene.running.revocations.process_due() == 4
     assert scene.sandbox.state.find_grant(fine.open_id) is None
     assert scene.failures[FailureKind.REVOCATION] == 3
     left = await still_owed(scene)
     assert left.keys() == {account.id for account in broken}
     assert all(one.next_attempt_at > scene.clock.now for one in left.values())
-    assert await scene.running.revocations.settle_due() == 0
+    assert await scene.running.revocations.process_due() == 0
     scene.clock.now += timedelta(days=8)
-    assert await scene.running.revocations.settle_due() == 3
+    assert await scene.running.revocations.process_due() == 3
     assert (await still_owed(scene)).keys() == (left.keys() if damage is None else set())
 
 
@@ -172,11 +172,11 @@ async def test_a_revocation_that_fails_is_tried_less_and_less_often(scene: Timed
     scene.sandbox.faults.add(Fault(path=REVOKE_PATH, status=400, error="invalid_request", times=None))
     tries, end = 0, scene.clock.now + timedelta(days=6)
     while scene.clock.now < end:
-        tries += await scene.running.revocations.settle_due()
+        tries += await scene.running.revocations.process_due()
         scene.clock.now = (await still_owed(scene))[account.id].next_attempt_at
     assert 10 < tries < 60
     await answers_again(scene)
-    assert await scene.running.revocations.settle_due() == 1
+    assert await scene.running.revocations.process_due() == 1
     assert await still_owed(scene) == {}
 
 
@@ -203,17 +203,17 @@ async def test_webhooks_go_on_behind_broken_ones_which_come_later_and_less_often
     for account in (*broken, fine):
         await scene.running.services.webhooks.receive(removal(account.open_id))
         scene.clock.now += timedelta(milliseconds=1)
-    assert await scene.running.services.webhooks.process_waiting() == 1
+    assert await scene.running.services.webhooks.process_due() == 1
     by_id = {account.id: account for account in await scene.stored()}
     assert by_id[fine.id].status == "INACTIVE"
     assert {by_id[account.id].status for account in broken} == {"ACTIVE"}
     assert scene.failures[FailureKind.WEBHOOK] == 3
-    assert await scene.running.services.webhooks.process_waiting() == 0
+    assert await scene.running.services.webhooks.process_due() == 0
     assert scene.failures[FailureKind.WEBHOOK] == 3  # none was tried: their time has not come
-    monkeypatch.setattr("tiktok_accounts_gql.services.webhooks.MOST_ATTEMPTS", 4)
+    monkeypatch.setattr("tiktok_accounts_gql.services.webhooks.MAX_ATTEMPTS", 4)
     for _ in range(5):
         scene.clock.now += timedelta(days=2)
-        await scene.running.services.webhooks.process_all()
+        await scene.running.services.webhooks.process_and_prune()
     async with scene.running.db.read() as session:
         assert (await session.scalars(select(WebhookEvent))).all() == []  # given up, and said so
     assert scene.failures[FailureKind.WEBHOOK] == 3 * 5  # the fifth was after more than a week
@@ -226,7 +226,7 @@ async def test_a_webhook_that_waits_longer_than_a_week_is_tried_first(
     [account] = await scene.accounts(viewer, 1)
     await scene.running.services.webhooks.receive(removal(account.open_id))
     scene.clock.now += timedelta(days=30)
-    await scene.running.services.webhooks.process_all()
+    await scene.running.services.webhooks.process_and_prune()
     assert [one.status for one in await scene.stored()] == ["INACTIVE"]
 
 
@@ -252,9 +252,9 @@ async def test_pruning_goes_on_behind_a_job_that_cannot_be_deleted(
 async def test_thinning_goes_on_behind_an_account_that_cannot_be_thinned(
     scene: Timed, viewer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tiktok_accounts_gql.services.history.THINNED_AT_ONCE", 2)
+    monkeypatch.setattr("tiktok_accounts_gql.services.history.DOWNSAMPLE_BATCH", 2)
     accounts = await store(scene.running.db, *[row(viewer, number) for number in range(6)])
-    noon = (scene.clock.now - DETAIL_KEPT - timedelta(days=3)).replace(hour=12)
+    noon = (scene.clock.now - DETAIL_RETENTION - timedelta(days=3)).replace(hour=12)
     async with scene.running.db.transaction() as session:
         for account in accounts:
             for hours in range(3):
@@ -262,7 +262,7 @@ async def test_thinning_goes_on_behind_an_account_that_cannot_be_thinned(
     broken = accounts[:2]
     keys = ", ".join(literal(scene.running.db, account.id) for account in broken)
     await refuse(scene.running.db, "DELETE", "snapshots", f"OLD.account_id IN ({keys})")
-    assert await scene.running.services.history.thin() == 4
+    assert await scene.running.services.history.downsample() == 4
     async with scene.running.db.read() as session:
         left = Counter((await session.scalars(select(col(Snapshot.account_id)))).all())
     assert left == {account.id: 3 if account in broken else 1 for account in accounts}

@@ -31,7 +31,7 @@ from tiktok_accounts_gql.db.models import (
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind, JobChanged, address_of
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.accounts import AccountOrder
-from tiktok_accounts_gql.services.connections import Consent
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.jobs import Target
 from tiktok_accounts_gql.services.viewer import Viewer
 
@@ -154,7 +154,7 @@ async def test_a_connection(after: Aftermath, tiktok: TikTok, when: When) -> Non
         code[0] = await own.code(f"user-{uuid4().hex}")
 
     def act() -> Any:
-        consent = Consent(code=code[0], redirect_uri=own.redirect_uri)
+        consent = CodeExchange(code=code[0], redirect_uri=own.redirect_uri)
         return after.running.services.connections.connect(after.viewer, consent)
 
     assert await cancel_at_every_suspension(act, when=when, after_each=after_each) > 1
@@ -190,9 +190,9 @@ async def first(changes: Any, tell: Callable[[], object]) -> None:
 
 @whenever
 async def test_a_subscription_to_accounts(after: Aftermath, when: When, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tiktok_accounts_gql.services.live.GATHERED", 0 * _SECOND)
+    monkeypatch.setattr("tiktok_accounts_gql.services.subscriptions.DEBOUNCE", 0 * _SECOND)
     [account] = await after.scene.accounts(after.viewer.id, 1)
-    hub, live = after.running.hub, after.running.services.live
+    hub, live = after.running.hub, after.running.services.subscriptions
     event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
 
     async def after_each(_: int) -> None:
@@ -207,10 +207,10 @@ async def test_a_subscription_to_accounts(after: Aftermath, when: When, monkeypa
 
 @whenever
 async def test_a_subscription_to_a_job(after: Aftermath, when: When, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tiktok_accounts_gql.services.live.PACE", 0.01 * _SECOND)
+    monkeypatch.setattr("tiktok_accounts_gql.services.subscriptions.UPDATE_INTERVAL", 0.01 * _SECOND)
     await after.scene.accounts(after.viewer.id, 1)
     job = await after.scene.start(after.viewer.id)
-    hub, live = after.running.hub, after.running.services.live
+    hub, live = after.running.hub, after.running.services.subscriptions
 
     async def act() -> None:
         """The job as it is, and one look more."""
@@ -236,10 +236,10 @@ async def test_200_subscriptions_closed_while_events_come_leave_none_watching(
     after: Aftermath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each round has its own moment between the event and the end."""
-    monkeypatch.setattr("tiktok_accounts_gql.services.live.PACE", 0 * _SECOND)
+    monkeypatch.setattr("tiktok_accounts_gql.services.subscriptions.UPDATE_INTERVAL", 0 * _SECOND)
     await after.scene.accounts(after.viewer.id, 1)
     job = await after.scene.start(after.viewer.id)
-    hub, live = after.running.hub, after.running.services.live
+    hub, live = after.running.hub, after.running.services.subscriptions
     for number in range(ROUNDS):
         tasks = [asyncio.create_task(_watch(live, after.viewer, job.id)) for _ in range(200)]
         async with asyncio.timeout(20):

@@ -245,21 +245,21 @@ async def test_an_authorization_that_began_in_the_future_is_begun_again(
     """Or its state would work for longer than ten minutes."""
     async with ahead(by) as wrong:
         started = await wrong.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-        link = await flows.go_on_at(wrong, started.authorization_url)
+        link = await flows.confirm_in_process(wrong, started.authorization_url)
     assert await ended(scene, viewer, link) == "AUTHORIZATION_STATE_EXPIRED"
     with pytest.raises(AuthorizationStateExpired):
-        await flows.go_on_at(scene.running, started.authorization_url)
+        await flows.confirm_in_process(scene.running, started.authorization_url)
     started = await scene.running.services.authorizations.start(Viewer(id=viewer), return_to=None, account_id=None)
-    link = await flows.go_on_at(scene.running, started.authorization_url)
+    link = await flows.confirm_in_process(scene.running, started.authorization_url)
     assert await ended(scene, viewer, link) is None
 
 
 async def ended(scene: Scene, viewer: str, url: str) -> str | None:
     """The code of what went wrong when the user came back."""
-    answer = await flows.consent(url, f"user-of-{viewer}")
+    answer = await flows.give_consent(url, f"user-of-{viewer}")
     callback = Callback(state=answer["state"], code=answer["code"])
     finished = await scene.running.services.authorizations.finish(callback, browser=flows.BROWSER)
-    return finished.mistake.code.value if finished.mistake else None
+    return finished.error.code.value if finished.error else None
 
 
 @by
@@ -272,13 +272,13 @@ async def test_a_revocation_that_is_due_in_the_future_is_due_now(own_scene: Scen
     late = {"next_attempt_at": utc_now() + by, "given_up_at": utc_now() + by + GIVE_UP_AFTER}
     async with own_scene.running.db.transaction() as session:
         await session.execute(update(PendingRevocation).values(**late))
-    assert await own_scene.running.revocations.settle_due() == 1
+    assert await own_scene.running.revocations.process_due() == 1
     async with own_scene.running.db.read() as session:
         [owed] = await session.scalars(select(PendingRevocation))
     assert owed.given_up_at <= utc_now() + GIVE_UP_AFTER
     async with own_scene.running.db.transaction() as session:
         await session.execute(update(PendingRevocation).values(next_attempt_at=utc_now() + by))
-    assert await own_scene.running.revocations.settle_due() == 1
+    assert await own_scene.running.revocations.process_due() == 1
     assert tiktok.revoked(account.open_id)
 
 
@@ -311,7 +311,7 @@ async def test_a_webhook_that_is_due_in_the_future_is_due_now(
     )
     async with scene.running.db.transaction() as session:
         session.add(late)
-    await scene.running.services.webhooks.process_waiting()
+    await scene.running.services.webhooks.process_due()
     status = (await only(scene, viewer)).status
     assert (status == "INACTIVE") is (by > LONGEST_RETRY)  # ten minutes are a pause that may be meant
 

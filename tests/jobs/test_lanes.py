@@ -285,7 +285,7 @@ async def test_a_code_waits_for_its_slot_and_is_told_when_there_is_none(
     with pytest.raises(Exception, match="Too many requests") as raised:
         await tiktok.connect(viewer)
     assert getattr(raised.value, "code") == "TIKTOK_RATE_LIMITED"  # noqa: B009 - of whatever was raised
-    assert await stored.is_nothing(slow.running, viewer)
+    assert await stored.has_no_rows(slow.running, viewer)
 
 
 # What is known to be dead

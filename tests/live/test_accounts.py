@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from tests.connecting.flows import connect, consented
+from tests.connecting.flows import authorize, connect
 from tests.live.acting import SYNC, WATCH_ACCOUNTS, disconnect, global_id, start_job, sync
 from tests.support.server import Api
 from tests.support.sockets import Socket, connected
@@ -36,17 +36,17 @@ async def change(socket: Socket) -> dict[str, Any]:
 async def test_connecting_syncing_and_disconnecting_are_told(api: Api) -> None:
     user = f"user-{uuid4().hex}"
     async with watching(api) as socket:
-        payload = await connect(api, await consented(api, user))
+        payload = await connect(api, await authorize(api, user))
         account_id = payload["account"]["id"]
         told = await change(socket)
         assert (told["kind"], told["accountId"], told["account"]["id"]) == ("CONNECTED", account_id, account_id)
         await sync(api, account_id)
         assert (await change(socket))["kind"] == "UPDATED"
-        assert (await connect(api, await consented(api, user)))["reconnected"]
+        assert (await connect(api, await authorize(api, user)))["reconnected"]
         assert (await change(socket))["kind"] == "UPDATED"
         await disconnect(api, account_id)
         assert await change(socket) == {"kind": "DISCONNECTED", "accountId": account_id, "account": None}
-        assert (await connect(api, await consented(api, user)))["account"]["id"] == account_id
+        assert (await connect(api, await authorize(api, user)))["account"]["id"] == account_id
         assert (await change(socket))["kind"] == "CONNECTED"
 
 

@@ -65,7 +65,7 @@ async def narrow(api: Api) -> AsyncGenerator[Socket]:
 
 
 def hub_of(server: uvicorn.Server) -> Hub:
-    hub: Hub = server.lifespan.state["services"].live._hub
+    hub: Hub = server.lifespan.state["services"].subscriptions.hub
     return hub
 
 
@@ -197,7 +197,7 @@ async def test_what_breaks_in_between_ends_the_subscription_and_is_masked(own_se
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
         await comes_true(lambda: hub_of(server).watching() == 1)
-        server.lifespan.state["services"].live._db = None  # what nobody expects
+        object.__setattr__(server.lifespan.state["services"].subscriptions, "db", None)  # what nobody expects
         hub_of(server).deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
         message = await client.receive()
         [error] = message["payload"]["errors"]

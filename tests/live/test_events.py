@@ -14,7 +14,7 @@ from tiktok_accounts_gql.events import (
     Event,
     Hub,
     JobChanged,
-    Missed,
+    Resync,
     Subscription,
     address_of,
 )
@@ -53,7 +53,7 @@ async def nothing_more(told: Subscription) -> bool:
 async def test_changes_of_one_account_become_one(kinds: list[ChangeKind], sum_: ChangeKind) -> None:
     told = subscription()
     for kind in kinds:
-        told.tell(AccountChanged(account_id=ACCOUNT, kind=kind))
+        told.publish(AccountChanged(account_id=ACCOUNT, kind=kind))
     assert await anext(told) == AccountChanged(account_id=ACCOUNT, kind=sum_)
     assert await nothing_more(told)
 
@@ -61,9 +61,9 @@ async def test_changes_of_one_account_become_one(kinds: list[ChangeKind], sum_: 
 async def test_an_event_is_held_for_as_long_as_others_may_join_it() -> None:
     told, loop = subscription(hold=0.2), asyncio.get_running_loop()
     began = loop.time()
-    told.tell(AccountChanged(account_id=ACCOUNT, kind=UPDATED))
-    loop.call_later(0.1, told.tell, AccountChanged(account_id=OTHER, kind=UPDATED))
-    loop.call_later(0.15, told.tell, AccountChanged(account_id=ACCOUNT, kind=UPDATED))
+    told.publish(AccountChanged(account_id=ACCOUNT, kind=UPDATED))
+    loop.call_later(0.1, told.publish, AccountChanged(account_id=OTHER, kind=UPDATED))
+    loop.call_later(0.15, told.publish, AccountChanged(account_id=ACCOUNT, kind=UPDATED))
     seen = [(await anext(told), loop.time() - began) for _ in range(2)]
     assert [event.account_id for event, _ in seen if isinstance(event, AccountChanged)] == [ACCOUNT, OTHER]
     assert [at >= due for (_, at), due in zip(seen, (0.2, 0.3), strict=True)] == [True, True]
@@ -74,20 +74,20 @@ async def test_who_is_too_far_behind_is_told_since_when() -> None:
     told = subscription(most=3)
     sizes = []
     for _ in range(10_000):
-        told.tell(JobChanged(job_id=uuid4()))
+        told.publish(JobChanged(job_id=uuid4()))
         sizes.append(len(told))
     assert max(sizes) <= 3
-    assert await anext(told) == Missed(since=NOW - MARGIN)
+    assert await anext(told) == Resync(since=NOW - MARGIN)
 
 
 async def test_a_loss_is_told_once_and_takes_the_place_of_what_is_held() -> None:
     told = subscription()
-    told.tell(JobChanged(job_id=ACCOUNT))
-    told.tell_missed(NOW - timedelta(hours=1))
-    told.tell_missed(NOW)
-    assert await anext(told) == Missed(since=NOW - timedelta(hours=1))
+    told.publish(JobChanged(job_id=ACCOUNT))
+    told.request_resync(NOW - timedelta(hours=1))
+    told.request_resync(NOW)
+    assert await anext(told) == Resync(since=NOW - timedelta(hours=1))
     assert await nothing_more(told)
-    told.tell(JobChanged(job_id=OTHER))
+    told.publish(JobChanged(job_id=OTHER))
     assert await anext(told) == JobChanged(job_id=OTHER)
 
 
@@ -102,8 +102,8 @@ async def test_only_the_viewers_own_subscribers_are_told_what_they_want() -> Non
         hub.deliver(address_of("me"), event)
         assert (len(mine), len(accounts), len(yours)) == (1, 0, 0)
         assert (hub.watching(), hub.held()) == (3, 1)
-        hub.deliver_missed(NOW)
-        assert [await anext(one) for one in (mine, accounts, yours)] == [Missed(since=NOW - MARGIN)] + 2 * [
-            Missed(since=NOW)
+        hub.deliver_resync(NOW)
+        assert [await anext(one) for one in (mine, accounts, yours)] == [Resync(since=NOW - MARGIN)] + 2 * [
+            Resync(since=NOW)
         ]
     assert hub.watching() == 0

@@ -86,7 +86,7 @@ class Actor:
         await self._observed.changed(api, asked=asked, by=by)
 
     async def _connect(self, api: Api) -> None:
-        payload = await flows.connect(api, await flows.consented(api, self._open_id(api)))
+        payload = await flows.connect(api, await flows.authorize(api, self._open_id(api)))
         assert payload["userErrors"] == []
 
     async def _sync(self, api: Api) -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.errors import ConnectedElsewhere
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Missed, Subscription
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Resync, Subscription
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running
@@ -29,7 +29,7 @@ async def listening(running: Running, backend: str) -> AsyncGenerator[None]:
     with running.hub.subscribe("nobody", wants=any_event) as subscription:
         task = asyncio.create_task(running.notifications.listen())
         if backend == "postgresql":
-            assert isinstance(await anext(subscription), Missed)  # what was before it heard anything
+            assert isinstance(await anext(subscription), Resync)  # what was before it heard anything
         yield
         task.cancel()
 

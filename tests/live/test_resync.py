@@ -15,11 +15,11 @@ CHANGED = 100
 async def test_a_hundred_changed_accounts_are_three_statements(running: Running, viewer: str) -> None:
     now = utc_now()
     stored = await store(running.db, *(account(viewer, number, updated_at=now) for number in range(CHANGED)))
-    changes = running.services.live.watch_accounts(Viewer(id=viewer))
+    changes = running.services.subscriptions.watch_accounts(Viewer(id=viewer))
     first = asyncio.create_task(anext(changes))
     await asyncio.sleep(0)  # it has subscribed
     with counted_statements() as statements:
-        running.hub.deliver_missed(now - timedelta(seconds=1))
+        running.hub.deliver_resync(now - timedelta(seconds=1))
         events = [await first, *[await anext(changes) for _ in range(CHANGED - 1)]]
     await changes.aclose()
     assert {one.account_id for one in events} == {one.id for one in stored}

@@ -306,7 +306,7 @@ async def test_what_breaks_in_between_is_masked_and_ends_it(own_settings: Settin
         assert (await told(response))[-1] == ("complete", None)
         async with streamed(api, WATCH_ACCOUNTS) as broken:
             await comes_true(lambda: hub_of(server).watching() == 1)
-            server.lifespan.state["services"].live._db = None  # what nobody expects
+            object.__setattr__(server.lifespan.state["services"].subscriptions, "db", None)  # what nobody expects
             hub_of(server).deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
             [(name, data), complete] = await told(broken)
     assert (name, data["errors"][0]["extensions"]["code"]) == ("next", "INTERNAL_SERVER_ERROR")

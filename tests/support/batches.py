@@ -47,7 +47,7 @@ class Scene:
             async with self.running.db.transaction() as session:
                 for account in stored:
                     grant = self._grant(account, scopes)
-                    await self.running.grants.store(session, account, grant, grant_id=uuid4(), replaces=None)
+                    await self.running.grants.store(session, account, grant, grant_id=uuid4(), expected_grant_id=None)
         return new
 
     def _grant(self, account: Account, scopes: Sequence[str]) -> TokenGrant:

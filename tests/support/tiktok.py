@@ -10,7 +10,8 @@ import httpx
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services.connections import Connected, Consent
+from tiktok_accounts_gql.services.connection_writer import ConnectedAccount
+from tiktok_accounts_gql.services.connections import CodeExchange
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH, build_authorization_url
@@ -47,10 +48,12 @@ class TikTok:
     def redirect_uri(self) -> str:
         return f"{self.settings.public_url}/oauth/tiktok/callback"
 
-    async def connected(self, viewer: str, open_id: str | None = None, *, scopes: str | None = None) -> Connected:
+    async def connected(
+        self, viewer: str, open_id: str | None = None, *, scopes: str | None = None
+    ) -> ConnectedAccount:
         code = await self.code(open_id or f"user-{uuid4().hex}", scopes=scopes)
         connections = self.running.services.connections
-        return await connections.connect(Viewer(id=viewer), Consent(code=code, redirect_uri=self.redirect_uri))
+        return await connections.connect(Viewer(id=viewer), CodeExchange(code=code, redirect_uri=self.redirect_uri))
 
     async def connect(self, viewer: str, open_id: str | None = None, *, scopes: str | None = None) -> Account:
         return (await self.connected(viewer, open_id, scopes=scopes)).account

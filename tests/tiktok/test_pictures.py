@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tiktok_accounts_gql.services.avatars import COLOURS, initials
+from tiktok_accounts_gql.services.avatars import COLOURS, draw_initials
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.pictures import (
     MAX_PICTURE_BYTES,
@@ -254,7 +254,7 @@ def test_tiktoks_hosts_are_the_list_unless_another_is_set() -> None:
     ],
 )
 def test_initials_are_up_to_two_letters_as_well_formed_svg(name: str, letters: str) -> None:
-    picture = initials(name)
+    picture = draw_initials(name)
     drawing = ET.fromstring(picture.content)
     [text] = drawing.iter("{http://www.w3.org/2000/svg}text")
     assert (text.text, picture.media_type, picture.source) == (letters, "image/svg+xml", None)
@@ -262,6 +262,6 @@ def test_initials_are_up_to_two_letters_as_well_formed_svg(name: str, letters: s
 
 
 def test_the_same_name_is_drawn_alike_and_colours_differ() -> None:
-    assert initials("Ann Baker") == initials("Ann Baker")
-    drawn = b"".join(initials(f"Name {number}").content for number in range(100))
+    assert draw_initials("Ann Baker") == draw_initials("Ann Baker")
+    drawn = b"".join(draw_initials(f"Name {number}").content for number in range(100))
     assert all(colour.encode() in drawn for colour in COLOURS)

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.cli.serving import requests_in, run_server
-from tests.connecting.flows import come_back, consented
+from tests.connecting.flows import authorize, send_callback
 from tests.support.backends import on_sqlite
 from tests.support.raw import raw, request
 from tests.support.server import Api
@@ -170,9 +170,9 @@ async def test_values_in_the_log_have_200_characters(own_settings: Settings, vie
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST"])
 async def test_only_get_uses_a_state_up(api: Api, method: str) -> None:
     """Whoever previews a link asks for its head."""
-    answer = await consented(api, f"user-{uuid4().hex}")
+    answer = await authorize(api, f"user-{uuid4().hex}")
     looked = await api.http.request(method, CALLBACK_PATH, params=answer)
     assert (looked.status_code, looked.headers["Cache-Control"]) == (200 if method == "HEAD" else 405, "no-store")
     assert looked.content == b"" or method != "HEAD"
-    page = await come_back(api.http, answer)
+    page = await send_callback(api.http, answer)
     assert (page.status_code, "is connected" in page.text) == (200, True)

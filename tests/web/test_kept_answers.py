@@ -8,7 +8,7 @@ import pytest
 
 from tiktok_accounts_gql.db.models import AuditAction
 from tiktok_accounts_gql.services.audit import Detail
-from tiktok_accounts_gql.services.viewer import Noted
+from tiktok_accounts_gql.services.viewer import AuditRecord
 from tiktok_accounts_gql.web.kept_answers import KeptAnswer, KeptAnswers, Key
 
 MIB = 1024 * 1024
@@ -31,7 +31,7 @@ def key(number: int, viewer: str = "viewer") -> Key:
 
 def answer(size: int = 10, mark: tuple[int, int] = MARK, expires_at: float = 1300.0) -> KeptAnswer:
     count = Detail(name="count", value=size)
-    noted = (Noted(action=AuditAction.ACCOUNTS_LISTED, account_id=None, details=(count,)),)
+    noted = (AuditRecord(action=AuditAction.ACCOUNTS_LISTED, account_id=None, details=(count,)),)
     return KeptAnswer(points=1, body=bytes(size), mark=mark, noted=noted, expires_at=expires_at)
 
 

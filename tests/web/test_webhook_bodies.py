@@ -169,15 +169,15 @@ async def test_while_tiktok_is_silent_it_waits_and_holds_up_nothing(
         tiktok.fail(USER_INFO_PATH, account, **fault)
         await webhooks.receive(waiting := removal(account.open_id, create_time=None))
         await webhooks.receive(removal(other.open_id))
-        assert await webhooks.process_waiting() == 1
+        assert await webhooks.process_due() == 1
         assert (await only_account(running, other.viewer_id)).status == "INACTIVE"
         assert (await only_account(running, viewer)).status == "ACTIVE"
         asked = tiktok.user_infos(account.open_id)
-        assert await webhooks.process_waiting() == 0  # not again at once
+        assert await webhooks.process_due() == 0  # not again at once
         assert tiktok.user_infos(account.open_id) == asked
     refuse(tiktok, account)
     async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
-        assert await running.services.webhooks.process_waiting() == 1
+        assert await running.services.webhooks.process_due() == 1
         assert (await only_account(running, viewer)).status == "INACTIVE"
         done = await event(running, waiting)
         assert done is not None
@@ -194,12 +194,12 @@ async def test_while_tiktok_is_taken_to_be_down_it_waits_and_is_tried_again(
         asked = tiktok.user_infos(account.open_id)
         await set_row(running, Endpoint.USER_INFO, closed_until=5)
         await running.services.webhooks.receive(body := removal(account.open_id, create_time=None))
-        assert await running.services.webhooks.process_waiting() == 0
+        assert await running.services.webhooks.process_due() == 0
         assert (await only_account(running, viewer)).status == "ACTIVE"
         assert tiktok.user_infos(account.open_id) == asked
         await set_row(running, Endpoint.USER_INFO, closed_until=None)
     async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
-        assert await running.services.webhooks.process_waiting() == 1
+        assert await running.services.webhooks.process_due() == 1
         assert (await only_account(running, viewer)).status == "INACTIVE"
         done = await event(running, body)
         assert done is not None
@@ -215,10 +215,10 @@ async def test_tokens_that_do_not_open_are_not_erased_by_a_removal_without_a_tim
         account = await TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=running).connect(viewer)
         await running.services.webhooks.receive(removal(account.open_id, create_time=None))
     async with open_services(lost) as running:
-        assert await running.services.webhooks.process_waiting() == 0
+        assert await running.services.webhooks.process_due() == 0
         assert len(await stored.sealed_pairs(running, viewer)) == 1
     async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
-        assert await running.services.webhooks.process_waiting() == 1
+        assert await running.services.webhooks.process_due() == 1
         assert (await only_account(running, viewer)).status == "ACTIVE"
         assert len(await stored.sealed_pairs(running, viewer)) == 1
 
@@ -233,7 +233,7 @@ async def test_what_tiktok_never_answers_is_given_up_after_three_days(
     now = utc_now() + timedelta(hours=73)
     async with open_services(own_settings, clock=lambda: now) as running:
         tiktok.fail(TOKEN_PATH, account, status=503)
-        assert await running.services.webhooks.process_waiting() == 1
+        assert await running.services.webhooks.process_due() == 1
         assert (await only_account(running, viewer)).status == "ACTIVE"
 
 
@@ -250,7 +250,7 @@ async def test_a_removal_in_the_second_of_a_reconnect_does_not_end_it(
 ) -> None:
     account = await tiktok.connect(api.viewer)
     await revoke(tiktok, (await stored.pair(running, tiktok.settings, account)).access_token)
-    assert flows.codes(await flows.connect(api, await flows.consented(api, account.open_id))) == []
+    assert flows.error_codes(await flows.connect(api, await flows.authorize(api, account.open_id))) == []
     again = await only_account(running, api.viewer)
     await post(http, body := removal(account.open_id, 5, at=int(again.connected_at.timestamp())))
     await processed(running, body)

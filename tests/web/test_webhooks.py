@@ -210,9 +210,9 @@ async def test_once_done_the_same_again_does_not_end_a_new_connection(
     account = await tiktok.connect(api.viewer)
     await post(http, body := removal(account.open_id, at=time.time() + 3600))  # as late as can be
     await processed(running, body)
-    assert flows.codes(await flows.connect(api, await flows.consented(api, account.open_id))) == []
+    assert flows.error_codes(await flows.connect(api, await flows.authorize(api, account.open_id))) == []
     await post(http, body)
-    await running.services.webhooks.process_waiting()
+    await running.services.webhooks.process_due()
     assert (await only_account(running, api.viewer)).status == "ACTIVE"
 
 
@@ -313,12 +313,12 @@ async def test_what_was_answered_is_processed_by_another_process_if_this_one_die
         await dying.services.webhooks.receive(body := removal(account.open_id))
     async with open_services(own_settings) as next_one:
         assert (await only_account(next_one, viewer)).status == "ACTIVE"
-        assert await next_one.services.webhooks.process_waiting() == 1
+        assert await next_one.services.webhooks.process_due() == 1
         assert (await only_account(next_one, viewer)).status == "INACTIVE"
         done = await event(next_one, body)
         assert done is not None
         assert done.processed_at is not None
-        assert await next_one.services.webhooks.process_waiting() == 0
+        assert await next_one.services.webhooks.process_due() == 0
 
 
 async def test_a_server_begins_with_what_another_one_left(tiktok: TikTok, own_settings: Settings, viewer: str) -> None:
@@ -352,7 +352,7 @@ async def test_two_processes_that_process_at_once_do_it_once(
         accounts = [await connect(f"{viewer}-{number}") for number in range(5)]
         for account in accounts:
             await one.services.webhooks.receive(removal(account.open_id))
-        await asyncio.gather(one.services.webhooks.process_all(), two.services.webhooks.process_all())
+        await asyncio.gather(one.services.webhooks.process_and_prune(), two.services.webhooks.process_and_prune())
         assert [await removals(one, account.viewer_id) for account in accounts] == [1] * 5
 
 
@@ -361,12 +361,12 @@ async def test_hashes_are_kept_for_a_week_and_what_waits_is_never_forgotten(own_
     async with open_services(own_settings) as running:
         webhooks = running.services.webhooks
         await webhooks.receive(old)
-        await webhooks.process_all()
+        await webhooks.process_and_prune()
         assert await event(running, old) is not None
     now = utc_now()
     async with open_services(own_settings, clock=lambda: now.replace(year=now.year + 1)) as later:
         await later.services.webhooks.receive(waiting)
-        await later.services.webhooks.process_all()
+        await later.services.webhooks.process_and_prune()
         assert await event(later, old) is None
         assert await event(later, waiting) is not None
 

@@ -149,7 +149,7 @@ class Notifications:
             async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has no timeout
                 await connection.add_listener(CHANNEL, self._receive_event)
                 await connection.add_listener(CHANGES_CHANNEL, self._receive_change)
-            self._hub.deliver_missed(self._received_until - MARGIN)  # only now, so that no event is missed in between
+            self._hub.deliver_resync(self._received_until - MARGIN)  # only now, so that no event is missed in between
             await _check_notifications(engine, connection)
             self._changes.reset()
             while not is_lost.is_set():

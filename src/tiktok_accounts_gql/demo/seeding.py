@@ -67,12 +67,12 @@ class DemoSeeder:
         services = self._running.services
         started = await services.authorizations.start(planned.viewer, return_to=None, account_id=None)
         state = httpx.URL(started.authorization_url).params["state"]
-        consent_url = await services.start_pages.go_on(state, "the demo's")
+        consent_url = await services.start_pages.confirm(state, "the demo's")
         consent = {"sandbox_user": planned.open_id, **({"sandbox_scopes": planned.scopes} if planned.scopes else {})}
         response = await browser.get(httpx.URL(consent_url).copy_merge_params(consent))
         parameters = dict(parse_qsl(urlsplit(response.headers["location"]).query))
         callback = Callback(state=parameters["state"], code=parameters["code"])
-        account = (await services.authorizations.finish(callback, planned.viewer)).outcome().account
+        account = (await services.authorizations.finish(callback, planned.viewer)).unwrap().account
         async with (
             self._running.db.transaction() as session
         ):  # a viewer may start fewer attempts a minute than this does

@@ -18,8 +18,8 @@ from tiktok_accounts_gql.resolvers.filters import AccountFilterInput, AccountOrd
 from tiktok_accounts_gql.resolvers.inputs import DisconnectAccountInput, SyncAccountInput
 from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import Refused
-from tiktok_accounts_gql.services.accounts import AccountPage, Disconnected
-from tiktok_accounts_gql.services.history import AccountGrowth, StatsGranularity
+from tiktok_accounts_gql.services.accounts import AccountPage, DisconnectedAccount
+from tiktok_accounts_gql.services.history import Growth, StatsGranularity
 from tiktok_accounts_gql.services.sync.endings import Synced
 
 ALL = AccountFilterInput().understood()
@@ -46,7 +46,7 @@ async def accounts(
 
 
 async def total_count(root: strawberry.Parent[AccountPage], info: Info) -> int:
-    return await info.context.services.accounts.total(info.context.viewer, root)
+    return await info.context.services.accounts.count_all(info.context.viewer, root)
 
 
 async def account(
@@ -99,7 +99,7 @@ async def stats_history(
         StatsGranularity, strawberry.argument(description="How close the points lie.")
     ] = StatsGranularity.DAY,
 ) -> Sequence[Point]:
-    period = info.context.services.history.period(from_, to, granularity)
+    period = info.context.services.history.build_period(from_, to, granularity)
     return await info.context.loaders.stats(period).load(root.id) or []
 
 
@@ -107,7 +107,7 @@ async def growth(
     root: strawberry.Parent[Account],
     info: Info,
     days: Annotated[int, strawberry.argument(description="From 1 to 365.")] = 7,
-) -> AccountGrowth | None:
+) -> Growth | None:
     return await info.context.loaders.growth(days).load(root.id)
 
 
@@ -119,11 +119,11 @@ async def sync_account(
 
 async def disconnect_account(
     info: Info, input: Annotated[DisconnectAccountInput, strawberry.argument(description="Which account.")]
-) -> Disconnected:
+) -> DisconnectedAccount:
     key = ids.account_key(input.id)
     return await info.context.services.accounts.disconnect(info.context.viewer, key, input.idempotency_key)
 
 
-def disconnected_account_id(root: strawberry.Parent[Disconnected | Refused]) -> strawberry.ID | None:
+def disconnected_account_id(root: strawberry.Parent[DisconnectedAccount | Refused]) -> strawberry.ID | None:
     key = root.disconnected_account_id
     return None if key is None else strawberry.ID(ids.encode(ids.Kind.ACCOUNT, key))

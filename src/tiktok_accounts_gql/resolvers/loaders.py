@@ -17,7 +17,7 @@ from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.db.sync_jobs import ResultFilter
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.bundle import Services
-from tiktok_accounts_gql.services.history import AccountGrowth
+from tiktok_accounts_gql.services.history import Growth
 from tiktok_accounts_gql.services.sync.job_lists import ResultPage
 from tiktok_accounts_gql.services.viewer import Viewer
 
@@ -69,7 +69,7 @@ class Loaders:
         history = self._services.history
         return self._once(period, lambda ids: history.list_points(self._viewer, ids, period))
 
-    def growth(self, days: int) -> "DataLoader[UUID, AccountGrowth | None]":
+    def growth(self, days: int) -> "DataLoader[UUID, Growth | None]":
         history = self._services.history
         return self._once(days, lambda ids: history.list_growth(self._viewer, ids, days))
 

@@ -11,7 +11,7 @@ from tiktok_accounts_gql.errors import BadUserInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 from tiktok_accounts_gql.services.audit import Detail
-from tiktok_accounts_gql.services.cost_budget import RateLimit
+from tiktok_accounts_gql.services.cost_budget import BudgetStatus
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_IDS = 50
@@ -37,9 +37,9 @@ async def viewer(info: Info) -> Viewer | None:
     return await _viewer(info)
 
 
-async def rate_limit(info: Info) -> RateLimit:
+async def rate_limit(info: Info) -> BudgetStatus:
     await info.context.services.audit.record_read(info.context.viewer, AuditAction.VIEWER_READ)
-    return info.context.services.budget.rate_limit(info.context.viewer.id, info.context.cost)
+    return info.context.services.budget.get_status(info.context.viewer.id, info.context.cost)
 
 
 def viewer_id(root: strawberry.Parent[Viewer]) -> strawberry.ID:

@@ -1,7 +1,7 @@
-"""Audit events of reads: durable before the answer leaves, written in groups.
+"""Group commit for the audit events of reads, which are durable before the response leaves.
 
-While one group commits, the next one gathers, up to its turn. So an event waits for one commit, or for the rest of one and
-the next, and a thousand readers cost a few commits instead of a thousand.
+While one batch commits, the next one fills. So an event waits for one commit, or for the rest of one and the next, and a
+thousand concurrent readers cost a few commits instead of a thousand.
 """
 
 import asyncio
@@ -14,87 +14,80 @@ from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
 
-MAX_GROUP = 1000
+MAX_BATCH_SIZE = 1000  # calls of `write`
 
-_Waiting = tuple[list[audit.EventValues], asyncio.Future[None]]
+_append = retry_on_deadlock(audit.append)
+_Entry = tuple[list[audit.EventValues], asyncio.Future[None]]
 
 
 class AuditWriter:
-    """One per process."""
+    """Writes events in batches. A process has one."""
 
     def __init__(self, db: Database, failures: Failures | None = None) -> None:
         self._db = db
         self._failures = failures or Failures()
-        self._waiting: list[_Waiting] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._queue: list[_Entry] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def write(self, events: list[audit.EventValues]) -> None:
-        """Returns once they are committed. Raises what the commit raised."""
+        """Return when these events are committed. Raises the error of their commit."""
         if not events:
-            return  # an INSERT of no rows is one of an empty row
+            return  # an INSERT without rows would insert one row of defaults
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((events, done))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_groups())
+        self._queue.append((events, done))
+        if self._task is None:
+            self._task = asyncio.create_task(self._write_batches())
         await done
 
     async def close(self) -> None:
-        if self._writing is not None:
-            await self._writing
+        """Wait for everything that is queued."""
+        if self._task is not None:
+            await self._task
 
-    async def _write_groups(self) -> None:
-        group: list[_Waiting] = []
+    async def _write_batches(self) -> None:
+        batch: list[_Entry] = []
         try:
-            while self._waiting:
-                group = []
-                await self._write_group(group)
+            while self._queue:
+                batch = []
+                await self._write_batch(batch)
         finally:
-            self._writing = None
-            for _, done in (*group, *self._waiting):
-                done.cancel()  # without effect on those that were answered
-            self._waiting.clear()
+            self._task = None
+            for _, done in (*batch, *self._queue):
+                done.cancel()  # no effect on futures that have a result
+            self._queue.clear()
 
-    async def _write_group(self, group: list[_Waiting]) -> None:
-        """An event that cannot be stored undoes its group: its halves are written again, and theirs, until
-        only its own reader is told.
+    async def _write_batch(self, batch: list[_Entry]) -> None:
+        """Write a batch; if it is empty, the head of the queue.
+
+        An event that cannot be stored rolls back its whole batch. Then each half is written alone, and so on, until only the
+        caller of that event gets the error.
         """
         try:
-            await self._append(group)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for it
-            self._gather(group)
-            if len(group) > 1 and _is_undone(error):
-                self._failures.record(FailureKind.AUDIT_GROUP, error, events=str(len(group)))
-                middle = len(group) // 2
-                for half in (group[:middle], group[middle:]):
-                    await self._write_group(half)
+            await _append(self._db, partial(self._fill, batch))
+        except Exception as error:  # noqa: BLE001 - raised again in the callers of `write`
+            self._fill(batch)
+            # While the database is away, each half would only wait for it again.
+            is_of_one_event = isinstance(error, Deadlocked) or not isinstance(error, ServiceUnavailable)
+            if len(batch) > 1 and is_of_one_event:
+                self._failures.record(FailureKind.AUDIT_GROUP, error, events=str(len(batch)))
+                middle = len(batch) // 2
+                for half in (batch[:middle], batch[middle:]):
+                    await self._write_batch(half)
                 return
-            outcome: Exception | None = error
+            for _, done in batch:
+                if not done.done():  # else its caller was canceled
+                    done.set_exception(error)
         else:
-            outcome = None
-        for _, done in group:
-            _resolve(done, outcome)
+            for _, done in batch:
+                if not done.done():
+                    done.set_result(None)
 
-    @retry_on_deadlock
-    async def _append(self, group: list[_Waiting]) -> None:
-        await audit.append(self._db, partial(self._gather, group))
+    def _fill(self, batch: list[_Entry]) -> list[audit.EventValues]:
+        """Move the head of the queue into an empty batch; return the events of the batch.
 
-    def _gather(self, group: list[_Waiting]) -> list[audit.EventValues]:
-        """Nothing more if it was gathered before."""
-        if not group:
-            group += self._waiting[:MAX_GROUP]
-            del self._waiting[:MAX_GROUP]
-        return [event for events, _ in group for event in events]
-
-
-def _is_undone(error: Exception) -> bool:
-    """If the database went away, each alone would only wait for it again."""
-    return isinstance(error, Deadlocked) or not isinstance(error, ServiceUnavailable)
-
-
-def _resolve(done: asyncio.Future[None], error: Exception | None) -> None:
-    if done.done():  # its reader was cancelled
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
+        The database calls this once it has the connection (and the lock): what arrives until then is in the batch.
+        """
+        if not batch:
+            batch += self._queue[:MAX_BATCH_SIZE]
+            del self._queue[:MAX_BATCH_SIZE]
+        return [event for events, _ in batch for event in events]

@@ -1,12 +1,13 @@
-"""Copies of accounts' pictures, under links that stay valid.
+"""Copies of accounts' pictures, served under links that do not expire.
 
-TikTok's links expire within days. A copy is fetched when an account is connected or synced, before the transaction, and
-stored with it by the hash of its content. An account without a picture has its initials, drawn as a small SVG.
+TikTok's links expire within days. So a copy is fetched when an account is connected or synced, before the transaction, and
+stored with it under the hash of its content. An account without a picture gets its initials, drawn as a small SVG.
 """
 
+from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
-from typing import Any
+from typing import TypedDict
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
@@ -21,26 +22,38 @@ SVG = "image/svg+xml"
 COLOURS = ("#fe2c55", "#0f9aa8", "#7a4dd8", "#d9730d", "#2f6fde", "#3b8a3e", "#b5457f", "#5c6470")
 
 
-class AvatarService:
-    """Fetches, stores and finds them."""
+class AvatarColumns(TypedDict, total=False):
+    """The account's columns that change with its avatar."""
 
-    def __init__(self, *, db: Database, pictures: PictureClient, clock: Clock) -> None:
-        self._db = db
-        self._pictures = pictures
-        self._clock = clock
+    avatar_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AvatarService:
+    """Fetches, stores and finds avatars."""
+
+    db: Database
+    pictures: PictureClient
+    clock: Clock
 
     async def fetch(self, account: Account | None, user: TikTokUser) -> Picture | None:
-        """The picture to store now; None where what is stored stays: the same one, or none that can be had."""
-        if user.avatar_url is not None and await self._source(account) != remove_signature(user.avatar_url):
-            picture = await self._pictures.fetch(user.avatar_url)
-            if picture is not None:
-                return picture
-        if account is not None and account.avatar_hash is not None:
+        """Return the picture to store; None if the stored one is the same, or a new one cannot be fetched."""
+        stored_hash = None if account is None else account.avatar_hash
+        if user.avatar_url is not None:
+            source = None
+            if account is not None and stored_hash is not None:
+                async with self.db.read() as session:
+                    source = await avatars.find_source(session, account.viewer_id, account.id, stored_hash)
+            if source != remove_signature(user.avatar_url):
+                picture = await self.pictures.fetch(user.avatar_url)
+                if picture is not None:
+                    return picture
+        if stored_hash is not None:
             return None
-        return initials(user.display_name or user.open_id or "")
+        return draw_initials(user.display_name or user.open_id or "")
 
-    def copy_of(self, account: Account, picture: Picture | None) -> Avatar | None:
-        """As it is stored; nothing if there is none."""
+    def build_avatar(self, account: Account, picture: Picture | None) -> Avatar | None:
+        """Build the row to store; None without a picture."""
         if picture is None:
             return None
         return Avatar(
@@ -50,30 +63,24 @@ class AvatarService:
             media_type=picture.media_type,
             content=picture.content,
             source=picture.source,
-            stored_at=self._clock(),
+            stored_at=self.clock(),
         )
 
-    def store(self, session: Session, avatar: Avatar | None) -> dict[str, Any]:
-        """The columns of the account that change with it."""
+    def store(self, session: Session, avatar: Avatar | None) -> AvatarColumns:
+        """Store the avatar, if there is one, and return the account's columns that change with it."""
         if avatar is None:
             return {}
         avatars.store(session, avatar)
         return {"avatar_hash": avatar.content_hash}
 
     async def find(self, account_id: UUID, content_hash: str) -> Avatar | None:
-        """By its link alone: whoever has it was shown the account."""
-        async with self._db.read() as session:
+        """Find an avatar by its link, without a viewer: only who was shown the account knows the link."""
+        async with self.db.read() as session:
             return await avatars.find(session, account_id, content_hash)
 
-    async def _source(self, account: Account | None) -> str | None:
-        if account is None or account.avatar_hash is None:
-            return None
-        async with self._db.read() as session:
-            return await avatars.find_source(session, account.viewer_id, account.id, account.avatar_hash)
 
-
-def initials(name: str) -> Picture:
-    """Up to two letters on a colour, both of the name. What cannot be seen is no letter, and breaks the drawing."""
+def draw_initials(name: str) -> Picture:
+    """Draw up to two initials on a colour that depends on the name. Invisible characters would break the SVG."""
     words = "".join(char for char in name if char.isprintable() or char.isspace()).split()
     letters = "".join(word[0].upper()[0] for word in words[:2]) or "?"
     colour = COLOURS[sha256(name.encode()).digest()[0] % len(COLOURS)]

@@ -1,4 +1,4 @@
-"""All services together."""
+"""The services that resolvers, HTTP routes and commands call."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.jobs import JobService
-from tiktok_accounts_gql.services.live import LiveService
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.start_pages import StartPages
-from tiktok_accounts_gql.services.streams import Streams
+from tiktok_accounts_gql.services.streams import StreamLimiter
+from tiktok_accounts_gql.services.subscriptions import SubscriptionService
 from tiktok_accounts_gql.services.sync.job_lists import JobListService
 from tiktok_accounts_gql.services.sync.syncing import SyncService
 from tiktok_accounts_gql.services.webhooks import WebhookService
@@ -21,7 +21,7 @@ from tiktok_accounts_gql.services.webhooks import WebhookService
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What resolvers and commands call; `scopes` are those that this server asks for, `public_url` is where browsers reach it."""
+    """All services. `scopes` are those that this server requests; `public_url` is where browsers reach it."""
 
     accounts: AccountService
     audit: AuditService
@@ -32,10 +32,10 @@ class Services:
     history: HistoryService
     jobs: JobService
     job_lists: JobListService
-    live: LiveService
+    subscriptions: SubscriptionService
     removals: RemovalService
     start_pages: StartPages
-    streams: Streams
+    streams: StreamLimiter
     syncing: SyncService
     webhooks: WebhookService
     scopes: tuple[str, ...]

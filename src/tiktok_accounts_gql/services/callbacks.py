@@ -1,4 +1,4 @@
-"""Callbacks: what TikTok's redirect brings, and how it ends."""
+"""The parameters of TikTok's redirect back to the app, and the result of handling them."""
 
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,11 +17,11 @@ from tiktok_accounts_gql.errors import (
     UserMistake,
     WrongTikTokAccount,
 )
-from tiktok_accounts_gql.services.connections import Connected
+from tiktok_accounts_gql.services.connection_writer import ConnectedAccount
 
-LONGEST_ANSWER = 4096
+MAX_PARAMETER_LENGTH = 4096
 
-_MISTAKES: dict[str, type[UserMistake]] = {
+_ERROR_OF_STORED_CODE: dict[str, type[UserMistake]] = {
     kind.code.value: kind
     for kind in (
         AppMisconfigured,
@@ -36,7 +36,8 @@ _MISTAKES: dict[str, type[UserMistake]] = {
         WrongTikTokAccount,
     )
 }
-_TIKTOK_SAYS: dict[str, type[UserMistake]] = {
+# RFC 6749, section 4.1.2.1
+_ERROR_OF_OAUTH_CODE: dict[str, type[UserMistake]] = {
     "access_denied": AuthorizationDenied,
     "server_error": TikTokUnavailable,
     "temporarily_unavailable": TikTokUnavailable,
@@ -45,7 +46,7 @@ _TIKTOK_SAYS: dict[str, type[UserMistake]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
-    """What TikTok's redirect brought: a code, or an error in its place. An empty value is an absent one."""
+    """The query of TikTok's redirect: a state, and a code or an OAuth error. An empty value counts as absent."""
 
     state: str = field(repr=False)
     code: str | None = field(default=None, repr=False)
@@ -53,39 +54,42 @@ class Callback:
 
     @property
     def fingerprint(self) -> bytes:
-        """Of which part it is, too: a code and an error of the same text are two calls."""
+        """Return a hash by which a repeated callback is recognized. A code and an error of the same text differ."""
         kind, text = ("error", self.error or "") if self.code is None else ("code", self.code)
         return sha256(f"{kind} {text}".encode("utf-8", "surrogatepass")).digest()
 
-    def mistake(self) -> InvalidInput | None:
-        """What is wrong with it, if anything is."""
+    def validate(self) -> InvalidInput | None:
+        """Return what is wrong with the parameters, if anything is."""
         if bool(self.code) == bool(self.error):
             return InvalidInput("Give either `code` or `error`, as TikTok sent it.", field=("input", "code"))
         for name, value in (("state", self.state), ("code", self.code), ("error", self.error)):
-            if value is not None and not 0 < len(value) <= LONGEST_ANSWER:
-                return InvalidInput(f"`{name}` has 1 to {LONGEST_ANSWER} characters.", field=("input", name))
+            if value is not None and not 0 < len(value) <= MAX_PARAMETER_LENGTH:
+                return InvalidInput(f"`{name}` has 1 to {MAX_PARAMETER_LENGTH} characters.", field=("input", name))
         return None
 
-    def refusal(self) -> UserMistake:
-        """Why there is no code."""
-        return _TIKTOK_SAYS.get(self.error or "", AppMisconfigured)()
+    def to_operation_error(self) -> UserMistake:
+        """Translate the OAuth error that came in place of a code."""
+        return _ERROR_OF_OAUTH_CODE.get(self.error or "", AppMisconfigured)()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """How a redirect ended: with an account, or with a mistake. `return_to` is None if nothing is known of the attempt."""
+class AuthorizationResult:
+    """The end of a connection attempt: an account, or an error.
+
+    `return_to` is None if the attempt is unknown, or has no URL to return to.
+    """
 
     return_to: str | None
-    connected: Connected | None = None
-    mistake: UserMistake | None = None
+    connected: ConnectedAccount | None = None
+    error: UserMistake | None = None
 
-    def outcome(self) -> Connected:
-        """Raises the mistake."""
+    def unwrap(self) -> ConnectedAccount:
+        """Return the account, or raise the error."""
         if self.connected is None:
-            raise self.mistake or AuthorizationStateInvalid()
+            raise self.error or AuthorizationStateInvalid()
         return self.connected
 
     @classmethod
-    def as_before(cls, return_to: str | None, code: str) -> "Finished":
-        """With the mistake that was stored as the outcome of an attempt."""
-        return cls(return_to=return_to, mistake=_MISTAKES[code]())
+    def from_stored_code(cls, return_to: str | None, code: str) -> "AuthorizationResult":
+        """Build the result of an attempt from the error code that was stored as its outcome."""
+        return cls(return_to=return_to, error=_ERROR_OF_STORED_CODE[code]())

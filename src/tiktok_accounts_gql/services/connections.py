@@ -1,21 +1,16 @@
-"""Connecting accounts: from an authorization code to a stored account."""
+"""Connects accounts: from an authorization code to a stored account."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 import structlog
 from uuid_utils.compat import uuid7
 
-from tiktok_accounts_gql.clock import Clock
-from tiktok_accounts_gql.db import accounts, connection_attempts, snapshots
+from tiktok_accounts_gql.db import accounts, connection_attempts
 from tiktok_accounts_gql.db.accounts import AccountTaken
-from tiktok_accounts_gql.db.database import Database, Session
+from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AuditAction
-from tiktok_accounts_gql.db.notifications import Notifications
-from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     ConnectedElsewhere,
@@ -23,43 +18,30 @@ from tiktok_accounts_gql.errors import (
     UserMistake,
     WrongTikTokAccount,
 )
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind
-from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
-from tiktok_accounts_gql.services.avatars import AvatarService
-from tiktok_accounts_gql.services.grant_readings import GrantReader, GrantReading
-from tiktok_accounts_gql.services.grant_returns import GrantReturns
-from tiktok_accounts_gql.services.grants import Grants, Overtaken
+from tiktok_accounts_gql.services.connection_writer import ConnectedAccount, ConnectionWriter
+from tiktok_accounts_gql.services.grant_readings import GrantReader
+from tiktok_accounts_gql.services.grants import GrantConflict, Grants
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
+from tiktok_accounts_gql.services.rejected_grants import RejectedGrants
 from tiktok_accounts_gql.services.revocations import RevocationService
 from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.storing import Storing
-from tiktok_accounts_gql.services.sync import profile_mapping
-from tiktok_accounts_gql.services.sync_times import SyncTimes
-from tiktok_accounts_gql.services.tiktok_failures import code_mistake, user_mistake
+from tiktok_accounts_gql.services.tiktok_failures import to_exchange_error, to_operation_error
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import (
-    TikTokError,
-    WrongAccount,
-)
+from tiktok_accounts_gql.tiktok.errors import TikTokError
 from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, TokenGrant
 
-PATIENCE_SECONDS = 45.0
-
-Refused = Callable[[UserMistake], Awaitable[None]]
+STORE_TIMEOUT_SECONDS = 45.0
 
 log = structlog.get_logger()
 
 
-async def nobody(mistake: UserMistake) -> None:
-    del mistake
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Consent:
-    """What TikTok's redirect brought, and what it was asked for.
+class CodeExchange:
+    """An authorization code, and what has to be true of the account that it opens.
 
-    `account_id`: the only account that is wanted. `attempt_id`: the connection attempt that ends with this.
+    With an `account_id`, only that account is accepted. `attempt_id` is the connection attempt whose outcome this is.
     """
 
     code: str = field(repr=False)
@@ -70,187 +52,140 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connected:
-    account: Account
-    reconnected: bool
-
-
 class ConnectionService:
-    """Obtains the owner's grant, and stores what it opens."""
+    """Exchanges codes for grants, and stores grants with the accounts that they open."""
 
-    def __init__(  # noqa: PLR0913 - all by name
-        self,
-        *,
-        db: Database,
-        oauth: OAuthCalls,
-        grants: Grants,
-        readings: GrantReader,
-        returns: GrantReturns,
-        audit: AuditService,
-        notifications: Notifications,
-        avatars: AvatarService,
-        storing: Storing,
-        revocations: RevocationService,
-        times: SyncTimes,
-        clock: Clock,
-    ) -> None:
-        self._times = times
-        self._db = db
-        self._oauth = oauth
-        self._grants = grants
-        self._readings = readings
-        self._returns = returns
-        self._audit = audit
-        self._notifications = notifications
-        self._avatars = avatars
-        self._storing = storing
-        self._revocations = revocations
-        self._clock = clock
+    db: Database
+    oauth: OAuthCalls
+    grants: Grants
+    grant_reader: GrantReader
+    rejected_grants: RejectedGrants
+    writer: ConnectionWriter
+    audit: AuditService
+    storing: Storing
+    revocations: RevocationService
 
-    async def connect(self, viewer: Viewer, consent: Consent, refused: Refused = nobody) -> Connected:
-        """Exchanges the code, reads the account and stores it; one that was connected before comes back as it was.
+    async def connect(self, viewer: Viewer, exchange: CodeExchange) -> ConnectedAccount:
+        """Exchange the code, read the account and store it; an account that was connected before keeps its id.
 
-        An account that cannot be read for now is connected all the same: its first sync will read it. While the database is
-        away the grant is held, and stored later, whoever waits; `refused` stores why it was of no use.
+        An account that cannot be read at the moment is connected nevertheless: its first sync reads it. While the database
+        is away, the grant is held in memory, and stored later even if the caller has stopped waiting. An error is stored as
+        the outcome of the connection attempt.
         Raises AuthorizationCodeInvalid, AuthorizationDenied, WrongTikTokAccount, ConnectedElsewhere, ScopeMissing,
         TikTokRateLimited, TikTokUnavailable, AppMisconfigured.
         """
-        await self._revocations.postpone(viewer)
+        await self.revocations.postpone(viewer)
         try:
-            grant = await self._exchange(viewer, consent)
-        except UserMistake as mistake:
-            await refused(mistake)
+            grant = await self._exchange_code(viewer, exchange)
+        except UserMistake as error:
+            await self.record_failure(viewer, exchange.attempt_id, exchange.account_id, error)
             raise
         grant_id = uuid7()
+        return await self.storing.store(
+            grant_id,
+            partial(self._store_grant, viewer, exchange, grant, grant_id),
+            patience=STORE_TIMEOUT_SECONDS,
+            attempt_id=str(exchange.attempt_id),
+        )
 
-        async def keep() -> Connected:
-            try:
-                return await self._keep(viewer, consent, grant, grant_id)
-            except UserMistake as mistake:
-                await refused(mistake)
-                raise
+    async def record_failure(
+        self, viewer: Viewer, attempt_id: UUID | None, account_id: UUID | None, error: UserMistake
+    ) -> None:
+        """Store the error as the outcome of the connection attempt, if there is one."""
+        if attempt_id is None:
+            return
+        details = [Detail(name="reason", value=error.code)]
+        async with self.db.transaction() as session:
+            await connection_attempts.finish(session, viewer.id, attempt_id, error=error.code.value)
+            self.audit.record(session, viewer, AuditAction.AUTHORIZATION_FAILED, account_id=account_id, details=details)
 
-        return await self._storing.store(grant_id, keep, patience=PATIENCE_SECONDS, attempt_id=str(consent.attempt_id))
-
-    async def _keep(self, viewer: Viewer, consent: Consent, grant: TokenGrant, grant_id: UUID) -> Connected:
-        """May be called again after it was done. Raises as `connect` does."""
+    async def _exchange_code(self, viewer: Viewer, exchange: CodeExchange) -> TokenGrant:
         try:
-            grant = await self._readings.identify(viewer, grant)
-        except TikTokError as error:  # without the account that it is of, it can be stored nowhere
-            await self._returns.revoke(viewer, grant)
-            raise user_mistake(error) from error
-        if BASIC_SCOPE not in self._grants.granted(grant):
-            await self._returns.give_back(viewer, grant, grant_id)
-            raise ScopeMissing
-        if not await self._is_wanted(viewer, consent, grant):
-            await self._returns.give_back(viewer, grant, grant_id)
-            raise WrongTikTokAccount
-        while True:  # until nobody came between; each turn more needs one more who did
-            if (connected := await self._find_stored(viewer, grant, grant_id)) is not None:
-                return connected
-            await self._revocations.cancel(grant.open_id)
-            reading = await self._readings.read(viewer, grant, grant_id)
-            try:
-                return await self._store(viewer, consent, reading)
-            except Overtaken:
-                continue
-            except AccountTaken:
-                if not await self._is_mine(viewer, grant.open_id):
-                    await self._returns.give_back(viewer, grant, grant_id)
-                    raise ConnectedElsewhere from None
-
-    async def _find_stored(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> Connected | None:
-        """By a commit whose outcome was not known."""
-        async with self._db.read() as session:
-            account = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
-        if account is None or await self._grants.grant_id(account) != grant_id:
-            return None
-        return Connected(account=account, reconnected=account.created_at != account.connected_at)
-
-    async def _exchange(self, viewer: Viewer, consent: Consent) -> TokenGrant:
-        try:
-            return await self._oauth.exchange_code(
-                code=consent.code,
-                redirect_uri=consent.redirect_uri,
-                code_verifier=consent.code_verifier,
+            return await self.oauth.exchange_code(
+                code=exchange.code,
+                redirect_uri=exchange.redirect_uri,
+                code_verifier=exchange.code_verifier,
                 policy=CallPolicy(viewer_id=viewer.id),
             )
-        except TikTokError as error:
-            mistake = code_mistake(error)
-            if isinstance(mistake, AppMisconfigured):
-                log.error("code not exchanged", reason=error.message, tiktok_code=error.code, log_id=error.log_id)  # noqa: TRY400
-            raise mistake from error
+        except TikTokError as tiktok_error:
+            error = to_exchange_error(tiktok_error)
+            if isinstance(error, AppMisconfigured):
+                log.error(  # noqa: TRY400 - its message says it all
+                    "code not exchanged",
+                    reason=tiktok_error.message,
+                    tiktok_code=tiktok_error.code,
+                    log_id=tiktok_error.log_id,
+                )
+            raise error from tiktok_error
 
-    async def _is_wanted(self, viewer: Viewer, consent: Consent, grant: TokenGrant) -> bool:
-        if consent.account_id is None:
-            return True
-        async with self._db.read() as session:
-            found = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
-        return found is not None and found.id == consent.account_id
+    async def _store_grant(
+        self, viewer: Viewer, exchange: CodeExchange, grant: TokenGrant, grant_id: UUID
+    ) -> ConnectedAccount:
+        """Store the account with this grant, or the error that prevents it. Raises as `connect` does."""
+        try:
+            grant = await self._check_grant(viewer, exchange, grant, grant_id)
+            return await self._store_unless_superseded(viewer, exchange, grant, grant_id)
+        except UserMistake as error:
+            await self.record_failure(viewer, exchange.attempt_id, exchange.account_id, error)
+            raise
 
-    async def _is_mine(self, viewer: Viewer, open_id: str) -> bool:
-        """Now, that is: the viewer may have left it, and another one may have connected it since."""
-        async with self._db.read() as session:
-            account = await accounts.find_by_open_id(session, viewer.id, open_id)
-        return account is not None and account.disconnected_at is None
+    async def _check_grant(
+        self, viewer: Viewer, exchange: CodeExchange, grant: TokenGrant, grant_id: UUID
+    ) -> TokenGrant:
+        """Return the grant with its `open_id`; dispose of it if it is not what was asked for. Raises UserMistake."""
+        try:
+            grant = await self.grant_reader.identify(viewer, grant)
+        except TikTokError as error:  # a grant of an unknown account cannot be stored anywhere
+            await self.rejected_grants.revoke(viewer, grant)
+            raise to_operation_error(error) from error
+        if BASIC_SCOPE not in self.grants.granted_scopes(grant):
+            await self.rejected_grants.dispose(viewer, grant, grant_id)
+            raise ScopeMissing
+        if exchange.account_id is not None:
+            account = await self._find_account(viewer, grant.open_id)
+            if account is None or account.id != exchange.account_id:
+                await self.rejected_grants.dispose(viewer, grant, grant_id)
+                raise WrongTikTokAccount
+        return grant
 
-    @retry_on_deadlock
-    async def _store(self, viewer: Viewer, consent: Consent, reading: GrantReading) -> Connected:
-        """An account whose later grant is stored already keeps it. Raises AccountTaken, Overtaken."""
-        async with self._db.transaction() as session:
-            earlier = await accounts.find_by_open_id(session, viewer.id, reading.grant.open_id)
-            listed = earlier if earlier and earlier.disconnected_at is None else None
-            keeps = listed if not reading.works else None
-            account = keeps or await self._write(session, viewer, reading, earlier)
-            self._record(session, viewer, account, reconnected=earlier is not None)
-            kind = ChangeKind.UPDATED if listed else ChangeKind.CONNECTED
-            self._notifications.publish(session, viewer.id, AccountChanged(account_id=account.id, kind=kind))
-            if consent.attempt_id is not None:
-                outcome: connection_attempts.AttemptOutcome = {
-                    "connected_account_id": account.id,
-                    "reconnected": earlier is not None,
-                }
-                await connection_attempts.finish(session, viewer.id, consent.attempt_id, **outcome)
-        return Connected(account=account, reconnected=earlier is not None)
+    async def _store_unless_superseded(
+        self, viewer: Viewer, exchange: CodeExchange, grant: TokenGrant, grant_id: UUID
+    ) -> ConnectedAccount:
+        """Store the account with this grant, unless the same TikTok user gave a later one meanwhile, which is then kept.
 
-    async def _write(self, session: Session, viewer: Viewer, reading: GrantReading, earlier: Account | None) -> Account:
-        values = self._columns(reading, earlier)
-        if earlier is None:
-            account = await accounts.add(session, viewer.id, open_id=reading.grant.open_id, **values)
-        else:
-            account = await accounts.reconnect(session, viewer.id, earlier.id, **values)
-        await self._grants.store(session, account, reading.grant, grant_id=reading.grant_id, replaces=reading.replaces)
-        if pictured := self._avatars.store(session, self._avatars.copy_of(account, reading.picture)):
-            account = await accounts.change(session, viewer.id, account.id, **pictured)
-        if reading.user is not None and profile_mapping.has_counters(account):
-            snapshots.add(session, account, values["last_synced_at"])
-        return account
+        TikTok ends a user's earlier grant when the user consents again, and only TikTok knows which of two grants is the
+        later one. No transaction is open while an account is read from TikTok. So two grants, A and then B, can interleave:
 
-    def _columns(self, reading: GrantReading, earlier: Account | None) -> dict[str, Any]:
-        now, grant, granted = self._clock(), reading.grant, reading.granted
-        name = earlier.display_name if earlier else profile_mapping.placeholder(grant.open_id)
-        unread = {} if earlier else accounts.name_columns(None, name)
-        hidden = profile_mapping.withheld(name, granted)
-        read = profile_mapping.columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
-        begins = {"granted_scopes": sorted(granted), "connected_at": now, "reauthorize_by": _still_ahead(earlier, now)}
-        soon = None if reading.user else now + health.retry_in(1)  # the first sync reads it
-        planned = {"next_sync_at": self._times.after_failure(grant.open_id, now, soon)}
-        return {**read, **begins, **self._grants.lifetimes(grant), **self._health(reading, now), **planned}
+        1. B is given, read and stored before A is read: TikTok refuses to read by A, and the stored B is kept.
+        2. A is read, then B is given and stored, then A would be stored: A's transaction finds another grant than before its
+           reading and raises GrantConflict. A is read again, and it is as in 1.
 
-    def _health(self, reading: GrantReading, now: datetime) -> dict[str, Any]:
-        """What the first sync will read is no trouble yet; another account's reading is."""
-        if isinstance(reading.failure, WrongAccount):
-            return {**health.unread(now), "last_error": user_mistake(reading.failure).message}
-        missing = self._grants.are_scopes_missing(reading.granted)
-        return {**health.worked(None, now, scopes_missing=missing), "last_error": None}
+        Each further round needs one more consent in between, so the loop ends.
+        """
+        while True:
+            if (connected := await self._find_stored(viewer, grant, grant_id)) is not None:
+                return connected
+            await self.revocations.cancel(grant.open_id)
+            reading = await self.grant_reader.read(viewer, grant, grant_id)
+            try:
+                return await self.writer.store(viewer, exchange.attempt_id, reading)
+            except GrantConflict:
+                continue
+            except AccountTaken:
+                account = await self._find_account(viewer, grant.open_id)
+                # Else another call connected it for this viewer: read it again, and store this grant with it.
+                if account is None or account.disconnected_at is not None:
+                    await self.rejected_grants.dispose(viewer, grant, grant_id)
+                    raise ConnectedElsewhere from None
 
-    def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
-        action = AuditAction.ACCOUNT_RECONNECTED if reconnected else AuditAction.ACCOUNT_CONNECTED
-        scopes = Detail(name="grantedScopes", value=",".join(account.granted_scopes))
-        self._audit.record(session, viewer, action, account_id=account.id, details=[scopes])
+    async def _find_stored(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> ConnectedAccount | None:
+        """Return the account if an earlier try has stored this grant: the outcome of its commit may be unknown."""
+        account = await self._find_account(viewer, grant.open_id)
+        if account is None or await self.grants.find_grant_id(account) != grant_id:
+            return None
+        return ConnectedAccount(account=account, reconnected=account.created_at != account.connected_at)
 
-
-def _still_ahead(earlier: Account | None, now: datetime) -> datetime | None:
-    """When the user had to reconnect, for a new grant that does not say."""
-    stored = earlier.reauthorize_by if earlier else None
-    return stored if stored and stored > now else None
+    async def _find_account(self, viewer: Viewer, open_id: str) -> Account | None:
+        """Find the viewer's account with this `open_id`, also if it is disconnected."""
+        async with self.db.read() as session:
+            return await accounts.find_by_open_id(session, viewer.id, open_id)

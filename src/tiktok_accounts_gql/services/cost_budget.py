@@ -1,7 +1,8 @@
-"""What each viewer may spend: points that come back over time, over all processes.
+"""Rate limit by query cost: a token bucket of points per viewer, shared by all processes.
 
-A process takes points out of the viewer's bucket in small portions and spends them in memory. What one process holds and
-does not spend is missing elsewhere, so portions are a two-hundredth of the limit, and given back when the viewer is quiet.
+A process takes points out of the viewer's bucket in the database in small portions, and spends them in memory. Points that
+one process holds are missing in the others. So a portion is a two-hundredth of the limit, and what a viewer does not spend
+within some seconds is returned.
 """
 
 import asyncio
@@ -18,30 +19,32 @@ from tiktok_accounts_gql.db.cost_buckets import BucketSize
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.errors import BudgetExhausted, ServiceUnavailable
 
-PORTIONS = 200
+PORTIONS_PER_BUCKET = 200
 MAX_WALLETS = 10_000
-QUIET = timedelta(seconds=5)
+IDLE_TIME = timedelta(seconds=5)
 RETURN_EVERY = timedelta(seconds=5)
 PRUNE_BATCH = 1000
+MAX_REFUSAL_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class _Wallet:
-    """What this process holds of one viewer's points. `left`: what was in the bucket at `counted_at`.
+    """The points of one viewer that this process holds. Times are of the event loop's clock, in seconds.
 
-    Until `empty_until` the database is not asked: whoever spends too much must not keep it busy.
+    `bucket_points` were in the database's bucket at `counted_at`. Until `empty_until` the database is not asked again, so
+    that a viewer who spends too much does not keep it busy.
     """
 
     points: float = 0.0
-    left: float = 0.0
+    bucket_points: float = 0.0
     counted_at: float = 0.0
     used_at: float = 0.0
     empty_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimit:
-    """A viewer's budget as this process knows it."""
+class BudgetStatus:
+    """A viewer's budget, as far as this process knows it."""
 
     limit: int
     cost: int
@@ -50,82 +53,85 @@ class RateLimit:
 
 
 class CostBudget:
-    """One per process. Without a limit everything is allowed."""
+    """The wallets of a process. With a `size` of None, nothing is limited."""
 
     def __init__(self, *, db: Database, size: BucketSize | None, clock: Clock) -> None:
         self._db = db
         self._size = size
         self._clock = clock
-        self._wallets: OrderedDict[str, _Wallet] = OrderedDict()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for as long as anybody waits
+        self._wallets: OrderedDict[str, _Wallet] = OrderedDict()  # least recently filled first
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each lives while it is in use
 
     async def spend(self, viewer_id: str, points: int) -> None:
-        """Raises BudgetExhausted, ServiceUnavailable."""
+        """Spend points. Raises BudgetExhausted, ServiceUnavailable."""
         if self._size is None:
             return
         wallet = self._wallets.get(viewer_id)
         if wallet is None or wallet.points < points:
-            wallet = await self._filled(self._size, viewer_id, points)
+            wallet = await self._get_filled_wallet(self._size, viewer_id, points)
         wallet.points -= points
         wallet.used_at = asyncio.get_running_loop().time()
 
-    def rate_limit(self, viewer_id: str, cost: int) -> RateLimit:
+    def get_status(self, viewer_id: str, cost: int) -> BudgetStatus:
+        """Return the viewer's budget now; `cost` is that of the operation that asks."""
         now = self._clock()
         if self._size is None:
-            return RateLimit(limit=0, cost=cost, remaining=0, reset_at=now)
-        wallet = self._wallets.get(viewer_id) or _Wallet(left=self._size.limit)
+            return BudgetStatus(limit=0, cost=cost, remaining=0, reset_at=now)
+        limit, points_per_second = self._size.limit, self._size.restored
+        wallet = self._wallets.get(viewer_id) or _Wallet(bucket_points=limit)
         elapsed = asyncio.get_running_loop().time() - wallet.counted_at
-        left = min(self._size.limit, wallet.points + wallet.left + elapsed * self._size.restored)
-        missing = (self._size.limit - left) / self._size.restored
-        return RateLimit(
-            limit=self._size.limit, cost=cost, remaining=int(left), reset_at=now + timedelta(seconds=missing)
-        )
+        remaining = min(limit, wallet.points + wallet.bucket_points + elapsed * points_per_second)
+        reset_at = now + timedelta(seconds=(limit - remaining) / points_per_second)
+        return BudgetStatus(limit=limit, cost=cost, remaining=int(remaining), reset_at=reset_at)
 
     async def return_unused(self) -> None:
-        """Gives back what quiet viewers' wallets hold. Raises ServiceUnavailable."""
-        quiet_since = asyncio.get_running_loop().time() - QUIET.total_seconds()
+        """Return the points of idle viewers to their buckets. Raises ServiceUnavailable."""
+        idle_since = asyncio.get_running_loop().time() - IDLE_TIME.total_seconds()
         for viewer_id, wallet in list(self._wallets.items()):
-            if wallet.used_at < quiet_since:
-                await self._empty(viewer_id)
+            if wallet.used_at < idle_since:
+                await self._remove_wallet(viewer_id)
 
     async def close(self) -> None:
-        """Gives back everything; while the database is away it comes back by itself, with time."""
+        """Return all points; if the database is away they are not lost, because buckets refill with time."""
         with suppress(ServiceUnavailable):
             for viewer_id in list(self._wallets):
-                await self._empty(viewer_id)
+                await self._remove_wallet(viewer_id)
 
     async def prune(self) -> None:
-        """Deletes the rows of full buckets."""
+        """Delete the rows of full buckets."""
         while self._size is not None:
             async with self._db.transaction() as session:
                 if await cost_buckets.delete_full(session, self._size, limit=PRUNE_BATCH) < PRUNE_BATCH:
                     return
 
-    async def _filled(self, size: BucketSize, viewer_id: str, points: int) -> _Wallet:
-        """One caller of a viewer asks the database; the others find what it brought."""
+    async def _get_filled_wallet(self, size: BucketSize, viewer_id: str, points: int) -> _Wallet:
+        """Return a wallet with that many points. One caller per viewer asks the database; the others wait for it."""
         async with self._locks.setdefault(viewer_id, asyncio.Lock()):
             wallet = self._wallets.setdefault(viewer_id, _Wallet())
             self._wallets.move_to_end(viewer_id)
-            wallet.used_at = asyncio.get_running_loop().time()  # or else it could be given back meanwhile
+            wallet.used_at = asyncio.get_running_loop().time()  # else `return_unused` could remove it meanwhile
             if wallet.points < points:
                 if wallet.used_at < wallet.empty_until:
-                    raise _exhausted(size, wallet, points)
-                await self._take(size, viewer_id, wallet, points)
+                    raise _build_error(size, wallet, points)
+                await self._fill(size, viewer_id, wallet, points)
         if len(self._wallets) > MAX_WALLETS:
-            await self._empty(next(iter(self._wallets)))
+            await self._remove_wallet(next(iter(self._wallets)))
         return wallet
 
-    async def _take(self, size: BucketSize, viewer_id: str, wallet: _Wallet, points: int) -> None:
-        wanted = max(points, size.limit // PORTIONS) - wallet.points
+    async def _fill(self, size: BucketSize, viewer_id: str, wallet: _Wallet, points: int) -> None:
+        """Take a portion out of the bucket, or more if `points` are more. Raises BudgetExhausted."""
+        wanted = max(points, size.limit // PORTIONS_PER_BUCKET) - wallet.points
         async with self._db.transaction() as session:
-            taken = await cost_buckets.take(session, viewer_id, size, points=wanted)
-        wallet.points += taken.points
-        wallet.left, wallet.counted_at = taken.remaining, asyncio.get_running_loop().time()
+            withdrawal = await cost_buckets.take(session, viewer_id, size, points=wanted)
+        wallet.points += withdrawal.points
+        wallet.bucket_points, wallet.counted_at = withdrawal.remaining, asyncio.get_running_loop().time()
         if wallet.points < points:
-            wallet.empty_until = wallet.counted_at + min(1.0, (points - wallet.points) / size.restored)
-            raise _exhausted(size, wallet, points)
+            seconds = (points - wallet.points) / size.restored
+            wallet.empty_until = wallet.counted_at + min(MAX_REFUSAL_SECONDS, seconds)
+            raise _build_error(size, wallet, points)
 
-    async def _empty(self, viewer_id: str) -> None:
+    async def _remove_wallet(self, viewer_id: str) -> None:
+        """Remove the wallet and return its points to the bucket."""
         wallet = self._wallets.pop(viewer_id, None)
         if wallet is None or self._size is None or wallet.points < 1:
             return
@@ -133,5 +139,5 @@ class CostBudget:
             await cost_buckets.take(session, viewer_id, self._size, points=-wallet.points)
 
 
-def _exhausted(size: BucketSize, wallet: _Wallet, points: int) -> BudgetExhausted:
+def _build_error(size: BucketSize, wallet: _Wallet, points: int) -> BudgetExhausted:
     return BudgetExhausted(retry_after_seconds=ceil((points - wallet.points) / size.restored))

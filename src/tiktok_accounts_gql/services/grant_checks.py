@@ -1,4 +1,4 @@
-"""Whether TikTok still honours what an account was granted: only TikTok knows."""
+"""Asks TikTok whether it still accepts an account's grant, which only TikTok knows."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,16 @@ from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, Scop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantChecks:
-    """Asks in the background lane."""
+    """Checks grants with the priority of background work."""
 
     tokens: TokenService
     reader: AccountReader
 
-    async def is_honoured(self, account: Account) -> bool:
-        """False if TikTok refuses the access token and the refresh token. Raises TikTokError if it does not say.
+    async def is_valid(self, account: Account) -> bool:
+        """Return False if TikTok refuses both the access token and the refresh token.
 
-        Tokens that do not open can ask nothing; their key may come back.
+        Raises TikTokError if TikTok does not answer, or cannot be asked because the tokens do not open: their key may be
+        configured again.
         """
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
         try:

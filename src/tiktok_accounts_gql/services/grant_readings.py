@@ -1,14 +1,15 @@
-"""What TikTok shows of an account to a grant that is not stored yet."""
+"""Reads accounts at TikTok by grants that are not stored yet."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants
-from tiktok_accounts_gql.services.scopes import read_granted
+from tiktok_accounts_gql.services.scopes import read_with_accepted_scopes
 from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
@@ -20,66 +21,72 @@ from tiktok_accounts_gql.tiktok.values import FIELDS_OF_SCOPES, TikTokUser, Toke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantReading:
-    """What a grant opened: nothing if TikTok did not answer, or with what is of no use.
+    """A grant with the account that was read by it; `user` is None if that failed.
 
-    `granted`: its scopes. `replaces`: the grant that was stored before the reading.
+    `earlier_grant_id` is the grant that was stored before the account was read.
     """
 
     grant: TokenGrant
-    granted: frozenset[str]
+    granted_scopes: frozenset[str]
     grant_id: UUID
-    replaces: UUID | None
+    earlier_grant_id: UUID | None
     failure: TikTokError | None = None
     user: TikTokUser | None = None
     picture: Picture | None = None
 
     @property
-    def works(self) -> bool:
-        """Unless a later consent has ended the grant."""
+    def is_valid(self) -> bool:
+        """Tell whether TikTok accepts the grant; it ends a grant when the user consents again."""
         return not isinstance(self.failure, AccessTokenInvalid)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrantReader:
     """Reads accounts by grants."""
 
-    def __init__(self, *, db: Database, reader: AccountReader, grants: Grants, avatars: AvatarService) -> None:
-        self._db = db
-        self._reader = reader
-        self._grants = grants
-        self._avatars = avatars
+    db: Database
+    reader: AccountReader
+    grants: Grants
+    avatars: AvatarService
 
     async def identify(self, viewer: Viewer, grant: TokenGrant) -> TokenGrant:
-        """Asks for the account whose grant it is, if the token reply did not say. Raises TikTokError."""
+        """Return the grant with its `open_id`, which is read if the token reply had none. Raises TikTokError."""
         if grant.open_id:
             return grant
-        user = await self._ask(viewer, grant, self._grants.granted(grant))
+        user = await self._read_user(viewer, grant, self.grants.granted_scopes(grant))
         if not user.open_id:
             raise UnreadableReply
         return replace(grant, open_id=user.open_id)
 
     async def read(self, viewer: Viewer, grant: TokenGrant, grant_id: UUID) -> GrantReading:
-        """A failure of TikTok's is part of what is returned."""
-        async with self._db.read() as session:
+        """Read the account and its picture. A failure of TikTok's is part of what is returned."""
+        async with self.db.read() as session:
             earlier = await accounts.find_by_open_id(session, viewer.id, grant.open_id)
-        replaces = None if earlier is None else await self._grants.grant_id(earlier)
-        granted = self._grants.granted(grant, earlier)
+        earlier_grant_id = None if earlier is None else await self.grants.find_grant_id(earlier)
+        scopes = self.grants.granted_scopes(grant, earlier)
+        union_id = None if earlier is None else earlier.union_id
         try:
-            union_id = None if earlier is None else earlier.union_id
-            user = profile_mapping.of_account(
-                await self._ask(viewer, grant, granted), open_id=grant.open_id, union_id=union_id
-            )
+            user = await self._read_user(viewer, grant, scopes)
+            user = profile_mapping.of_account(user, open_id=grant.open_id, union_id=union_id)
         except TikTokError as error:
             if isinstance(error, ScopeNotGranted):
-                granted = granted.difference(FIELDS_OF_SCOPES)
-            return GrantReading(grant=grant, granted=granted, grant_id=grant_id, replaces=replaces, failure=error)
-        accepted = granted.difference(FIELDS_OF_SCOPES) | user.scopes
-        picture = await self._avatars.fetch(earlier, user)
+                scopes = scopes.difference(FIELDS_OF_SCOPES)
+            return GrantReading(
+                grant=grant,
+                granted_scopes=scopes,
+                grant_id=grant_id,
+                earlier_grant_id=earlier_grant_id,
+                failure=error,
+            )
         return GrantReading(
-            grant=grant, granted=accepted, grant_id=grant_id, replaces=replaces, user=user, picture=picture
+            grant=grant,
+            granted_scopes=scopes.difference(FIELDS_OF_SCOPES) | user.scopes,
+            grant_id=grant_id,
+            earlier_grant_id=earlier_grant_id,
+            user=user,
+            picture=await self.avatars.fetch(earlier, user),
         )
 
-    async def _ask(self, viewer: Viewer, grant: TokenGrant, scopes: Collection[str]) -> TikTokUser:
-        policy = CallPolicy(viewer_id=viewer.id)
-        return await read_granted(
-            lambda accepted: self._reader.read(grant.access_token, accepted, policy=policy), scopes
-        )
+    async def _read_user(self, viewer: Viewer, grant: TokenGrant, scopes: Collection[str]) -> TikTokUser:
+        read = partial(self.reader.read, grant.access_token, policy=CallPolicy(viewer_id=viewer.id))
+        return await read_with_accepted_scopes(read, scopes)

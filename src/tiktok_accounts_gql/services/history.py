@@ -1,7 +1,7 @@
-"""An account's counters over time."""
+"""Reads the history of accounts' counters, and downsamples it as it gets older."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import partial
@@ -18,12 +18,12 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_POINTS = 400
 MAX_GROWTH_DAYS = 365
-DETAIL_KEPT = timedelta(days=90)
-THINNED_AT_ONCE = 500
+DETAIL_RETENTION = timedelta(days=90)
+DOWNSAMPLE_BATCH = 500  # accounts
 
 
 class StatsGranularity(IntEnum):
-    """How close the points of a history lie, in hours."""
+    """The distance between the points of a history, in hours."""
 
     HOUR = 1
     DAY = 24
@@ -33,8 +33,8 @@ DEFAULT_PERIOD = {StatsGranularity.HOUR: timedelta(days=7), StatsGranularity.DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountGrowth:
-    """What changed between two snapshots; None where one of them lacks the counter."""
+class Growth:
+    """The changes between two snapshots; None where one of them lacks the counter."""
 
     since: datetime
     follower_change: int | None
@@ -43,93 +43,90 @@ class AccountGrowth:
     video_change: int | None
 
     @classmethod
-    def between(cls, first: GrowthCounters, last: GrowthCounters) -> "AccountGrowth":
-        followers = _difference(last.follower_count, first.follower_count)
+    def between(cls, first: GrowthCounters, last: GrowthCounters) -> "Growth":
+        follower_change = _subtract(last.follower_count, first.follower_count)
+        rate = None
+        if follower_change is not None and first.follower_count:
+            rate = follower_change / first.follower_count
         return cls(
             since=first.recorded_at,
-            follower_change=followers,
-            follower_change_rate=followers / first.follower_count
-            if followers is not None and first.follower_count
-            else None,
-            likes_change=_difference(last.likes_count, first.likes_count),
-            video_change=_difference(last.video_count, first.video_count),
+            follower_change=follower_change,
+            follower_change_rate=rate,
+            likes_change=_subtract(last.likes_count, first.likes_count),
+            video_change=_subtract(last.video_count, first.video_count),
         )
 
 
-def _difference(later: int | None, earlier: int | None) -> int | None:
+def _subtract(later: int | None, earlier: int | None) -> int | None:
     return None if later is None or earlier is None else later - earlier
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryService:
-    """Reads snapshots, of all accounts of a page in one statement."""
+    """Reads the snapshots of many accounts at a time, by one statement."""
 
-    def __init__(self, *, db: Database, clock: Clock, failures: Failures | None = None) -> None:
-        self._db = db
-        self._failures = failures or Failures()
-        self._clock = clock
+    db: Database
+    clock: Clock
+    failures: Failures = field(default_factory=Failures)
 
-    def period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
-        """Raises BadUserInput for more points than allowed, and for an end that is not after the start."""
-        end = end or self._end_of_hour()
-        start = start or _before(end, DEFAULT_PERIOD[granularity])
+    def build_period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
+        """Fill in what is absent. Raises BadUserInput for too many points, and for an end that is not after the start.
+
+        The default end is that of the current hour, not now: it includes the same snapshots, and it is the same for all
+        accounts of a page, which then share one statement.
+        """
+        end = end or self.clock().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        if start is None:
+            try:
+                start = end - DEFAULT_PERIOD[granularity]
+            except OverflowError:
+                raise BadUserInput("`to` is too early.") from None
         if start >= end:
             raise BadUserInput("`from` lies before `to`.")
         last_hour = snapshots.hour_of(end - timedelta(microseconds=1))
-        points = last_hour // granularity - snapshots.hour_of(start) // granularity + 1
-        if points > MAX_POINTS:
+        point_count = last_hour // granularity - snapshots.hour_of(start) // granularity + 1
+        if point_count > MAX_POINTS:
             unit = granularity.name.lower()
             raise BadUserInput(
-                f"From `from` to `to` there are {points} UTC {unit}s; {MAX_POINTS} are allowed. "
+                f"From `from` to `to` there are {point_count} UTC {unit}s; {MAX_POINTS} are allowed. "
                 f"Choose a later `from`, best the beginning of a UTC {unit}."
             )
         return Period(start=start, end=end, hours=granularity.value)
 
-    async def thin(self) -> int:
-        """Keeps one snapshot a day of what is older than 90 days; returns how many accounts' days were thinned."""
-        before = snapshots.hour_of(self._clock() - DETAIL_KEPT) // snapshots.HOURS_PER_DAY * snapshots.HOURS_PER_DAY
-        thinned, failed = 0, set[UUID]()
-        while True:
-            async with self._db.read() as session:
-                day, account_ids = await snapshots.list_to_downsample(
-                    session, before_hour=before, limit=THINNED_AT_ONCE, excluded=failed
-                )
-            if not account_ids:
-                return thinned
-            act = partial(self._thin, day)
-            alone = await self._failures.in_batch(FailureKind.THINNING, account_ids, act, name=_account_id)
-            failed.update(alone)
-            thinned += len(account_ids) - len(alone)
-
-    async def _thin(self, day: int, account_ids: Sequence[UUID]) -> None:
-        async with self._db.transaction() as session:
-            await snapshots.downsample(session, day, account_ids)
-
-    def _end_of_hour(self) -> datetime:
-        """As good as now, since nothing is later, and the same for all accounts of a page: they share a statement."""
-        return self._clock().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-
     async def list_points(self, viewer: Viewer, account_ids: Sequence[UUID], period: Period) -> dict[UUID, list[Point]]:
-        """The points of each account, oldest first."""
-        grouped: dict[UUID, list[Point]] = {}
-        for point in await snapshot_queries.list_points(self._db, viewer.id, account_ids, period):
-            grouped.setdefault(point.account_id, []).append(point)
-        return grouped
+        """Return the points of each account, oldest first."""
+        points: dict[UUID, list[Point]] = {}
+        for point in await snapshot_queries.list_points(self.db, viewer.id, account_ids, period):
+            points.setdefault(point.account_id, []).append(point)
+        return points
 
-    async def list_growth(self, viewer: Viewer, account_ids: Collection[UUID], days: int) -> dict[UUID, AccountGrowth]:
-        """Of each account that has two snapshots in these last days. Raises BadUserInput."""
+    async def list_growth(self, viewer: Viewer, account_ids: Collection[UUID], days: int) -> dict[UUID, Growth]:
+        """Return the growth of each account that has two snapshots in the last `days`. Raises BadUserInput."""
         if not 1 <= days <= MAX_GROWTH_DAYS:
             raise BadUserInput(f"`days` is from 1 to {MAX_GROWTH_DAYS}.")
-        since = self._clock() - timedelta(days=days)
-        found = await snapshot_queries.list_first_and_last(self._db, viewer.id, account_ids, since)
-        return {one.account_id: AccountGrowth.between(one.first, one.last) for one in found}
+        since = self.clock() - timedelta(days=days)
+        rows = await snapshot_queries.list_first_and_last(self.db, viewer.id, account_ids, since)
+        return {row.account_id: Growth.between(row.first, row.last) for row in rows}
 
+    async def downsample(self) -> int:
+        """Keep one snapshot a day of each account's older ones; return how many accounts' days were downsampled."""
+        before = snapshots.hour_of(self.clock() - DETAIL_RETENTION)
+        before -= before % snapshots.HOURS_PER_DAY
+        count, failed_ids = 0, set[UUID]()
+        while True:
+            async with self.db.read() as session:
+                day, account_ids = await snapshots.list_to_downsample(
+                    session, before_hour=before, limit=DOWNSAMPLE_BATCH, excluded=failed_ids
+                )
+            if not account_ids:
+                return count
+            act = partial(self._downsample_day, day)
+            failed = await self.failures.in_batch(
+                FailureKind.THINNING, account_ids, act, name=lambda account_id: {"account_id": str(account_id)}
+            )
+            failed_ids.update(failed)
+            count += len(account_ids) - len(failed)
 
-def _account_id(account_id: UUID) -> dict[str, str]:
-    return {"account_id": str(account_id)}
-
-
-def _before(time: datetime, period: timedelta) -> datetime:
-    try:
-        return time - period
-    except OverflowError:
-        raise BadUserInput("`to` is too early.") from None
+    async def _downsample_day(self, day: int, account_ids: Sequence[UUID]) -> None:
+        async with self.db.transaction() as session:
+            await snapshots.downsample(session, day, account_ids)

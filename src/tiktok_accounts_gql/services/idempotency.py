@@ -1,4 +1,4 @@
-"""Repeated calls that answer as the first one did."""
+"""Idempotency keys: a repeated mutation answers as the first one did."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,38 +12,40 @@ from tiktok_accounts_gql.errors import IdempotencyKeyReused, InvalidInput
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_KEY_LENGTH = 255
-LIFETIME = timedelta(hours=24)
+KEY_LIFETIME = timedelta(hours=24)
 FIELD = ("input", "idempotencyKey")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A mutation with its input, and what it will answer if it succeeds."""
+class IdempotentCall:
+    """A mutation, its input, and the answer that it will have if its transaction commits."""
 
     operation: str
     input: str
     answer: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyService:
-    """Remembers calls in the transaction of what they do: the key is kept if, and only if, that commits."""
+    """Stores each key in the transaction of the mutation: the key is stored if, and only if, that commits."""
 
-    def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
+    clock: Clock
 
-    async def earlier_answer(self, session: Session, viewer: Viewer, key: str | None, call: Call) -> str | None:
-        """What the same call answered before; None if this is the first one, or has no key.
+    async def find_earlier_answer(
+        self, session: Session, viewer: Viewer, key: str | None, call: IdempotentCall
+    ) -> str | None:
+        """Return the answer of the same call before; None if this is the first one, or has no key.
 
-        A call in another process is waited for. Raises InvalidInput for a key that is none, IdempotencyKeyReused for one that
-        came with another input.
+        Waits for a transaction of another process that holds the same key. Raises InvalidInput for a malformed key and
+        IdempotencyKeyReused for a key that came with another input.
         """
         if not key:
             return None
         if len(key) > MAX_KEY_LENGTH or not key.isprintable():
             raise InvalidInput(f"`idempotencyKey` has {MAX_KEY_LENGTH} printable characters at most.", field=FIELD)
-        now = self._clock()
-        await idempotency.delete_before(session, viewer.id, now - LIFETIME)
-        mine = IdempotencyKey(
+        now = self.clock()
+        await idempotency.delete_before(session, viewer.id, now - KEY_LIFETIME)
+        row = IdempotencyKey(
             viewer_id=viewer.id,
             key=key,
             operation=call.operation,
@@ -51,7 +53,9 @@ class IdempotencyService:
             answer=call.answer,
             created_at=now,
         )
-        earlier = await idempotency.reserve(session, mine)
-        if earlier is not None and (earlier.operation, earlier.input_hash) != (mine.operation, mine.input_hash):
+        earlier = await idempotency.reserve(session, row)
+        if earlier is None:
+            return None
+        if (earlier.operation, earlier.input_hash) != (row.operation, row.input_hash):
             raise IdempotencyKeyReused(field=FIELD)
-        return None if earlier is None else earlier.answer
+        return earlier.answer

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db.models import AuditAction, JobState, SyncJob
 from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import InvalidInput, JobFinished, LimitReached, NotFound, TooManyIds
 from tiktok_accounts_gql.jobs.queue import JobQueue
-from tiktok_accounts_gql.services.idempotency import Call, IdempotencyService
+from tiktok_accounts_gql.services.idempotency import IdempotencyService, IdempotentCall
 from tiktok_accounts_gql.services.sync.job_progress import JobProgress
 from tiktok_accounts_gql.services.viewer import Viewer
 
@@ -69,9 +69,9 @@ class JobService:
         """Raises InvalidInput, TooManyIds, NotFound, IdempotencyKeyReused, LimitReached."""
         _check(target)
         job_id = uuid7()
-        call = Call(operation="syncAccounts", input=target.described(), answer=str(job_id))
+        call = IdempotentCall(operation="syncAccounts", input=target.described(), answer=str(job_id))
         async with self._db.transaction() as session:
-            earlier = await self._idempotency.earlier_answer(session, viewer, idempotency_key, call)
+            earlier = await self._idempotency.find_earlier_answer(session, viewer, idempotency_key, call)
             if earlier is not None:
                 job = await sync_jobs.get(session, viewer.id, UUID(earlier))
                 self._progress.record_repetition(session, viewer, call.operation, job)

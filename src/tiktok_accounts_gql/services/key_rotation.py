@@ -1,8 +1,8 @@
-"""Everything that is sealed, sealed anew with the first key, while servers run.
+"""Seals every stored secret again with the first key, while servers run.
 
-Each row is opened with the key that sealed it and replaced only if it did not change meanwhile; a server's own write of
-the same row is sealed with the first key already. A run that was interrupted is continued by the next one. A value that
-does not open stays as it is: its key may come back.
+Each row is opened with the key that sealed it, and replaced only if it has not changed in between: a running server seals
+its own writes with the first key already. An interrupted run is continued by the next one. A value that does not open is
+left as it is, because its key may be configured again.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ BEFORE_ALL = UUID(int=0)
 
 
 @dataclass(slots=True, kw_only=True)
-class Rotated:
-    """How many rows were sealed anew, and which have a value that does not open: by table and account."""
+class RotationResult:
+    """The number of rows that were sealed again, and the table and account of each value that did not open."""
 
     count: int = 0
     unreadable: list[tuple[str, UUID | None]] = field(default_factory=list)
@@ -29,48 +29,43 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRotation:
-    """Needs a sealer with the new key first and the old ones behind it."""
+    """Seals all rows again. Its sealer has the new key first and the old ones behind it."""
 
     db: Database
     sealer: Sealer
 
-    async def run(self) -> Rotated:
-        rotated = Rotated()
+    async def run(self) -> RotationResult:
+        result = RotationResult()
         for table in sealed_tables.TABLES:
-            await self._table(table, rotated)
-        return rotated
+            await self._rotate_table(table, result)
+        return result
 
-    async def _table(self, table: SealedTable, rotated: Rotated) -> None:
+    async def _rotate_table(self, table: SealedTable, result: RotationResult) -> None:
         after = BEFORE_ALL
         while True:
             async with self.db.transaction() as session:
                 rows = await sealed_tables.list_by_other_keys(
                     session, table, key_id=self.sealer.key_id, after=after, limit=BATCH
                 )
-                anew = [self._anew(table, row, rotated) for row in rows]
-                done = [
-                    await sealed_tables.replace(session, table, row, new)
-                    for row, new in zip(rows, anew, strict=True)
-                    if new
+                sealed_rows = [(row, self._seal_again(table, row, result)) for row in rows]
+                replaced = [
+                    await sealed_tables.replace(session, table, row, values) for row, values in sealed_rows if values
                 ]
-            rotated.count += sum(done)
+            result.count += sum(replaced)
             if not rows:
                 return
             after = getattr(rows[-1], table.id)
 
-    def _anew(self, table: SealedTable, row: Any, rotated: Rotated) -> Mapping[str, bytes]:
-        """Those of the row's values that open, sealed by the first key."""
+    def _seal_again(self, table: SealedTable, row: Any, result: RotationResult) -> Mapping[str, bytes]:
+        """Return the row's values that open, sealed with the first key, by column."""
         values = {}
-        for name in table.columns:
-            if (old := getattr(row, name)) is None:
+        for column in table.columns:
+            if (value := getattr(row, column)) is None:
                 continue
+            place = table.get_location(row, column)
             try:
-                values[name] = self._sealed_anew(table, row, name, old)
+                values[column] = self.sealer.seal(self.sealer.open(value, place), place)
             except SealBroken:
-                if not rotated.unreadable or rotated.unreadable[-1] != (table.name, row.account_id):
-                    rotated.unreadable.append((table.name, row.account_id))
+                if not result.unreadable or result.unreadable[-1] != (table.name, row.account_id):
+                    result.unreadable.append((table.name, row.account_id))
         return values
-
-    def _sealed_anew(self, table: SealedTable, row: Any, name: str, old: bytes) -> bytes:
-        place = table.get_location(row, name)
-        return self.sealer.seal(self.sealer.open(old, place), place)

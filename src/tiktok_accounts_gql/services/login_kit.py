@@ -1,4 +1,4 @@
-"""Login Kit: how this app sends people to TikTok."""
+"""Login Kit: the URLs that send users to TikTok's consent page."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,9 +17,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginKit:
-    """How this app is known to TikTok. `desktop`: as a desktop app, which has to send a code challenge.
+    """The registration of this app at TikTok. `start_url` is the URL of this server's start page.
 
-    `start_url`: of our own page before TikTok's.
+    An app that is registered as `desktop` has to send a code challenge.
     """
 
     start_url: str
@@ -29,23 +29,26 @@ class LoginKit:
     scopes: tuple[str, ...]
     desktop: bool = False
 
-    def start_url_of(self, state: str) -> str:
+    def build_start_url(self, state: str) -> str:
         return f"{self.start_url}?{urlencode({'state': state})}"
 
-    def consent_url(self, state: str, verifier: str | None) -> str:
-        """Where a user consents. `verifier`: of a desktop app."""
+    def build_consent_url(self, state: str, code_verifier: str | None) -> str:
+        """Return the URL where the user consents. Only a desktop app has a code verifier."""
         return build_authorization_url(
             authorize_url=self.authorize_url,
             client_key=self.client_key,
             redirect_uri=self.redirect_uri,
             scopes=self.scopes,
             state=state,
-            code_challenge=None if verifier is None else sha256(verifier.encode()).hexdigest(),
+            code_challenge=None if code_verifier is None else sha256(code_verifier.encode()).hexdigest(),
         )
 
 
-def open_verifier(sealer: Sealer, attempt: ConnectionAttempt) -> str | None:
-    """None for a web app. Raises AuthorizationStateInvalid if it does not open: without it the code is of no use."""
+def open_code_verifier(sealer: Sealer, attempt: ConnectionAttempt) -> str | None:
+    """Open the attempt's sealed code verifier; None for a web app, which has none.
+
+    Raises AuthorizationStateInvalid if it does not open: without it, TikTok refuses the code.
+    """
     if attempt.code_verifier is None:
         return None
     try:

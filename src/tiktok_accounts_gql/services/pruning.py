@@ -1,38 +1,42 @@
-"""What nobody asks about any more, of viewers who may never come back."""
+"""Deletes expired rows of viewers who may never come back to have them deleted on their next request."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import connection_attempts, idempotency
 from tiktok_accounts_gql.db.database import Database, Session
-from tiktok_accounts_gql.services.authorizations import KEPT as ATTEMPTS_KEPT
-from tiktok_accounts_gql.services.idempotency import LIFETIME as KEYS_KEPT
+from tiktok_accounts_gql.services.authorizations import ATTEMPT_RETENTION
+from tiktok_accounts_gql.services.idempotency import KEY_LIFETIME
 
-PRUNED_AT_ONCE = 1000
+BATCH_SIZE = 1000
 
 
-class _ForgetSome(Protocol):
+class _DeleteBatch(Protocol):
     async def __call__(self, session: Session, time: datetime, *, limit: int) -> int: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PruningService:
-    """Deletes old idempotency keys and connection attempts."""
+    """Deletes old idempotency keys and connection attempts of all viewers."""
 
-    def __init__(self, *, db: Database, clock: Clock) -> None:
-        self._db = db
-        self._clock = clock
+    db: Database
+    clock: Clock
 
     async def prune(self) -> int:
-        """Until nothing old is left, in transactions that others get between; how many rows. Raises ServiceUnavailable."""
-        keys = await self._forget(idempotency.delete_batch_before, KEYS_KEPT)
-        return keys + await self._forget(connection_attempts.delete_batch_before, ATTEMPTS_KEPT)
+        """Delete everything expired and return the number of rows. Raises ServiceUnavailable.
 
-    async def _forget(self, forget_some: _ForgetSome, kept: timedelta) -> int:
-        before, forgotten = self._clock() - kept, 0
+        It works in short transactions, so that requests do not wait for it.
+        """
+        keys = await self._prune_table(idempotency.delete_batch_before, KEY_LIFETIME)
+        return keys + await self._prune_table(connection_attempts.delete_batch_before, ATTEMPT_RETENTION)
+
+    async def _prune_table(self, delete_batch: _DeleteBatch, retention: timedelta) -> int:
+        before, total = self.clock() - retention, 0
         while True:
-            async with self._db.transaction() as session:
-                some = await forget_some(session, before, limit=PRUNED_AT_ONCE)
-            forgotten += some
-            if some < PRUNED_AT_ONCE:
-                return forgotten
+            async with self.db.transaction() as session:
+                count = await delete_batch(session, before, limit=BATCH_SIZE)
+            total += count
+            if count < BATCH_SIZE:
+                return total

@@ -1,6 +1,7 @@
-"""Authorizations that TikTok ended."""
+"""Authorizations that TikTok ended: their accounts become INACTIVE and lose their tokens."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tiktok_accounts_gql.clock import Clock
@@ -17,9 +18,9 @@ from tiktok_accounts_gql.services.grant_checks import GrantChecks
 from tiktok_accounts_gql.services.health import AFTER, Outcome
 from tiktok_accounts_gql.services.viewer import Viewer
 
-CLOCK_SKEW = timedelta(minutes=1)  # between TikTok's clock and ours, and how long a connection takes
+CLOCK_SKEW = timedelta(minutes=1)  # between TikTok's clock and ours, and the time that a connection takes
 
-# TikTok's reasons of `authorization.removed` ("Webhooks: Event Types").
+# Source: TikTok for Developers, "Webhooks: Event Types", the reasons of `authorization.removed`.
 REASONS: dict[int, tuple[str, Outcome]] = {
     0: ("unknown", Outcome.USER_REVOKED),
     1: ("The user withdrew it in TikTok.", Outcome.USER_REVOKED),
@@ -28,75 +29,73 @@ REASONS: dict[int, tuple[str, Outcome]] = {
     4: ("The TikTok account was banned.", Outcome.ACCOUNT_CLOSED),
     5: ("It was revoked for this app.", Outcome.USER_REVOKED),
 }
-SENTENCES = {
+LAST_ERRORS = {
     Outcome.USER_REVOKED: "The authorization was withdrawn at TikTok. Connect the account again.",
     Outcome.ACCOUNT_CLOSED: "TikTok deleted, banned or restricted the account.",
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalService:
-    """Does here what TikTok has done already."""
+    """Applies removals that TikTok reported."""
 
-    def __init__(
-        self, *, db: Database, audit: AuditService, notifications: Notifications, checks: GrantChecks, clock: Clock
-    ) -> None:
-        self._db = db
-        self._checks = checks
-        self._audit = audit
-        self._notifications = notifications
-        self._clock = clock
+    db: Database
+    audit: AuditService
+    notifications: Notifications
+    checks: GrantChecks
+    clock: Clock
 
     async def remove(self, open_id: str, reason: int, occurred_at: datetime | None) -> None:
-        """Whoever has connected this account: it is INACTIVE from now on and keeps no tokens.
+        """Mark this TikTok account INACTIVE for every viewer who has connected it, and erase its tokens.
 
-        `occurred_at`: None if nobody knows. Raises TikTokError if TikTok had to be asked and did not answer.
+        `occurred_at` is None if the time is unknown. Raises TikTokError if TikTok has to be asked and does not answer.
         """
-        async with self._db.read() as session:
-            affected = await accounts.list_connected_by_open_id(session, open_id)
-        for account in affected:
-            with suppress(NotFound):  # disconnected meanwhile
+        async with self.db.read() as session:
+            connected = await accounts.list_connected_by_open_id(session, open_id)
+        for account in connected:
+            with suppress(NotFound):  # disconnected since it was listed
                 await self._remove_if_ended(account, reason, occurred_at)
 
     async def _remove_if_ended(self, account: Account, reason: int, occurred_at: datetime | None) -> None:
-        """What was found out is of one connection: if the account was connected again since, it is found out again."""
+        """Repeat the check if the account was connected again meanwhile: the answer was about the earlier connection."""
         while await self._has_ended(account, occurred_at) and not await self._remove(account, reason):
-            async with self._db.read() as session:
+            async with self.db.read() as session:
                 account = await accounts.get(session, account.viewer_id, account.id)
 
     async def _has_ended(self, account: Account, occurred_at: datetime | None) -> bool:
-        """A removal from before the last connect is of an earlier authorization: TikTok may tell us days later.
+        """Tell whether the removal is of the current authorization, not of an earlier one: it may arrive days later.
 
-        Whole seconds do not tell what came first within one, nor clocks that differ: then TikTok is asked.
+        Times of whole seconds by two clocks do not always tell which came first. Then TikTok is asked.
         """
         if occurred_at is not None:
             if occurred_at > account.connected_at:
                 return True
             if occurred_at < account.connected_at - CLOCK_SKEW:
                 return False
-        return not await self._checks.is_honoured(account)
+        return not await self.checks.is_valid(account)
 
     @retry_on_deadlock
     async def _remove(self, account: Account, reason: int) -> bool:
-        """False if the account was connected again meanwhile."""
-        now = self._clock()
-        says, outcome = REASONS.get(reason, REASONS[0])
+        """Return False, and change nothing, if the account was connected again since it was read."""
+        now = self.clock()
+        description, outcome = REASONS.get(reason, REASONS[0])
         tiktok = Viewer(id=account.viewer_id, actor=AuditActor.TIKTOK)
-        async with self._db.transaction() as session:
+        async with self.db.transaction() as session:
             current = await accounts.get(session, account.viewer_id, account.id, lock=True)
             if current.connected_at != account.connected_at:
                 return False
             if current.status is AccountStatus.INACTIVE and current.health_reason is AFTER[outcome].reason:
-                return True  # known already
-            changes = {
+                return True  # an earlier removal did this
+            values = {
                 **health.ended(current, outcome, now),
-                "last_error": SENTENCES[outcome],
+                "last_error": LAST_ERRORS[outcome],
                 "token_expires_at": None,
             }
-            await accounts.change(session, account.viewer_id, account.id, updated_at=now, **changes)
+            await accounts.change(session, account.viewer_id, account.id, updated_at=now, **values)
             await token_pairs.erase(session, account.viewer_id, account.id)
             event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
-            self._notifications.publish(session, account.viewer_id, event)
-            details = [Detail(name="reason", value=says)]
+            self.notifications.publish(session, account.viewer_id, event)
+            details = [Detail(name="reason", value=description)]
             action = AuditAction.AUTHORIZATION_REMOVED
-            self._audit.record(session, tiktok, action, account_id=account.id, details=details)
+            self.audit.record(session, tiktok, action, account_id=account.id, details=details)
         return True

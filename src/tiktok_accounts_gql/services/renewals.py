@@ -90,7 +90,10 @@ class Renewals:
             async with self._db.transaction() as session:
                 account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
                 if kept := await self._grants.rotate(session, viewer, pair, grant):
-                    changes: dict[str, Any] = {**self._grants.changes(account, grant), **self._revived(account, grant)}
+                    changes: dict[str, Any] = {
+                        **self._grants.refresh_columns(account, grant),
+                        **self._revived(account, grant),
+                    }
                     await accounts.change(session, viewer.id, account.id, **changes)
                     if "granted_scopes" in changes or "health_state" in changes:
                         self._publish(session, account)
@@ -101,7 +104,7 @@ class Renewals:
         """An account that another process took for expired is not: here is its new pair."""
         if account.health_reason is not HealthReason.TOKEN_EXPIRED:
             return {}
-        missing = self._grants.are_scopes_missing(grant.scopes or account.granted_scopes)
+        missing = self._grants.has_missing_scopes(grant.scopes or account.granted_scopes)
         return {**health.worked(account, self._clock(), scopes_missing=missing), "last_error": None}
 
     async def _superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
@@ -113,7 +116,7 @@ class Renewals:
             current = await token_pairs.find(session, viewer.id, pair.account_id)
         if current is not None:
             return self._grants.open(current, "access_token")
-        await self._revocations.revoke(viewer, pair.account_id, grant)
+        await self._revocations.enqueue_grant(viewer, pair.account_id, grant)
         raise ReauthorizationRequired
 
     async def keep_refresh_token(self, viewer: Viewer, pair: TokenPair, refresh_token: str) -> None:
@@ -121,7 +124,7 @@ class Renewals:
 
         async def write() -> None:
             async with self._db.transaction() as session:
-                await self._grants.keep_refresh_token(session, viewer, pair, refresh_token)
+                await self._grants.rotate_refresh_token(session, viewer, pair, refresh_token)
 
         await self._storing.store((pair.account_id, pair.grant_id, "alone"), write, account_id=str(pair.account_id))
 

@@ -1,16 +1,15 @@
-"""Authorizations that were given up here and have to be revoked at TikTok, whenever TikTok answers.
+"""The outbox of revocations: grants that were given up here and have to be revoked at TikTok.
 
-What is owed commits together with the disconnection, with its own copy of the sealed tokens, and is deleted once TikTok
-revoked it: no crash and no silence in between loses it. It is due at once, and whoever claims it has two minutes for it.
-After a week it is given up.
+A pending revocation commits together with the disconnection, with its own copy of the sealed tokens, and is deleted once
+TikTok has revoked it. So neither a crash nor an outage loses it. It is due at once; the process that claims it has
+`CLAIM_DURATION` for it, and what fails is tried again with growing pauses until it is given up after a week.
 
-Revoking one grant may end the next one of the same TikTok user. So nothing is owed once the account is connected again, and
-whoever connects it waits for a revocation that is being carried out: a lease on its row tells. The lease is taken when the
-slot for the call is there, so that nobody waits for a slot.
+A pending revocation is canceled when the account is connected again: `revocation_calls.py` tells why.
 """
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,16 +18,14 @@ from uuid_utils.compat import uuid7
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.crypto import SealBroken, Sealer
-from tiktok_accounts_gql.db import accounts, revocations, token_pairs
+from tiktok_accounts_gql.db import revocations, token_pairs
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, PendingRevocation, TokenPair
 from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.db.revocations import CLAIM_DURATION, MAX_RETRY_DELAY
 from tiktok_accounts_gql.errors import TokensUnreadable
 from tiktok_accounts_gql.services.failures import FailureKind, Failures
-from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
-from tiktok_accounts_gql.services.slots import BY_ITSELF
-from tiktok_accounts_gql.services.storing import Storing
+from tiktok_accounts_gql.services.revocation_calls import NotPending, RevocationCalls, seal_tokens, to_tokens
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, NotAsked, TikTokError
 from tiktok_accounts_gql.tiktok.values import TokenGrant
@@ -40,160 +37,147 @@ POLL_SECONDS = 0.1
 log = structlog.get_logger()
 
 
-class NotOwed(Exception):
-    """The account was connected again meanwhile, or another process has claimed the revocation."""
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationService:
-    """Owes and settles revocations."""
+    """Enqueues pending revocations, and processes them in the background."""
 
-    def __init__(
-        self,
-        *,
-        db: Database,
-        oauth: OAuthCalls,
-        sealer: Sealer,
-        storing: Storing,
-        failures: Failures,
-        clock: Clock,
-        lease: timedelta,
-    ) -> None:
-        """`lease`: longer than a refresh, the storing of what it brought and a revocation may take."""
-        self._db = db
-        self._failures = failures
-        self._oauth = oauth
-        self._sealer = sealer
-        self._storing = storing
-        self._clock = clock
-        self._seconds = lease.total_seconds()
-        self._rounds: set[asyncio.Task[None]] = set()
+    db: Database
+    calls: RevocationCalls
+    sealer: Sealer
+    failures: Failures
+    clock: Clock
+    tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    async def owe(self, session: Session, account: Account) -> bool:
-        """In the transaction that erases the account's tokens; False if there are none to revoke.
+    async def enqueue(self, session: Session, account: Account) -> bool:
+        """Enqueue the account's grant in the transaction that erases it; False if there is none.
 
-        Raises TokensUnreadable if there are some, and neither of them opens.
+        Raises TokensUnreadable if neither of its tokens opens.
         """
         pair = await token_pairs.find(session, account.viewer_id, account.id)
         if pair is None:
             return False
-        tokens = self._opened(pair)
+        tokens = self._open_tokens(pair)
         if not tokens:
             raise TokensUnreadable
         if account.status is AccountStatus.EXPIRED:
             tokens.pop("refresh_token", None)  # TikTok refused it
-        expires_at = pair.expires_at if "access_token" in tokens else self._clock()  # an access token then comes first
-        await self._owe(session, account.viewer_id, account.id, tokens, expires_at)
+        # Without an access token that opens, one has to come from a refresh first.
+        expires_at = pair.expires_at if "access_token" in tokens else self.clock()
+        await self._add(session, account.viewer_id, account.id, tokens, expires_at)
         return True
 
-    async def revoke(self, viewer: Viewer, account_id: UUID, grant: TokenGrant) -> None:
-        """A grant that came for an account that was disconnected meanwhile: owed, and settled beside the caller."""
-        async with self._db.transaction() as session:
-            expires_at = self._clock() + timedelta(seconds=grant.expires_in)
-            await self._owe(session, viewer.id, account_id, _tokens(grant), expires_at)
-        self.settle_soon()
+    async def enqueue_grant(self, viewer: Viewer, account_id: UUID, grant: TokenGrant) -> None:
+        """Enqueue a grant that arrived for an account that was disconnected meanwhile, and process it soon."""
+        async with self.db.transaction() as session:
+            expires_at = self.clock() + timedelta(seconds=grant.expires_in)
+            await self._add(session, viewer.id, account_id, to_tokens(grant), expires_at)
+        self.process_soon()
 
-    def settle_soon(self) -> None:
-        """What is due, beside the caller, who does not wait for it."""
-        round_ = asyncio.create_task(self._round())
-        self._rounds.add(round_)
-        round_.add_done_callback(self._rounds.discard)
+    def process_soon(self) -> None:
+        """Process what is due in a task of its own; the caller does not wait for it."""
+        task = asyncio.create_task(self._process_due_contained())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def close(self) -> None:
-        """Waits for what is under way: a rotated pair must not be lost on the way to the store."""
-        await asyncio.gather(*self._rounds, return_exceptions=True)
+        """Wait for the tasks of `process_soon`: a rotated pair must not be lost before it is stored."""
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    async def settle_due(self) -> int:
-        """Settles what is due, each by one process only; returns how many were tried.
+    async def process_due(self) -> int:
+        """Process what is due, each by one process only, and return how many were tried.
 
-        A claim sets the next attempt: what is broken waits behind the others. But if TikTok was not asked about one, it is
-        not asked about the others either. Raises ServiceUnavailable if nothing can be claimed.
+        A claim sets the time of the next attempt, so that a revocation that fails waits behind the others. But if TikTok
+        could not be asked about one, the others wait too. Raises ServiceUnavailable if nothing can be claimed.
         """
-        tried = 0
-        while (owed := await self._claim()) is not None:
-            tried += 1
-            if not await self._settle_by_itself(owed):
+        count = 0
+        while (revocation := await self._claim()) is not None:
+            count += 1
+            if not await self._process_contained(revocation):
                 break
-        return tried
+        return count
 
-    async def settle(self, owed: PendingRevocation) -> bool:
-        """Revokes it and forgets it; if TikTok does not answer, it stays owed. False if TikTok was not asked.
+    async def process(self, revocation: PendingRevocation) -> bool:
+        """Revoke the grant and delete the row; if TikTok does not answer, the row stays for a later attempt.
 
-        Nothing happens if it is not owed any more: the account was connected again.
+        Nothing happens if the account was connected again. Returns False if TikTok could not be asked.
         """
         try:
-            await self._carry_out(owed)
-        except NotOwed:
+            await self.calls.revoke(revocation)
+        except NotPending:
             return True
         except (AccessTokenInvalid, InvalidGrant):
-            pass  # there is nothing left to revoke
+            pass  # the grant has ended already
         except TikTokError as error:
-            log.warning("revocation owed", account_id=str(owed.account_id), reason=error.message, log_id=error.log_id)
-            if self._clock() < owed.given_up_at:
+            account_id = str(revocation.account_id)
+            log.warning("revocation pending", account_id=account_id, reason=error.message, log_id=error.log_id)
+            if self.clock() < revocation.given_up_at:
                 was_asked = not isinstance(error, NotAsked)
-                await self._postpone(owed, has_failed=was_asked)
+                await self._reschedule(revocation, has_failed=was_asked)
                 return was_asked
-        async with self._db.transaction() as session:
-            await revocations.remove(session, owed.viewer_id, owed.id)
+        await self._delete(revocation)
         return True
 
     async def postpone(self, viewer: Viewer) -> None:
-        """Waits for revocations of the viewer's that are being carried out, and begins none for a while."""
+        """Wait until no revocation of the viewer's is in progress; none starts for `RETRY_EVERY`."""
         while True:
-            async with self._db.transaction() as session:
-                if await revocations.postpone(session, viewer.id, until=self._clock() + RETRY_EVERY):
+            async with self.db.transaction() as session:
+                if await revocations.postpone(session, viewer.id, until=self.clock() + RETRY_EVERY):
                     return
             await asyncio.sleep(POLL_SECONDS)
 
     async def cancel(self, open_id: str) -> None:
-        """For a TikTok account that is connected again; waits for one that is being carried out."""
+        """Delete the pending revocations of a TikTok account that is connected again; wait for one in progress."""
         while True:
-            async with self._db.transaction() as session:
+            async with self.db.transaction() as session:
                 if await revocations.cancel(session, open_id):
                     return
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _round(self) -> None:
-        with self._failures.contained(FailureKind.ROUND):
-            await self.settle_due()
+    async def _process_due_contained(self) -> None:
+        with self.failures.contained(FailureKind.ROUND):
+            await self.process_due()
 
     @retry_on_deadlock
     async def _claim(self) -> PendingRevocation | None:
-        now = self._clock()
-        async with self._db.transaction() as session:
+        now = self.clock()
+        async with self.db.transaction() as session:
             return await revocations.claim_due(
                 session, now=now, until=now + CLAIM_DURATION, latest_give_up=now + GIVE_UP_AFTER
             )
 
-    async def _settle_by_itself(self, owed: PendingRevocation) -> bool:
-        """Whatever fails unexpectedly is logged, counted, and tried again later, or given up."""
-        ids = {"account_id": str(owed.account_id), "revocation_id": str(owed.id)}
-        with self._failures.contained(FailureKind.REVOCATION, **ids):
-            return await self.settle(owed)
-        with self._failures.contained(FailureKind.REVOCATION, **ids):
-            if self._clock() < owed.given_up_at:
-                await self._postpone(owed)
+    async def _process_contained(self, revocation: PendingRevocation) -> bool:
+        """Process one as `process` does; an unexpected failure is recorded, and tried again later or given up."""
+        ids = {"account_id": str(revocation.account_id), "revocation_id": str(revocation.id)}
+        with self.failures.contained(FailureKind.REVOCATION, **ids):
+            return await self.process(revocation)
+        with self.failures.contained(FailureKind.REVOCATION, **ids):
+            if self.clock() < revocation.given_up_at:
+                await self._reschedule(revocation)
             else:
-                async with self._db.transaction() as session:
-                    await revocations.remove(session, owed.viewer_id, owed.id)
+                await self._delete(revocation)
                 log.error("revocation given up", **ids)
         return True
 
     @retry_on_deadlock
-    async def _postpone(self, owed: PendingRevocation, *, has_failed: bool = True) -> None:
-        """By half as long again as it is owed already, from a minute to some hours; by a minute if TikTok was not asked."""
-        now = self._clock()
-        owed_for = now - (owed.given_up_at - GIVE_UP_AFTER) if has_failed else RETRY_EVERY
-        later = now + min(max(owed_for / 2, RETRY_EVERY), MAX_RETRY_DELAY)
-        async with self._db.transaction() as session:
-            await revocations.reschedule(session, owed.viewer_id, owed.id, next_attempt_at=later)
+    async def _reschedule(self, revocation: PendingRevocation, *, has_failed: bool = True) -> None:
+        """Set the next attempt after half of the row's age, within bounds; after the shortest pause if it has not failed."""
+        now = self.clock()
+        age = now - (revocation.given_up_at - GIVE_UP_AFTER) if has_failed else RETRY_EVERY
+        next_attempt_at = now + min(max(age / 2, RETRY_EVERY), MAX_RETRY_DELAY)
+        async with self.db.transaction() as session:
+            await revocations.reschedule(session, revocation.viewer_id, revocation.id, next_attempt_at=next_attempt_at)
 
-    async def _owe(
+    async def _delete(self, revocation: PendingRevocation) -> None:
+        async with self.db.transaction() as session:
+            await revocations.remove(session, revocation.viewer_id, revocation.id)
+
+    async def _add(
         self, session: Session, viewer_id: str, account_id: UUID, tokens: Mapping[str, str], expires_at: datetime
     ) -> None:
-        owed_id, now = uuid7(), self._clock()
-        sealed = self._sealed(owed_id, {"access_token": "", **tokens})
-        owed = PendingRevocation(
-            id=owed_id,
+        revocation_id, now = uuid7(), self.clock()
+        sealed = seal_tokens(self.sealer, revocation_id, {"access_token": "", **tokens})
+        revocation = PendingRevocation(
+            id=revocation_id,
             viewer_id=viewer_id,
             account_id=account_id,
             access_token_expires_at=expires_at,
@@ -202,74 +186,15 @@ class RevocationService:
             access_token=sealed["access_token"],
             refresh_token=sealed.get("refresh_token"),
         )
-        await revocations.enqueue(session, owed)
+        await revocations.enqueue(session, revocation)
 
-    async def _carry_out(self, owed: PendingRevocation) -> None:
-        """Only a valid access token can be revoked: one that ran out is renewed first, by our clock or by TikTok's word.
-
-        Raises NotOwed, TikTokError, SealBroken.
-        """
-        if owed.access_token_expires_at > self._clock() or owed.refresh_token is None:
-            try:
-                await self._revoke(owed, self._open(owed, "access_token"))
-            except (AccessTokenInvalid, InvalidGrant):
-                if owed.refresh_token is None:
-                    raise
-            else:
-                return
-        await self._revoke(owed, await self._refresh(owed))
-
-    async def _revoke(self, owed: PendingRevocation, access_token: str) -> None:
-        turn = await self._oauth.take_revoke_turn(BY_ITSELF)
-        await self._lease(owed)
-        await self._oauth.revoke(access_token, policy=BY_ITSELF, turn=turn)
-
-    async def _refresh(self, owed: PendingRevocation) -> str:
-        """A rotated pair is stored before it is used, as everywhere."""
-        refresh_token = self._open(owed, "refresh_token")
-        turn = await self._oauth.take_refresh_turn(BY_ITSELF)
-        await self._lease(owed)
-        async with self._db.read() as session:
-            open_id = await accounts.find_open_id(session, owed.viewer_id, owed.account_id)
-        grant = await self._oauth.refresh(refresh_token, open_id=open_id, policy=BY_ITSELF, turn=turn)
-        values = self._sealed(owed.id, {"refresh_token": refresh_token, **_tokens(grant)})
-        expires_at = self._clock() + timedelta(seconds=grant.expires_in)
-
-        async def rotate() -> bool:
-            async with self._db.transaction() as session:
-                changes = {**values, "access_token_expires_at": expires_at}
-                return await revocations.rotate(session, owed.viewer_id, owed.id, **changes)
-
-        if not await self._storing.store(owed.id, rotate, account_id=str(owed.account_id)):
-            raise NotOwed
-        return grant.access_token
-
-    async def _lease(self, owed: PendingRevocation) -> None:
-        """Raises NotOwed."""
-        async with self._db.transaction() as session:
-            if not await revocations.acquire_lease(session, owed, seconds=self._seconds):
-                raise NotOwed
-
-    def _open(self, owed: PendingRevocation, column: str) -> str:
-        return self._sealer.open(getattr(owed, column), revocations.get_location(owed.id, column))
-
-    def _opened(self, pair: TokenPair) -> dict[str, str]:
-        """Those of the tokens that open."""
-        found = {}
+    def _open_tokens(self, pair: TokenPair) -> dict[str, str]:
+        """Return the tokens that open, by column; log the others."""
+        tokens = {}
         for column in ("access_token", "refresh_token"):
             if (sealed := getattr(pair, column)) is not None:
                 try:
-                    found[column] = self._sealer.open(sealed, token_pairs.get_location(pair.account_id, column))
+                    tokens[column] = self.sealer.open(sealed, token_pairs.get_location(pair.account_id, column))
                 except SealBroken as error:
                     log.warning("tokens unreadable", account_id=str(pair.account_id), column=column, reason=str(error))
-        return found
-
-    def _sealed(self, owed_id: UUID, tokens: Mapping[str, str]) -> dict[str, bytes]:
-        return {
-            name: self._sealer.seal(token, revocations.get_location(owed_id, name)) for name, token in tokens.items()
-        }
-
-
-def _tokens(grant: TokenGrant) -> dict[str, str]:
-    refresh = {} if grant.refresh_token is None else {"refresh_token": grant.refresh_token}
-    return {"access_token": grant.access_token, **refresh}
+        return tokens

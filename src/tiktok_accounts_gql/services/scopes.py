@@ -1,7 +1,7 @@
-"""Scopes: what a user granted, believed as TikTok tells it last.
+"""Granted scopes, as TikTok told them last.
 
-TikTok tells it in a token reply, or by refusing a reading. Either way the stored scopes follow, and with them health and
-the columns that the lost scopes showed.
+TikTok tells them in a token reply, or by refusing a reading. Either way the stored scopes follow, and with them the
+account's health and the columns that the lost scopes showed.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterator
@@ -18,14 +18,14 @@ from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, FIELDS_OF_SCOPES, Tik
 Read = Callable[[frozenset[str]], Awaitable[TikTokUser]]
 
 
-async def read_granted(read: Read, scopes: Collection[str]) -> TikTokUser:
-    """Reads with as many of these scopes as TikTok accepts; `user.scopes` says which. Raises TikTokError.
+async def read_with_accepted_scopes(read: Read, scopes: Collection[str]) -> TikTokUser:
+    """Read with as many of these scopes as TikTok accepts; `user.scopes` are the accepted ones. Raises TikTokError.
 
-    A refusal does not name the scope, so that smaller sets are tried, after the same one once more: one odd refusal
-    must not cost a scope. Raises ScopeNotGranted if even the smallest set is refused.
+    A refusal does not name the scope. So the same set is tried once more, because one wrong refusal must not cost a scope,
+    and then smaller sets. Raises ScopeNotGranted if even the smallest set is refused.
     """
     refusal = ScopeNotGranted()
-    for candidate in _candidates(scopes):
+    for candidate in _list_scope_sets(scopes):
         try:
             return await read(candidate)
         except ScopeNotGranted as error:
@@ -33,32 +33,34 @@ async def read_granted(read: Read, scopes: Collection[str]) -> TikTokUser:
     raise refusal
 
 
-def _candidates(scopes: Collection[str]) -> Iterator[frozenset[str]]:
-    """The largest sets first. The basic scope is always asked for: without it there is nothing to read."""
+def _list_scope_sets(scopes: Collection[str]) -> Iterator[frozenset[str]]:
+    """Yield the full set twice, then smaller ones. All have the basic scope: without it there is nothing to read."""
     optional = [scope for scope in FIELDS_OF_SCOPES if scope in scopes and scope != BASIC_SCOPE]
     yield frozenset({BASIC_SCOPE, *optional})
     for size in range(len(optional), -1, -1):
-        for chosen in combinations(optional, size):
-            yield frozenset({BASIC_SCOPE, *chosen})
+        for subset in combinations(optional, size):
+            yield frozenset({BASIC_SCOPE, *subset})
 
 
-def granted_after(before: Account, now: Account, accepted: Collection[str]) -> list[str]:
-    """The scopes of an account after a reading with these ones.
+def merge_scopes(before: Account, current: Account, accepted: Collection[str]) -> list[str]:
+    """Return the account's scopes after a reading in which TikTok accepted these ones.
 
-    `before`: as it was when TikTok was asked. Scopes that changed since, by a renewal or a reconnection, are believed,
-    without those that the reading found refused.
+    `before` is the account as it was when TikTok was asked. If its scopes have changed since, by a refresh or a
+    reconnection, those of `current` count, without those that the reading found refused.
     """
     refused = set(before.granted_scopes).intersection(FIELDS_OF_SCOPES).difference(accepted)
-    same = now.granted_scopes == before.granted_scopes
-    return sorted(set(now.granted_scopes).difference(refused).union(accepted if same else ()))
+    is_unchanged = current.granted_scopes == before.granted_scopes
+    return sorted(set(current.granted_scopes).difference(refused).union(accepted if is_unchanged else ()))
 
 
-def changes(account: Account, granted: Collection[str], wanted: Collection[str], now: datetime) -> dict[str, Any]:
-    """The columns of an account whose scopes are these from now on; none if they were these before."""
+def scope_columns(
+    account: Account, granted: Collection[str], requested: Collection[str], now: datetime
+) -> dict[str, Any]:
+    """Return the account's columns that change with its scopes; none if it has these scopes already."""
     if set(granted) == set(account.granted_scopes):
         return {}
     return {
         "granted_scopes": sorted(granted),
         **profile_mapping.withheld(account.display_name, granted),
-        **health.rescoped(account, now, scopes_missing=bool(set(wanted).difference(granted))),
+        **health.rescoped(account, now, scopes_missing=bool(set(requested).difference(granted))),
     }

@@ -1,4 +1,4 @@
-"""How many WebSockets and streams each viewer has open in this process: one viewer alone does not fill it."""
+"""A limit of open WebSockets and streams per viewer and process, so that one viewer cannot use up a process."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,22 +8,22 @@ from tiktok_accounts_gql.errors import TooManyStreams
 from tiktok_accounts_gql.services.viewer import Viewer
 
 
-class Streams:
-    """Counts them."""
+class StreamLimiter:
+    """Counts the open streams of each viewer."""
 
-    def __init__(self, *, most: int) -> None:
-        self._most = most
-        self._open: Counter[str] = Counter()
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._open_streams: Counter[str] = Counter()
 
     @contextmanager
-    def opened(self, viewer: Viewer) -> Iterator[None]:
-        """One more, until the block ends. Raises TooManyStreams."""
-        if self._open[viewer.id] >= self._most:
+    def acquire(self, viewer: Viewer) -> Iterator[None]:
+        """Count one more stream until the block ends. Raises TooManyStreams."""
+        if self._open_streams[viewer.id] >= self._limit:
             raise TooManyStreams
-        self._open[viewer.id] += 1
+        self._open_streams[viewer.id] += 1
         try:
             yield
         finally:
-            self._open[viewer.id] -= 1
-            if not self._open[viewer.id]:
-                del self._open[viewer.id]
+            self._open_streams[viewer.id] -= 1
+            if not self._open_streams[viewer.id]:
+                del self._open_streams[viewer.id]

@@ -1,4 +1,4 @@
-"""What TikTok's failures mean to a user."""
+"""Translates TikTok's errors into those of this API."""
 
 from math import ceil
 
@@ -18,10 +18,8 @@ from tiktok_accounts_gql.tiktok import errors as tiktok
 
 ACCESS_DENIED = "access_denied"  # RFC 6749, section 4.1.2.1
 DEFAULT_RETRY_SECONDS = 60
-OUR_QUOTA = "Too many requests to TikTok are waiting at this moment. Try again later."
-RENEWED_ELSEWHERE = "The account's authorization is being renewed at this moment. Try again later."
 
-_MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
+_ERROR_OF: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
     tiktok.NotAsked: TikTokUnavailable,
@@ -33,33 +31,33 @@ _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.ScopeNotGranted: ScopeMissing,
     tiktok.InvalidClient: AppMisconfigured,
 }
-_BETTER_SAID: dict[type[tiktok.TikTokError], str] = {
-    tiktok.QuotaExhausted: OUR_QUOTA,
-    tiktok.RefreshPending: RENEWED_ELSEWHERE,
+_MESSAGE_OF: dict[type[tiktok.TikTokError], str] = {
+    tiktok.QuotaExhausted: "Too many requests to TikTok are waiting at this moment. Try again later.",
+    tiktok.RefreshPending: "The account's authorization is being renewed at this moment. Try again later.",
 }
-_TOLD_WHEN = (TikTokRateLimited, TikTokUnavailable)
+_WITH_RETRY_AFTER = (TikTokRateLimited, TikTokUnavailable)
 
 
-def user_mistake(error: tiktok.TikTokError) -> UserMistake:
-    """What to tell the user; SYNC_FAILED for everything that has no code of its own."""
+def to_operation_error(error: tiktok.TikTokError) -> UserMistake:
+    """Return the error for `userErrors`; SYNC_FAILED for everything without a code of its own."""
     if isinstance(error, tiktok.WrongAccount):
         return SyncFailed(f"{error.message} Nothing of it was stored.")
-    meaning = _MEANING.get(type(error), SyncFailed)
-    if issubclass(meaning, _TOLD_WHEN):
+    error_type = _ERROR_OF.get(type(error), SyncFailed)
+    if issubclass(error_type, _WITH_RETRY_AFTER):
         seconds = ceil(error.retry_after or DEFAULT_RETRY_SECONDS)
-        message = _BETTER_SAID.get(type(error))
-        return meaning(message, retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
-    return meaning()
+        message = _MESSAGE_OF.get(type(error))
+        return error_type(message, retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
+    return error_type()
 
 
-def code_mistake(error: tiktok.TikTokError) -> UserMistake:
-    """What to tell the user whose authorization code was not exchanged."""
+def to_exchange_error(error: tiktok.TikTokError) -> UserMistake:
+    """Return the error for `userErrors` after an authorization code could not be exchanged."""
     match error:
         case tiktok.InvalidGrant():
             return AuthorizationCodeInvalid()
         case tiktok.RequestRefused() | tiktok.AccessTokenInvalid():
-            # The code has a refusal of its own: all else about the request is this server's.
+            # A refused code has an error of its own. Whatever else is wrong with the request is a mistake of this server.
             return AuthorizationDenied() if error.code == ACCESS_DENIED else AppMisconfigured()
         case tiktok.UnreadableReply():
             return TikTokUnavailable(retry_after_seconds=DEFAULT_RETRY_SECONDS)
-    return user_mistake(error)
+    return to_operation_error(error)

@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The authenticated caller of the API."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +8,8 @@ from tiktok_accounts_gql.db.models import AuditAction, AuditActor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
-    """What an event of audit says, but for who, when and from where."""
+class AuditRecord:
+    """An audit event without viewer, time and origin: what `AuditService.replay` needs to record it again."""
 
     action: AuditAction
     account_id: UUID | None
@@ -18,10 +18,10 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """The authenticated caller, with what the audit keeps of the request.
+    """The authenticated caller, with the parts of the request that audit events store.
 
-    `name`: what people know this user by, as the issuer of the token says. `noted`: where the audit notes what it has recorded,
-    for somebody who may have to record it again.
+    `name` is the display name that the issuer of the token gave, if any. If `audit_records` is a list, the audit service
+    appends to it every event that it records for this viewer; the response cache replays them when it answers.
     """
 
     id: str
@@ -29,4 +29,4 @@ class Viewer:
     request_id: str | None = None
     ip_address: str | None = None
     name: str | None = field(default=None, compare=False)
-    noted: list[Noted] | None = field(default=None, compare=False, repr=False)
+    audit_records: list[AuditRecord] | None = field(default=None, compare=False, repr=False)

@@ -10,7 +10,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tiktok_accounts_gql.services.authorizations import LIFETIME
+from tiktok_accounts_gql.services.authorizations import ATTEMPT_LIFETIME
 
 NAME = "tiktok-accounts-browser"
 _SECRET = re.compile(r"[\w-]{43}", re.ASCII)
@@ -32,7 +32,7 @@ def keep_browser(response: Response, public_url: str, browser: str) -> None:
     response.set_cookie(
         cookie_name(public_url),
         browser,
-        max_age=int(LIFETIME.total_seconds()),
+        max_age=int(ATTEMPT_LIFETIME.total_seconds()),
         path="/",
         secure=_is_secure(public_url),
         httponly=True,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tiktok_accounts_gql.db.change_versions import ChangeVersion
-from tiktok_accounts_gql.services.viewer import Noted
+from tiktok_accounts_gql.services.viewer import AuditRecord
 
 # What an entry takes besides its body and its viewer's id, and each read that was noted; a test measures it. In it is room
 # for the dictionary to grow.
@@ -34,7 +34,7 @@ class KeptAnswer:
     body: bytes
     points: int
     mark: ChangeVersion
-    noted: tuple[Noted, ...]
+    noted: tuple[AuditRecord, ...]
     expires_at: float
 
     @property

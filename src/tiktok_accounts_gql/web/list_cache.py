@@ -19,7 +19,7 @@ from starlette.responses import Response
 from tiktok_accounts_gql.db.change_versions import ChangeVersion, ChangeVersions
 from tiktok_accounts_gql.execution.engine import PreparedOperation
 from tiktok_accounts_gql.execution.root_fields import collect_root_fields
-from tiktok_accounts_gql.services.viewer import Noted
+from tiktok_accounts_gql.services.viewer import AuditRecord
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.web import answers
 from tiktok_accounts_gql.web.caller import Caller
@@ -90,15 +90,15 @@ class ListCache:
         if kept is None:
             return await self._read(request, asked, caller, execute)
         await caller.services.budget.spend(caller.viewer.id, kept.points)
-        await caller.services.audit.record_again(caller.viewer, kept.noted)
+        await caller.services.audit.replay(caller.viewer, kept.noted)
         response = Response(kept.body, media_type=f"{asked.media_type}; charset=utf-8")
         left = max(0, ceil(kept.expires_at - self._kept.now()))
         return self._said(request, response, Lookup.HIT, f"hit; ttl={left}")
 
     async def _read(self, request: Request, asked: Asked, caller: Caller, execute: Execute) -> Response:
-        noted: list[Noted] = []
+        noted: list[AuditRecord] = []
         expires_at = self._kept.now() + self._seconds
-        response, points = await execute(replace(caller, viewer=replace(caller.viewer, noted=noted)))
+        response, points = await execute(replace(caller, viewer=replace(caller.viewer, audit_records=noted)))
         stored = answers.is_whole(response) and self._kept.keep(
             asked.key,
             KeptAnswer(

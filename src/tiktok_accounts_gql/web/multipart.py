@@ -55,7 +55,7 @@ class Stream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            with self._caller.services.streams.opened(self._caller.viewer):
+            with self._caller.services.streams.acquire(self._caller.viewer):
                 end_turn(scope)
                 await super().__call__(scope, receive, send)
         except TooManyStreams as error:

@@ -102,7 +102,7 @@ class _Socket:
         caller = await self._identify(await self._initialised())
         self._websocket.scope["state"][KEEP]()
         try:
-            with caller.services.streams.opened(caller.viewer):
+            with caller.services.streams.acquire(caller.viewer):
                 await self._converse(caller)
         except TooManyStreams as error:
             raise Closed(TRY_AGAIN_LATER, error.message) from None

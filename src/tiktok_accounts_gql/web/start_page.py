@@ -51,7 +51,7 @@ async def start(request: Request) -> Response:
 async def _show(request: Request, services: Services) -> Response:
     """Raises UserMistake and RequestError."""
     browser = find_browser(request, services.public_url)
-    shown = await services.start_pages.find(pages.query_value(request, "state") or "", browser)
+    shown = await services.start_pages.get(pages.query_value(request, "state") or "", browser)
     body = _BODY.substitute(app=escape(shown.app), who=_who(shown))
     # The consent page too, and what it redirects to: Chromium applies the rule to redirects after a form. And with
     # `no-referrer` a browser would hide from us that the form is our own.
@@ -68,7 +68,7 @@ async def _go_on(request: Request, services: Services) -> Response:
     browser = find_browser(request, services.public_url)
     if browser is None:
         return _refused(_NO_COOKIE.format(host=urlsplit(services.public_url).hostname), 400)
-    link = await services.start_pages.go_on(pages.query_value(request, "state") or "", browser)
+    link = await services.start_pages.confirm(pages.query_value(request, "state") or "", browser)
     response = RedirectResponse(link, 303, headers=pages.HEADERS)
     keep_browser(response, services.public_url, browser)
     return response

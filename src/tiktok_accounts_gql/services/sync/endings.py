@@ -135,10 +135,10 @@ class SyncEndings:
     async def succeeded(self, reading: Reading, user: TikTokUser) -> Synced:
         """The picture is fetched first: nothing is asked for within a transaction."""
         viewer, before, now = reading.viewer, reading.account, self._clock()
-        picture = self._avatars.copy_of(before, await self._avatars.fetch(before, user))
+        picture = self._avatars.build_avatar(before, await self._avatars.fetch(before, user))
 
         def change(session: Session, account: Account) -> Synced:
-            granted = scopes.granted_after(before, account, user.scopes)
+            granted = scopes.merge_scopes(before, account, user.scopes)
             values = {**profile_mapping.columns(user, account, granted, now), **self._avatars.store(session, picture)}
             values |= {"granted_scopes": granted, "next_sync_at": self._times.after_sync(account.open_id, now)}
             account_writes.update_at_commit(session, account, **values, **self._well(account, granted, now))
@@ -227,7 +227,7 @@ class SyncEndings:
         """TikTok shows nothing of the account: then none of the scopes that would show it is granted."""
         if not isinstance(error, ScopeMissing):
             return {}
-        return scopes.changes(account, scopes.granted_after(before, account, ()), self._scopes, self._clock())
+        return scopes.scope_columns(account, scopes.merge_scopes(before, account, ()), self._scopes, self._clock())
 
     def _well(self, account: Account, granted_scopes: Collection[str], now: datetime) -> dict[str, Any]:
         """Nothing, if TikTok ended the authorization after the reading: then its tokens are erased."""

@@ -13,14 +13,14 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthReason
 from tiktok_accounts_gql.errors import ReauthorizationRequired, UserMistake
 from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.lines import FOR_USERS
-from tiktok_accounts_gql.services.scopes import read_granted
+from tiktok_accounts_gql.services.scopes import read_with_accepted_scopes
 from tiktok_accounts_gql.services.slots import BY_ITSELF, CallPolicy, Turn
 from tiktok_accounts_gql.services.sync import profile_mapping
 from tiktok_accounts_gql.services.sync.endings import Background, Reading, Synced, SyncEndings, outcome_since
 from tiktok_accounts_gql.services.sync.leases import Lease, LeaseLost, Leases
 from tiktok_accounts_gql.services.sync.retries import wait_for_tiktok
 from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
-from tiktok_accounts_gql.services.tiktok_failures import user_mistake
+from tiktok_accounts_gql.services.tiktok_failures import to_operation_error
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.single_flight import SingleFlight
@@ -171,11 +171,11 @@ class SyncService:
             user = profile_mapping.of_account(user, open_id=account.open_id, union_id=account.union_id)
         except NotAsked as error:
             if background is None:
-                return await self._endings.not_asked(reading, user_mistake(error))
+                return await self._endings.not_asked(reading, to_operation_error(error))
             raise
         except TikTokError as error:
             details = [Detail(name="tiktokLogId", value=error.log_id)] if error.log_id else []
-            return await self._endings.failed(reading, user_mistake(error), details)
+            return await self._endings.failed(reading, to_operation_error(error), details)
         except UserMistake as error:
             return await self._endings.failed(reading, error)
         return await self._endings.succeeded(reading, user)
@@ -233,7 +233,7 @@ class SyncService:
             own = turns.pop() if turns else await self._take_turn(reading, policy)
             return await self._reader.read(token, scopes, policy=policy, turn=own, before_waiting=keep_lease)
 
-        return await read_granted(read, reading.account.granted_scopes)
+        return await read_with_accepted_scopes(read, reading.account.granted_scopes)
 
     async def _take_turn(self, reading: Reading, policy: CallPolicy) -> Turn | None:
         """A user's, which may take longer than the lease of the account lasts; None in the background."""

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from tests.connecting import stored
-from tests.connecting.test_tokens import newest
+from tests.connecting.tokens import get_issued_pair
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tiktok_accounts_gql.db import revocations
@@ -52,19 +52,19 @@ async def make_due(running: Running, account: Account) -> None:
 
 async def works(tiktok: TikTok, settings: Settings, account: Account) -> bool:
     """What is stored is what TikTok accepts."""
-    return await stored.pair(tiktok.running, settings, account) == newest(tiktok, account)
+    return await stored.pair(tiktok.running, settings, account) == get_issued_pair(tiktok, account)
 
 
 @pytest.mark.parametrize("whose", WHOSE.values(), ids=WHOSE)
 async def test_nothing_is_owed_after_a_reconnection(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str, whose: Whose
 ) -> None:
-    gone = await given_up(tiktok, viewer)
-    account = await tiktok.connect(whose(viewer), gone.open_id)
-    assert await owed(running, gone) == []
-    await make_due(running, gone)
-    await running.revocations.settle_due()
-    assert tiktok.revocations(gone.open_id) == 1  # the one that failed
+    old_account = await given_up(tiktok, viewer)
+    account = await tiktok.connect(whose(viewer), old_account.open_id)
+    assert await owed(running, old_account) == []
+    await make_due(running, old_account)
+    await running.revocations.process_due()
+    assert tiktok.revocations(old_account.open_id) == 1  # the one that failed
     assert await works(tiktok, settings, account)
 
 
@@ -72,11 +72,11 @@ async def test_what_was_claimed_and_not_begun_is_not_carried_out(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
     """Another process has it in hand, behind others."""
-    gone = await given_up(tiktok, viewer)
-    [claimed] = await owed(running, gone)
-    account = await tiktok.connect(viewer, gone.open_id)
-    await running.revocations.settle(claimed)
-    assert tiktok.revocations(gone.open_id) == 1
+    old_account = await given_up(tiktok, viewer)
+    [claimed] = await owed(running, old_account)
+    account = await tiktok.connect(viewer, old_account.open_id)
+    await running.revocations.process(claimed)
+    assert tiktok.revocations(old_account.open_id) == 1
     assert await works(tiktok, settings, account)
 
 
@@ -84,31 +84,31 @@ async def test_none_begins_while_its_viewer_connects(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
     """Of any account: before the exchange nobody knows which one it is."""
-    gone = await given_up(tiktok, viewer)
-    [claimed] = await owed(running, gone)
+    old_account = await given_up(tiktok, viewer)
+    [claimed] = await owed(running, old_account)
     await running.revocations.postpone(Viewer(id=viewer))
-    await running.revocations.settle(claimed)
-    await running.revocations.settle_due()
-    assert tiktok.revocations(gone.open_id) == 1
-    assert len(await owed(running, gone)) == 1
+    await running.revocations.process(claimed)
+    await running.revocations.process_due()
+    assert tiktok.revocations(old_account.open_id) == 1
+    assert len(await owed(running, old_account)) == 1
 
 
 @pytest.mark.parametrize("whose", WHOSE.values(), ids=WHOSE)
 async def test_a_revocation_under_way_in_another_process_is_waited_for(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str, whose: Whose
 ) -> None:
-    gone = await given_up(tiktok, viewer)
-    [row] = await owed(running, gone)
-    tiktok.fail(REVOKE_PATH, gone, delay_seconds=0.8, passthrough=True)
+    old_account = await given_up(tiktok, viewer)
+    [row] = await owed(running, old_account)
+    tiktok.fail(REVOKE_PATH, old_account, delay_seconds=0.8, passthrough=True)
     async with open_services(settings) as other:
-        revoking = asyncio.create_task(other.revocations.settle(row))
+        revoking = asyncio.create_task(other.revocations.process(row))
         async with asyncio.timeout(10):
-            while (await owed(running, gone))[0].lease_until is None:  # noqa: ASYNC110 - of a row
+            while (await owed(running, old_account))[0].lease_until is None:  # noqa: ASYNC110 - of a row
                 await asyncio.sleep(0.01)
-        account = await tiktok.connect(whose(viewer), gone.open_id)
+        account = await tiktok.connect(whose(viewer), old_account.open_id)
         assert revoking.done()
         await revoking
-    assert await owed(running, gone) == []
+    assert await owed(running, old_account) == []
     if whose(viewer) == viewer:  # of somebody else's nobody knows before the exchange
         assert await works(tiktok, settings, account)
         assert (await running.services.syncing.sync(Viewer(id=viewer), account.id)).error is None
@@ -132,12 +132,14 @@ async def test_a_revocation_that_begins_between_reading_and_storing_is_waited_fo
 async def test_the_lease_of_a_dead_process_ends(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
-    gone = await given_up(tiktok, viewer)
+    old_account = await given_up(tiktok, viewer)
     async with running.db.transaction() as session:
-        [row] = await session.scalars(select(PendingRevocation).where(col(PendingRevocation.account_id) == gone.id))
+        [row] = await session.scalars(
+            select(PendingRevocation).where(col(PendingRevocation.account_id) == old_account.id)
+        )
         assert await revocations.acquire_lease(session, row, seconds=1)
-    account = await tiktok.connect(viewer, gone.open_id)
-    assert await owed(running, gone) == []
+    account = await tiktok.connect(viewer, old_account.open_id)
+    assert await owed(running, old_account) == []
     assert await works(tiktok, settings, account)
 
 
@@ -145,11 +147,11 @@ async def test_a_grant_of_no_use_that_goes_to_its_account_owes_nothing_either(
     tiktok: TikTok, running: Running, settings: Settings, viewer: str
 ) -> None:
     """Connected by one, given up by another before: whoever tries in vain leaves the newest grant to the first."""
-    gone = await given_up(tiktok, f"before-{viewer}")
-    account = await tiktok.connect(viewer, gone.open_id)
+    old_account = await given_up(tiktok, f"before-{viewer}")
+    account = await tiktok.connect(viewer, old_account.open_id)
     with pytest.raises(Exception, match="Another user has connected"):
-        await tiktok.connect(f"third-{viewer}", gone.open_id)
-    assert await owed(running, gone) == []
+        await tiktok.connect(f"third-{viewer}", old_account.open_id)
+    assert await owed(running, old_account) == []
     assert await works(tiktok, settings, account)
 
 
@@ -169,6 +171,6 @@ async def test_a_pair_that_comes_for_an_account_that_was_given_up_is_owed_until_
     await running.revocations.close()  # both are tried at once, beside their callers
     assert not tiktok.revoked(account.open_id)
     for row in await owed(running, account):
-        await running.revocations.settle(row)
+        await running.revocations.process(row)
     assert tiktok.revoked(account.open_id)
     assert await owed(running, account) == []

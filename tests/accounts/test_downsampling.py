@@ -39,9 +39,9 @@ async def test_the_last_snapshot_of_each_old_day_is_kept(running: Running, viewe
     taken = [snapshot(account, time, number) for account in (one, other) for number, time in enumerate(hours)]
     async with running.db.transaction() as session:
         snapshots.add_many(session, taken)
-    await running.services.history.thin()
+    await running.services.history.downsample()
     assert await followers(running, one.id) == await followers(running, other.id) == [23, 47]
-    await running.services.history.thin()
+    await running.services.history.downsample()
     assert await followers(running, one.id) == [23, 47]
 
 
@@ -51,5 +51,5 @@ async def test_what_is_newer_keeps_every_hour(running: Running, viewer: str) -> 
     taken = [snapshot(account, today - timedelta(days=88, hours=hour), hour) for hour in range(24)]
     async with running.db.transaction() as session:
         snapshots.add_many(session, taken)
-    await running.services.history.thin()
+    await running.services.history.downsample()
     assert len(await followers(running, account.id)) == 24
