@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tiktok_accounts_gql.fair_queue import FairLock, FairQueue, TooLate
+from tiktok_accounts_gql.fair_queue import FairLock, FairQueue, LockTimeout
 
 
 async def settled() -> None:
@@ -23,18 +23,18 @@ class Room:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.doors: dict[str, asyncio.Event] = {}
 
-    async def ask(self, *names: str, key: str, until: float | None = None) -> None:
+    async def ask(self, *names: str, key: str, deadline: float | None = None) -> None:
         for name in names:
             self.doors[name] = asyncio.Event()
-            self.tasks[name] = asyncio.create_task(self._enter(name, key, until))
+            self.tasks[name] = asyncio.create_task(self._enter(name, key, deadline))
             await settled()
 
     async def leave(self, name: str) -> None:
         self.doors[name].set()
         await settled()
 
-    async def _enter(self, name: str, key: str, until: float | None) -> None:
-        async with self.lock.held(key, until=until):
+    async def _enter(self, name: str, key: str, deadline: float | None) -> None:
+        async with self.lock.hold(key, deadline=deadline):
             self.entered.append(name)
             await self.doors[name].wait()
 
@@ -108,9 +108,9 @@ async def test_a_place_that_is_done_already_costs_its_line_no_turn_either() -> N
 async def test_who_waits_for_too_long_is_told_and_holds_nobody_up(room: Room) -> None:
     soon = asyncio.get_running_loop().time() + 0.02
     await room.ask("a1", key="a")
-    await room.ask("b1", key="b", until=soon)
+    await room.ask("b1", key="b", deadline=soon)
     await room.ask("c1", key="c")
-    with pytest.raises(TooLate):
+    with pytest.raises(LockTimeout):
         await asyncio.wait_for(room.tasks["b1"], 5)
     assert room.lock.count_ahead("b") == 1
     await room.leave("a1")

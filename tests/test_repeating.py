@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.services.repeating import repeatedly
+from tiktok_accounts_gql.services.periodic import run_every
 
 LONG = timedelta(hours=1)
 
@@ -17,7 +17,7 @@ async def test_a_round_under_way_ends_before_the_work_does() -> None:
         await asyncio.sleep(0.05)
         ended.set()
 
-    going_on = asyncio.create_task(repeatedly(work, every=LONG))
+    going_on = asyncio.create_task(run_every(LONG, work))
     await begun.wait()
     going_on.cancel()
     await asyncio.gather(going_on, return_exceptions=True)
@@ -36,7 +36,7 @@ async def test_a_failure_is_followed_by_the_next_round_which_a_wake_brings_at_on
             raise failure
         third.set()
 
-    going_on = asyncio.create_task(repeatedly(work, every=LONG, wake=wake))
+    going_on = asyncio.create_task(run_every(LONG, work, wake=wake))
     await asyncio.wait_for(third.wait(), 5)
     going_on.cancel()
     await asyncio.gather(going_on, return_exceptions=True)

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from tiktok_accounts_gql.background import supervised
+from tiktok_accounts_gql.background import supervise_all
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
-from tiktok_accounts_gql.services.repeating import repeatedly, supervise
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
+from tiktok_accounts_gql.services.periodic import run_every, supervise
 from tiktok_accounts_gql.tasks import cancel_and_wait
 
 
@@ -51,8 +51,10 @@ async def test_a_task_that_ends_is_recorded_and_started_again(fault: Fault) -> N
             well.set()
             await asyncio.Event().wait()
 
-    failures = Failures(lambda kind: counts.update([kind]))
-    task = asyncio.create_task(supervise(work, name="work", failures=failures, first_retry=0.01))
+    failures = FailureLog(lambda kind: counts.update([kind]))
+    task = asyncio.create_task(
+        supervise(work, name="work", failures=failures, first_restart=timedelta(milliseconds=10))
+    )
     async with asyncio.timeout(5):
         await well.wait()
     assert counts == {FailureKind.TASK: 3}
@@ -70,8 +72,8 @@ async def test_a_round_that_fails_is_recorded_and_the_next_one_comes_sooner(faul
             await faults.pop()()
         well.set()
 
-    failures = Failures(lambda kind: counts.update([kind]))
-    task = asyncio.create_task(repeatedly(work, every=timedelta(hours=1), failures=failures))
+    failures = FailureLog(lambda kind: counts.update([kind]))
+    task = asyncio.create_task(run_every(timedelta(hours=1), work, failures=failures))
     async with asyncio.timeout(5):
         await well.wait()
     assert counts == {FailureKind.ROUND: 1}
@@ -79,8 +81,8 @@ async def test_a_round_that_fails_is_recorded_and_the_next_one_comes_sooner(faul
 
 
 async def test_work_that_is_cancelled_while_it_pauses_ends() -> None:
-    failures = Failures()
-    task = asyncio.create_task(supervise(raises, name="work", failures=failures, first_retry=60))
+    failures = FailureLog()
+    task = asyncio.create_task(supervise(raises, name="work", failures=failures, first_restart=timedelta(minutes=1)))
     await asyncio.sleep(0.05)
     async with asyncio.timeout(1):
         await cancel_and_wait(task)
@@ -95,7 +97,7 @@ async def test_a_cancellation_that_comes_with_the_result_is_obeyed() -> None:
         async def work(rounds: list[None] = rounds) -> None:
             rounds.append(None)
 
-        task = asyncio.create_task(repeatedly(work, every=timedelta(hours=1), wake=wake))
+        task = asyncio.create_task(run_every(timedelta(hours=1), work, wake=wake))
         for _ in range(number):
             await asyncio.sleep(0)
         wake.set()
@@ -111,12 +113,12 @@ async def test_one_task_that_fails_for_ever_leaves_the_others_alone() -> None:
     async def work() -> None:
         rounds.release()
 
-    failures = Failures(lambda kind: counts.update([kind]))
+    failures = FailureLog(lambda kind: counts.update([kind]))
     tasks = {
         "broken": raises,
-        "fine": lambda: repeatedly(work, every=timedelta(milliseconds=10), failures=failures),
+        "fine": lambda: run_every(timedelta(milliseconds=10), work, failures=failures),
     }
-    async with supervised(tasks, failures), asyncio.timeout(10):
+    async with supervise_all(tasks, failures), asyncio.timeout(10):
         for _ in range(20):
             await rounds.acquire()
     assert counts[FailureKind.TASK] >= 1
@@ -129,7 +131,7 @@ async def test_a_supervisor_that_is_ended_by_somebody_else_is_noticed() -> None:
     async def forever() -> None:
         await asyncio.Event().wait()
 
-    async with supervised({"forever": forever}, Failures(lambda kind: counts.update([kind]))):
+    async with supervise_all({"forever": forever}, FailureLog(lambda kind: counts.update([kind]))):
         [task] = [one for one in asyncio.all_tasks() if one.get_name() == "forever"]
         await asyncio.sleep(0)
         task.cancel()

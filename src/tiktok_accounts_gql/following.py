@@ -15,7 +15,7 @@ from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import AccountStatus, AuditActor, JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import ResultFilter
 from tiktok_accounts_gql.pagination import MAX_SIZE, PageRequest
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync.jobs import MatchingAccounts
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -51,7 +51,7 @@ async def run_sync(settings: Settings, viewer_id: str, *, everything: bool, work
         running = await stack.enter_async_context(open_services(settings))
         if works:
             await stack.enter_async_context(in_background(running, settings))
-        job = (await running.services.jobs.start(viewer, Target(where=where), None)).job
+        job = (await running.services.jobs.start(viewer, MatchingAccounts(filter=where), None)).job
         job = await _followed(running, viewer, job, quiet=as_json)
         summary = await _summary(running, viewer, job)
     _show(summary, as_json=as_json)

@@ -16,8 +16,8 @@ from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.sandbox.app import TWO_HOURS
-from tiktok_accounts_gql.services.sync.endings import Synced
-from tiktok_accounts_gql.services.tokens import RENEW_BEFORE
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
+from tiktok_accounts_gql.services.tokens import REFRESH_BEFORE_EXPIRY
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -35,7 +35,7 @@ mutation Sync($id: ID!) {
 LIFETIME = timedelta(seconds=TWO_HOURS)
 
 
-async def sync(running: Running, account: Account) -> Synced:
+async def sync(running: Running, account: Account) -> SyncedAccount:
     return await running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 
@@ -59,7 +59,7 @@ async def test_a_token_is_renewed_when_little_time_is_left(
     tiktok: TikTok, settings: Settings, viewer: str, left: timedelta, refreshes: int
 ) -> None:
     account = await tiktok.connect(viewer)
-    async with open_services(settings, clock=later(LIFETIME - RENEW_BEFORE - left)) as running:
+    async with open_services(settings, clock=later(LIFETIME - REFRESH_BEFORE_EXPIRY - left)) as running:
         assert (await sync(running, account)).error is None
         assert await stored.pair(running, settings, account) == newest(tiktok, account)
     assert tiktok.refreshes(account.open_id) == refreshes

@@ -35,9 +35,10 @@ from tiktok_accounts_gql.db.models import (
 )
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services import scheduling, tokens
+from tiktok_accounts_gql.services import tokens
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.services.history import DETAIL_KEPT
+from tiktok_accounts_gql.services.sync import schedule
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
@@ -84,7 +85,7 @@ def refreshes(scene: Timed, account: Account) -> int:
 async def test_renewals_go_on_behind_tokens_that_do_not_open(
     scene: Timed, viewer: str, damage: Damage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "ENDING_BATCH", 3)
+    monkeypatch.setattr(tokens, "REFRESH_EXPIRING_BATCH", 3)
     *broken, fine = await ending(scene, viewer, 5)
     for account in broken:
         pair = await pair_of(scene, account)
@@ -92,7 +93,7 @@ async def test_renewals_go_on_behind_tokens_that_do_not_open(
         async with scene.running.db.transaction() as session:
             own = update(TokenPair).where(col(TokenPair.account_id) == account.id)
             await session.execute(own.values(**damaged))
-    await scene.running.tokens.renew_ending()
+    await scene.running.tokens.refresh_expiring()
     assert refreshes(scene, fine) == 1
     assert (await pair_of(scene, fine)).issued_at == scene.clock.now
     assert [refreshes(scene, account) for account in broken] == [0] * 4
@@ -104,12 +105,12 @@ async def test_renewals_go_on_behind_tokens_that_do_not_open(
 async def test_renewals_go_on_behind_what_nobody_expects(
     scene: Timed, viewer: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "ENDING_BATCH", 3)
+    monkeypatch.setattr(tokens, "REFRESH_EXPIRING_BATCH", 3)
     *broken, fine = await ending(scene, viewer, 5)
     change, table = where.split()
     for account in broken:
         await refuse(scene.running.db, change, table, f"NEW.account_id = {literal(scene.running.db, account.id)}")
-    await scene.running.tokens.renew_ending()
+    await scene.running.tokens.refresh_expiring()
     assert refreshes(scene, fine) == 1
     assert scene.failures[FailureKind.TOKEN_RENEWAL] == 4
 
@@ -233,8 +234,8 @@ async def test_a_webhook_that_waits_longer_than_a_week_is_tried_first(
 async def test_pruning_goes_on_behind_a_job_that_cannot_be_deleted(
     scene: Timed, viewer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduling, "PRUNE_BATCH", 3)
-    ended = scene.clock.now - scheduling.JOBS_KEPT - timedelta(days=1)
+    monkeypatch.setattr(schedule, "PRUNE_BATCH", 3)
+    ended = scene.clock.now - schedule.JOB_RETENTION - timedelta(days=1)
     jobs = [
         SyncJob(viewer_id=viewer, total_count=0, created_at=ended, finished_at=ended + timedelta(seconds=number))
         for number in range(10)

@@ -16,9 +16,9 @@ async def test_what_is_read_at_the_same_time_is_written_together(scene: Scene, v
     job = await scene.start(viewer)
     async with scene.running.db.read() as session:
         first, *results = await sync_jobs.list_pending(session, viewer, job.id)
-    await scene.running.job_work.perform(viewer, str(first.id))
+    await scene.running.job_runner.sync_result(viewer, str(first.id))
     with counting() as statements:
-        await asyncio.gather(*(scene.running.job_work.perform(viewer, str(result.id)) for result in results))
+        await asyncio.gather(*(scene.running.job_runner.sync_result(viewer, str(result.id)) for result in results))
     ended = await scene.job(job)
     assert (ended.state, ended.succeeded_count) == (JobState.SUCCEEDED, COUNT + 1)
     assert await scene.synced(viewer) == await scene.snapshots(viewer) == {account.id: 1 for account in accounts}

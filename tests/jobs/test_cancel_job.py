@@ -133,14 +133,14 @@ async def test_a_kill_while_a_job_is_being_canceled_ends_it(scene: Scene, viewer
     accounts = await scene.accounts(viewer, 12)
     scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, times=None, **SLOW))
     job = await scene.start(viewer)
-    with workers(1, tmp_path, scene.settings, pulse=FAST) as running:
+    with workers(1, tmp_path, scene.settings, heartbeat=FAST) as running:
         await scene.started(job)
         await asyncio.sleep(0.3)
         canceling = (await scene.running.services.jobs.cancel(Viewer(id=viewer), job.id)).job
         assert canceling.state is JobState.CANCELING
         running.pop().kill()
         scene.sandbox.faults.clear()
-        with workers(1, tmp_path, scene.settings, pulse=FAST):
+        with workers(1, tmp_path, scene.settings, heartbeat=FAST):
             ended = await scene.ended(job, within=30)
     assert ended.state is JobState.CANCELED
     assert ended.canceled_count + ended.succeeded_count == len(accounts)

@@ -52,7 +52,7 @@ async def worked_on(scene: Scene, job: SyncJob, chance: random.Random) -> None:
             )
             ids = [str(one) for one in await session.scalars(pending)]
         some = chance.sample(ids, k=min(4, len(ids)))
-        await asyncio.gather(*[scene.running.job_work.perform(job.viewer_id, one) for one in [*some, *some[:1]]])
+        await asyncio.gather(*[scene.running.job_runner.sync_result(job.viewer_id, one) for one in [*some, *some[:1]]])
 
 
 async def observed(scene: Scene, job: SyncJob) -> None:

@@ -19,7 +19,7 @@ from tests.cli.serving import served
 from tests.support.backends import on_postgresql
 from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
-from tiktok_accounts_gql.background import PULSE
+from tiktok_accounts_gql.background import HEARTBEAT
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.proof
 
 KILLS = int(os.environ.get("TEST_JOB_KILLS", "3"))
 BATCH = int(os.environ.get("TEST_JOB_BATCH", "40"))
-LIVING = PULSE if "TEST_JOB_KILLS" in os.environ else FAST  # production's takes a minute
+LIVING = HEARTBEAT if "TEST_JOB_KILLS" in os.environ else FAST  # production's takes a minute
 LONGEST = 3 * BATCH / 300
 AFTER_RESTART, WITHOUT_RESTART = 30, 90
 
@@ -37,9 +37,9 @@ async def test_a_killed_process_loses_nothing_and_does_nothing_twice(
     scene: Scene, viewer: str, backend: str, tmp_path: Path
 ) -> None:
     accounts = await scene.accounts(viewer, BATCH)
-    alone, pulse = backend == "sqlite", None if backend == "sqlite" else FAST
+    alone, heartbeat = backend == "sqlite", None if backend == "sqlite" else FAST
     longest, interrupted, most = 0.0, 0, 0
-    with workers(1 if alone else 2, tmp_path, scene.settings, pulse=pulse) as running:
+    with workers(1 if alone else 2, tmp_path, scene.settings, heartbeat=heartbeat) as running:
         for number in range(KILLS):
             began, job = time.time(), await scene.start(viewer)
             await scene.begun(job, 1)
@@ -55,7 +55,7 @@ async def test_a_killed_process_loses_nothing_and_does_nothing_twice(
             assert 0 <= extra <= scene.settings.worker_concurrency
             most = max(most, extra)
             if not alone:
-                running.append(Worker.start(tmp_path, scene.settings, pulse=pulse))
+                running.append(Worker.start(tmp_path, scene.settings, heartbeat=heartbeat))
         assert all(times == KILLS for times in (await scene.snapshots(viewer)).values())
     check_integrity(scene)
     said = f"{KILLS} kills on {backend}, {interrupted} within a batch of {len(accounts)}: ended after {longest:.1f} s"
@@ -84,11 +84,11 @@ def check_integrity(scene: Scene) -> None:
 
 @on_postgresql
 async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str, tmp_path: Path) -> None:
-    """With the pulse of production in `make test-slow`."""
+    """With the heartbeat of production in `make test-slow`."""
     await scene.accounts(viewer, BATCH)
     always_something_under_way = Fault(path=USER_INFO_PATH, times=None, delay_seconds=0.5, passthrough=True)
     scene.sandbox.faults.add(always_something_under_way)
-    with workers(2, tmp_path, scene.settings, pulse=None if LIVING is PULSE else LIVING) as running:
+    with workers(2, tmp_path, scene.settings, heartbeat=None if LIVING is HEARTBEAT else LIVING) as running:
         job = await scene.start(viewer)
         await scene.begun(job, BATCH // 10)
         await kill_at_work(scene, running.pop(0))

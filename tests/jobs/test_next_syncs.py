@@ -19,8 +19,8 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.failures import FailureKind
-from tiktok_accounts_gql.services.scheduling import BATCH
-from tiktok_accounts_gql.services.sync_times import SPREAD, SyncTimes
+from tiktok_accounts_gql.services.sync.schedule import BATCH
+from tiktok_accounts_gql.services.sync.sync_times import SPREAD, SyncTimes
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -257,7 +257,7 @@ async def test_200_accounts_that_fail_unexpectedly_starve_nobody(timed: Timed, v
         await timed.change(account, next_sync_at=timed.clock.now - timedelta(minutes=300 - number))
     assert await timed.running.schedule.enqueue_due() == 202
     for account in (*broken, *fine):
-        await timed.running.schedule.perform(viewer, str(account.id))
+        await timed.running.schedule.sync_scheduled(viewer, str(account.id))
     by_id = {account.id: account for account in await timed.stored()}
     assert all(by_id[account.id].last_synced_at for account in fine)
     for account in broken:

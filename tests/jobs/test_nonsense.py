@@ -118,7 +118,7 @@ async def neighbour(scene: Scene, account: Account, ended: asyncio.Event) -> lis
 async def attempt(scene: Scene, job: SyncJob) -> None:
     """All that is pending, at the same time."""
     pending = [result for result in (await results(scene, job)).values() if result.outcome is SyncOutcome.PENDING]
-    perform = scene.running.job_work.perform
+    perform = scene.running.job_runner.sync_result
     await asyncio.gather(*[perform(job.viewer_id, str(result.id)) for result in pending])
 
 

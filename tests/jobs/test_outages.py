@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.errors import UserErrorCode
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services.slots import PROBE_EVERY
+from tiktok_accounts_gql.services.rate_limiter import PROBE_INTERVAL
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -29,7 +29,7 @@ DOWN_SECONDS = float(os.environ.get("TEST_DOWN_SECONDS", "6"))
 BATCH = int(os.environ.get("TEST_FAULT_BATCH", "30"))
 SLOW = DOWN_SECONDS > 60
 FAILURES = Settings.model_fields["tiktok_failures_before_pause"].default
-PROBES = PROBE_EVERY if SLOW else timedelta(seconds=1)
+PROBES = PROBE_INTERVAL if SLOW else timedelta(seconds=1)
 FAULTS = (
     Fault(status=429, error="rate_limit_exceeded", path=USER_INFO_PATH),
     Fault(status=500, error="internal_error", path=USER_INFO_PATH),
@@ -46,7 +46,7 @@ async def test_an_outage_is_waited_for(scene: Scene, viewer: str, tmp_path: Path
     [alone] = await scene.accounts(f"alone-{viewer}", 1)
     processes = 1 if backend == "sqlite" else 2
     settings = scene.settings.model_copy(update={"tiktok_requests_per_minute": 540})
-    with workers(processes, tmp_path, settings, probe_every=PROBES) as running:
+    with workers(processes, tmp_path, settings, probe_interval=PROBES) as running:
         job = await scene.start(viewer)
         await scene.begun(job, 5)
         scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
@@ -129,7 +129,7 @@ async def test_a_batch_ends_whatever_fails_now_and_then(
     for seed, fault in enumerate(FAULTS):
         mixed = replace(fault, times=None, seed=seed, share=percent / 100 / len(FAULTS))
         scene.sandbox.faults.add(mixed)
-    with workers(1, tmp_path, scene.settings, probe_every=PROBES) as [worker]:
+    with workers(1, tmp_path, scene.settings, probe_interval=PROBES) as [worker]:
         before = rss(worker)
         job = await scene.ended(await scene.start(viewer), within=900)
         grown = rss(worker) - before

@@ -23,8 +23,8 @@ from tiktok_accounts_gql.db.models import (
 )
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services.scheduling import JOBS_KEPT
-from tiktok_accounts_gql.services.slots import BY_ITSELF, PROBE_EVERY
+from tiktok_accounts_gql.services.rate_limiter import BACKGROUND, PROBE_INTERVAL
+from tiktok_accounts_gql.services.sync.schedule import JOB_RETENTION
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -44,7 +44,7 @@ async def scheduled(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Scene]:
 async def working(scene: Scene) -> AsyncGenerator[None]:
     """A worker in this process: no test of this module has a server that works too."""
     async with (
-        open_services(scene.settings, probe_every=timedelta(seconds=0.5)) as running,
+        open_services(scene.settings, probe_interval=timedelta(seconds=0.5)) as running,
         in_background(running, scene.settings),
     ):
         yield
@@ -136,12 +136,12 @@ async def test_an_outage_takes_no_account_off_the_schedule(scheduled: Scene, vie
 async def test_what_waits_for_tiktok_when_the_process_ends_is_enqueued_again(scheduled: Scene, viewer: str) -> None:
     [account] = await scheduled.accounts(viewer, 1)
     await aged(scheduled.running, account, by=2 * DAY)
-    await scheduled.running.reader.slots.take(BY_ITSELF)  # there is a row from now on
+    await scheduled.running.reader.limiter.acquire(BACKGROUND)  # there is a row from now on
     async with scheduled.running.db.transaction() as session:
-        down = update(RequestQuota).values(closed_until=utc_now() + PROBE_EVERY, failures=5)
+        down = update(RequestQuota).values(closed_until=utc_now() + PROBE_INTERVAL, failures=5)
         await session.execute(down)
     before, known = len(scheduled.calls()), await works(scheduled.running)
-    performing = asyncio.create_task(scheduled.running.schedule.perform(viewer, str(account.id)))
+    performing = asyncio.create_task(scheduled.running.schedule.sync_scheduled(viewer, str(account.id)))
     await asyncio.sleep(0.3)
     assert not performing.done()
     scheduled.running.reader.stop()
@@ -168,7 +168,7 @@ async def test_jobs_are_forgotten_30_days_after_their_end(scene: Scene, viewer: 
             await scene.ended(job, within=20)
     async with scene.running.db.transaction() as session:
         ended = update(SyncJob).where(col(SyncJob.id) == old.id)
-        await session.execute(ended.values(finished_at=utc_now() - JOBS_KEPT - timedelta(minutes=1)))
+        await session.execute(ended.values(finished_at=utc_now() - JOB_RETENTION - timedelta(minutes=1)))
     assert await scene.running.schedule.prune() == 1
     assert await scene.running.schedule.prune() == 0
     async with scene.running.db.read() as session:

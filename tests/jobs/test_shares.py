@@ -14,16 +14,16 @@ from tests.support.slots import set_row
 from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.quota import Endpoint
-from tiktok_accounts_gql.services import lines, slots
-from tiktok_accounts_gql.services.slots import BY_ITSELF, CallPolicy
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services import rate_limit_queues, rate_limiter
+from tiktok_accounts_gql.services.rate_limiter import BACKGROUND, CallPolicy
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import NotAsked, QuotaExhausted
+from tiktok_accounts_gql.tiktok.errors import CircuitOpen, QuotaExhausted
 from tiktok_accounts_gql.wiring import open_services
 
 PER_MINUTE = 1200
-INTERVAL = slots.pace_of(PER_MINUTE, failures=5).interval.total_seconds()  # some 50 ms
-BOOKED = lines.USERS_FIRST.total_seconds() / INTERVAL  # that are taken already when somebody comes
+INTERVAL = rate_limiter.build_rate_limit(PER_MINUTE, failures=5).interval.total_seconds()  # some 50 ms
+BOOKED = rate_limit_queues.USER_LEAD.total_seconds() / INTERVAL  # that are taken already when somebody comes
 FEW = BOOKED + 6
 FLOOD = 200
 FULL = 13.0  # seconds: further ahead than a user waits for
@@ -50,11 +50,11 @@ async def no_burst(scene: Scene) -> None:
     await set_row(scene.running, Endpoint.USER_INFO, next_at=0)
 
 
-def sync(scene: Scene, account: Account) -> "asyncio.Task[Synced]":
+def sync(scene: Scene, account: Account) -> "asyncio.Task[SyncedAccount]":
     return asyncio.create_task(scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id))
 
 
-def flood(scene: Scene, accounts: Sequence[Account]) -> "list[asyncio.Task[Synced]]":
+def flood(scene: Scene, accounts: Sequence[Account]) -> "list[asyncio.Task[SyncedAccount]]":
     return [sync(scene, account) for account in accounts]
 
 
@@ -66,11 +66,11 @@ async def test_a_viewer_with_two_hundred_syncs_delays_another_viewer_by_a_few_sl
     async with second(limited) as other:
         await no_burst(limited)
         flooding = flood(limited, accounts)
-        await until(lambda: limited.running.reader.slots.users.lock.count_ahead(viewer) >= FLOOD / 2)
+        await until(lambda: limited.running.reader.limiter.user_queue.lock.count_ahead(viewer) >= FLOOD / 2)
         before = len(limited.calls(accounts))
         async with asyncio.timeout(10):
             synced = await sync(limited if where == "the same process" else other, mine)
-        assert (synced.error, synced.was_asked) == (None, True)
+        assert (synced.error, synced.is_attempted) == (None, True)
         assert len(limited.calls(accounts)) - before <= FEW
         await set_row(limited.running, Endpoint.USER_INFO, next_at=FULL)
         assert len(await asyncio.gather(*flooding)) == FLOOD
@@ -84,13 +84,13 @@ class Crowd:
 
     def __init__(self, scene: Scene) -> None:
         self.running = scene.running
-        self.slots = scene.running.reader.slots
+        self.limiter = scene.running.reader.limiter
         self.got: list[str] = []
         self.told: list[float] = []
 
     async def take(self, viewer_id: str) -> None:
         try:
-            await self.slots.take(CallPolicy(viewer_id=viewer_id))
+            await self.limiter.acquire(CallPolicy(viewer_id=viewer_id))
         except QuotaExhausted as error:
             self.told.append(error.retry_after or 0)
         else:
@@ -127,7 +127,7 @@ async def test_who_gives_up_loses_nobody_a_turn(crowd: Crowd) -> None:
     async with asyncio.timeout(10):
         await asyncio.gather(*second[20:], *crowd.ask("third", 2))
     assert crowd.got.count("third") == 2
-    assert not crowd.slots.users.lock.is_held
+    assert not crowd.limiter.user_queue.lock.is_held
 
 
 async def test_what_cannot_come_in_time_is_told_at_once(crowd: Crowd) -> None:
@@ -144,7 +144,7 @@ async def test_what_cannot_come_in_time_is_told_at_once(crowd: Crowd) -> None:
 
 
 async def test_who_waited_for_too_long_is_told_when_to_try_again(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "FOR_USERS", timedelta(seconds=0.4))
+    monkeypatch.setattr(rate_limiter, "LONGEST_USER_WAIT", timedelta(seconds=0.4))
     taking = crowd.ask("first", 100)
     await asyncio.wait(taking, timeout=5)
     assert len(crowd.got) + len(crowd.told) == 100
@@ -156,7 +156,7 @@ async def test_an_outage_is_told_to_everybody_who_waits_and_blocks_nobody_afterw
     await set_row(crowd.running, Endpoint.USER_INFO, closed_until=9)
     async with asyncio.timeout(5):
         outcomes = await asyncio.gather(*crowd.ask("first", 3), *crowd.ask("second", 3), return_exceptions=True)
-    assert [type(one) for one in outcomes] == [NotAsked] * 6
+    assert [type(one) for one in outcomes] == [CircuitOpen] * 6
     await set_row(crowd.running, Endpoint.USER_INFO, closed_until=None)
     await crowd.take("first")
     assert crowd.got == ["first"]
@@ -169,7 +169,7 @@ async def test_work_in_the_background_gets_on_beside_a_viewer_without_end(crowd:
         before = len(crowd.got)
         async with asyncio.timeout(10):
             for _ in range(10):
-                await worker.running.reader.slots.take(BY_ITSELF)
+                await worker.running.reader.limiter.acquire(BACKGROUND)
         assert len(crowd.got) - before <= 40
         await end(taking)
 

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import Account, AuditAction, AuditEvent, Snapshot, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.state import Call
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync.jobs import JobTarget, ListedAccounts, MatchingAccounts
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -62,7 +62,9 @@ class Scene:
         )
 
     async def start(self, viewer: str, ids: Sequence[UUID] | None = None) -> SyncJob:
-        target = Target(where=AccountFilter()) if ids is None else Target(ids=tuple(ids))
+        target: JobTarget = MatchingAccounts(filter=AccountFilter())
+        if ids is not None:
+            target = ListedAccounts(ids=tuple(ids))
         return (await self.running.services.jobs.start(Viewer(id=viewer), target, None)).job
 
     async def job(self, job: SyncJob) -> SyncJob:
@@ -86,7 +88,7 @@ class Scene:
         async with self.running.db.read() as session:
             results = await sync_jobs.list_pending(session, job.viewer_id, job.id)
         for result in results[:count]:
-            await self.running.job_work.perform(job.viewer_id, str(result.id))
+            await self.running.job_runner.sync_result(job.viewer_id, str(result.id))
 
     async def started(self, job: SyncJob) -> None:
         while (await self.job(job)).started_at is None:  # noqa: ASYNC110 - it happens in another process

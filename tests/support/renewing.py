@@ -64,7 +64,7 @@ async def _serve(running: Running) -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
         viewer, account_id = line.split()
         try:
-            said = await running.tokens.access_token(Viewer(id=viewer), UUID(account_id))
+            said = await running.tokens.get_access_token(Viewer(id=viewer), UUID(account_id))
         except Exception as error:  # noqa: BLE001 - its name is the answer
             said = type(error).__name__
         print(said, flush=True)  # noqa: T201

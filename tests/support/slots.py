@@ -14,7 +14,7 @@ from sqlmodel import col
 from tiktok_accounts_gql.db import quota
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import RequestQuota
-from tiktok_accounts_gql.db.quota import Endpoint, Pace, Slot
+from tiktok_accounts_gql.db.quota import Endpoint, RateLimitPolicy, Slot
 from tiktok_accounts_gql.wiring import Running
 
 NEAR = timedelta(seconds=0.3)
@@ -43,7 +43,7 @@ def watched() -> Iterator[TakenSlots]:
     """What is granted meanwhile, by every service of this process."""
     taken, take = TakenSlots(), quota.take
 
-    async def take_watched(session: object, endpoint: Endpoint, pace: Pace, **options: object) -> Slot:
+    async def take_watched(session: object, endpoint: Endpoint, pace: RateLimitPolicy, **options: object) -> Slot:
         slot = await take(session, endpoint, pace, **options)  # type: ignore[arg-type]
         if slot.granted:
             taken.append(Taken(endpoint=endpoint, wait=slot.wait))

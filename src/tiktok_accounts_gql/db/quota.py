@@ -33,8 +33,8 @@ class Endpoint(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """`longest_wait`: how far ahead a slot may lie. `probe_every`: how often TikTok is asked while it is taken to be down,
+class RateLimitPolicy:
+    """`longest_wait`: how far ahead a slot may lie. `probe_interval`: how often TikTok is asked while it is taken to be down,
     after so many `failures` in a row.
     """
 
@@ -42,7 +42,7 @@ class Pace:
     burst: int
     longest_wait: timedelta
     failures: int
-    probe_every: timedelta
+    probe_interval: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,30 +59,30 @@ class Slot:
 
 
 async def take(
-    session: AsyncSession, endpoint: Endpoint, pace: Pace, *, within: timedelta, probes: bool = False
+    session: AsyncSession, endpoint: Endpoint, pace: RateLimitPolicy, *, within: timedelta, probes: bool = False
 ) -> Slot:
     """A slot in a transaction of its own, if there is one within that time. `probes`: also while TikTok is down."""
     quota, now = await _locked(session, endpoint)
-    closed_until = _believed(quota.closed_until, now, ahead=pace.probe_every)
+    closed_until = _believed(quota.closed_until, now, ahead=pace.probe_interval)
     if closed_until is not None and closed_until > now and not probes:
         return Slot(granted=False, wait=closed_until - now, is_down=True)
     planned = _believed(quota.next_at, now, ahead=pace.longest_wait + pace.interval) or now
     at = max(planned, now - pace.interval * pace.burst)
     if at - now > within:
         return Slot(granted=False, wait=at - now - within)
-    new_closed_until = None if closed_until is None else max(closed_until, now + pace.probe_every)
+    new_closed_until = None if closed_until is None else max(closed_until, now + pace.probe_interval)
     values = {"endpoint": endpoint, "new_next_at": at + pace.interval, "new_closed_until": new_closed_until}
     write_at_end(session, _TAKE, [values])
     next_wait = at + pace.interval - now - within
     return Slot(granted=True, wait=max(at - now, timedelta(0)), next_wait=next_wait)
 
 
-async def closed_for(session: AsyncSession, endpoint: Endpoint, pace: Pace) -> timedelta:
+async def closed_for(session: AsyncSession, endpoint: Endpoint, pace: RateLimitPolicy) -> timedelta:
     """How long nobody asks TikTok from now on, for it is taken to be down."""
     quota = (await session.execute(_CIRCUIT, {"endpoint": endpoint})).one_or_none()
     if quota is None:
         return timedelta(0)
-    closed_until = _believed(quota.closed_until, quota.now, ahead=pace.probe_every)
+    closed_until = _believed(quota.closed_until, quota.now, ahead=pace.probe_interval)
     now: datetime = quota.now
     return max((closed_until or now) - now, timedelta(0))
 
@@ -98,11 +98,11 @@ async def note_answer(session: AsyncSession, endpoint: Endpoint) -> None:
     await session.execute(update(_quota).where(_quota.c.name == endpoint).values(failures=0, closed_until=None))
 
 
-async def note_silence(session: AsyncSession, endpoint: Endpoint, pace: Pace, *, counts: bool) -> bool:
+async def note_silence(session: AsyncSession, endpoint: Endpoint, pace: RateLimitPolicy, *, counts: bool) -> bool:
     """Whether TikTok is taken to be down from now on."""
     quota, now = await _locked(session, endpoint)
     failures = quota.failures + counts
-    closed_until = now + pace.probe_every if failures >= pace.failures else None
+    closed_until = now + pace.probe_interval if failures >= pace.failures else None
     values = {"failures": failures, "closed_until": closed_until}
     await session.execute(update(_quota).where(_quota.c.name == endpoint).values(**values))
     return closed_until is not None

@@ -11,7 +11,7 @@ from tiktok_accounts_gql.db import audit
 from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Deadlocked
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 
 MAX_GROUP = 1000
 
@@ -21,9 +21,9 @@ _Waiting = tuple[list[audit.Values], asyncio.Future[None]]
 class AuditWriter:
     """One per process."""
 
-    def __init__(self, db: Database, failures: Failures | None = None) -> None:
+    def __init__(self, db: Database, failures: FailureLog | None = None) -> None:
         self._db = db
-        self._failures = failures or Failures()
+        self._failures = failures or FailureLog()
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 

@@ -27,15 +27,15 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.avatars import AvatarService
+from tiktok_accounts_gql.services.durable_writes import DurableWriter
 from tiktok_accounts_gql.services.grant_readings import GrantReader, GrantReading
 from tiktok_accounts_gql.services.grant_returns import GrantReturns
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy
 from tiktok_accounts_gql.services.revocations import RevocationService
-from tiktok_accounts_gql.services.slots import CallPolicy
-from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.sync import profile_mapping
-from tiktok_accounts_gql.services.sync_times import SyncTimes
+from tiktok_accounts_gql.services.sync.sync_times import SyncTimes
 from tiktok_accounts_gql.services.tiktok_failures import code_mistake, user_mistake
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import (
@@ -89,7 +89,7 @@ class ConnectionService:
         audit: AuditService,
         notifications: Notifications,
         avatars: AvatarService,
-        storing: Storing,
+        storing: DurableWriter,
         revocations: RevocationService,
         times: SyncTimes,
         clock: Clock,
@@ -130,7 +130,7 @@ class ConnectionService:
                 await refused(mistake)
                 raise
 
-        return await self._storing.store(grant_id, keep, patience=PATIENCE_SECONDS, attempt_id=str(consent.attempt_id))
+        return await self._storing.store(grant_id, keep, timeout=PATIENCE_SECONDS, attempt_id=str(consent.attempt_id))
 
     async def _keep(self, viewer: Viewer, consent: Consent, grant: TokenGrant, grant_id: UUID) -> Connected:
         """May be called again after it was done. Raises as `connect` does."""
@@ -225,10 +225,10 @@ class ConnectionService:
 
     def _columns(self, reading: GrantReading, earlier: Account | None) -> dict[str, Any]:
         now, grant, granted = self._clock(), reading.grant, reading.granted
-        name = earlier.display_name if earlier else profile_mapping.placeholder(grant.open_id)
+        name = earlier.display_name if earlier else profile_mapping.to_placeholder_name(grant.open_id)
         unread = {} if earlier else accounts.names(None, name)
-        hidden = profile_mapping.withheld(name, granted)
-        read = profile_mapping.columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
+        hidden = profile_mapping.to_hidden_columns(name, granted)
+        read = profile_mapping.to_columns(reading.user, earlier, granted, now) if reading.user else {**unread, **hidden}
         begins = {"granted_scopes": sorted(granted), "connected_at": now, "reauthorize_by": _still_ahead(earlier, now)}
         soon = None if reading.user else now + health.retry_in(1)  # the first sync reads it
         planned = {"next_sync_at": self._times.after_failure(grant.open_id, now, soon)}
@@ -237,9 +237,9 @@ class ConnectionService:
     def _health(self, reading: GrantReading, now: datetime) -> dict[str, Any]:
         """What the first sync will read is no trouble yet; another account's reading is."""
         if isinstance(reading.failure, WrongAccount):
-            return {**health.unread(now), "last_error": user_mistake(reading.failure).message}
+            return {**health.columns_after_unread_profile(now), "last_error": user_mistake(reading.failure).message}
         missing = self._grants.are_scopes_missing(reading.granted)
-        return {**health.worked(None, now, scopes_missing=missing), "last_error": None}
+        return {**health.columns_after_success(None, now, scopes_missing=missing), "last_error": None}
 
     def _record(self, session: Session, viewer: Viewer, account: Account, *, reconnected: bool) -> None:
         action = AuditAction.ACCOUNT_RECONNECTED if reconnected else AuditAction.ACCOUNT_CONNECTED

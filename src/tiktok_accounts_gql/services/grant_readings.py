@@ -8,10 +8,10 @@ from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy
 from tiktok_accounts_gql.services.scopes import read_granted
-from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.sync import profile_mapping
-from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
+from tiktok_accounts_gql.services.sync.tiktok_gateway import RateLimitedReader
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, ScopeNotGranted, TikTokError, UnreadableReply
 from tiktok_accounts_gql.tiktok.pictures import Picture
@@ -42,7 +42,7 @@ class GrantReading:
 class GrantReader:
     """Reads accounts by grants."""
 
-    def __init__(self, *, db: Database, reader: AccountReader, grants: Grants, avatars: AvatarService) -> None:
+    def __init__(self, *, db: Database, reader: RateLimitedReader, grants: Grants, avatars: AvatarService) -> None:
         self._db = db
         self._reader = reader
         self._grants = grants
@@ -65,7 +65,7 @@ class GrantReader:
         granted = self._grants.granted(grant, earlier)
         try:
             union_id = None if earlier is None else earlier.union_id
-            user = profile_mapping.of_account(
+            user = profile_mapping.verify_account(
                 await self._ask(viewer, grant, granted), open_id=grant.open_id, union_id=union_id
             )
         except TikTokError as error:

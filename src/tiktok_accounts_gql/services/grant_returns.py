@@ -17,10 +17,10 @@ from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.grants import Grants, Overtaken
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy
 from tiktok_accounts_gql.services.revocations import RevocationService
-from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.sync import profile_mapping
-from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
+from tiktok_accounts_gql.services.sync.tiktok_gateway import RateLimitedReader
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, TikTokError, WrongAccount
 from tiktok_accounts_gql.tiktok.values import TokenGrant
@@ -36,7 +36,7 @@ class GrantReturns:
         *,
         db: Database,
         oauth: OAuthCalls,
-        reader: AccountReader,
+        reader: RateLimitedReader,
         grants: Grants,
         audit: AuditService,
         notifications: Notifications,
@@ -91,14 +91,14 @@ class GrantReturns:
         """An account that was EXPIRED has a grant that works again."""
         if account.status is not AccountStatus.EXPIRED:
             return {}
-        return {**health.worked(account, self._clock(), scopes_missing=False), "last_error": None}
+        return {**health.columns_after_success(account, self._clock(), scopes_missing=False), "last_error": None}
 
     async def _works(self, viewer: Viewer, grant: TokenGrant) -> bool:
         """Still, that is: a later consent may have ended it already. Only TikTok knows which one was the later."""
         try:
             policy = CallPolicy(viewer_id=viewer.id)
             user = await self._reader.read(grant.access_token, self._grants.granted(grant), policy=policy)
-            profile_mapping.of_account(user, open_id=grant.open_id, union_id=None)
+            profile_mapping.verify_account(user, open_id=grant.open_id, union_id=None)
         except (AccessTokenInvalid, WrongAccount):
             return False
         except TikTokError:

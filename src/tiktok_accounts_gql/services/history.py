@@ -13,7 +13,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.histories import Counters, Point
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.errors import BadUserInput
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_POINTS = 400
@@ -63,9 +63,9 @@ def _difference(later: int | None, earlier: int | None) -> int | None:
 class HistoryService:
     """Reads snapshots, of all accounts of a page in one statement."""
 
-    def __init__(self, *, db: Database, clock: Clock, failures: Failures | None = None) -> None:
+    def __init__(self, *, db: Database, clock: Clock, failures: FailureLog | None = None) -> None:
         self._db = db
-        self._failures = failures or Failures()
+        self._failures = failures or FailureLog()
         self._clock = clock
 
     def period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
@@ -96,7 +96,7 @@ class HistoryService:
             if not account_ids:
                 return thinned
             act = partial(self._thin, day)
-            alone = await self._failures.in_batch(FailureKind.THINNING, account_ids, act, name=_account_id)
+            alone = await self._failures.run_bisecting(FailureKind.THINNING, account_ids, act, ids_of=_account_id)
             failed.update(alone)
             thinned += len(account_ids) - len(alone)
 

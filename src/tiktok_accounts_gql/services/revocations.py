@@ -25,12 +25,12 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import Account, AccountStatus, OwedRevocation, TokenPair
 from tiktok_accounts_gql.db.revocations import CLAIMED_FOR, LONGEST_RETRY
 from tiktok_accounts_gql.errors import TokensUnreadable
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.durable_writes import DurableWriter
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
-from tiktok_accounts_gql.services.slots import BY_ITSELF
-from tiktok_accounts_gql.services.storing import Storing
+from tiktok_accounts_gql.services.rate_limiter import BACKGROUND
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, NotAsked, TikTokError
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, CallDeferred, InvalidGrant, TikTokError
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 RETRY_EVERY = timedelta(minutes=1)
@@ -53,8 +53,8 @@ class RevocationService:
         db: Database,
         oauth: OAuthCalls,
         sealer: Sealer,
-        storing: Storing,
-        failures: Failures,
+        storing: DurableWriter,
+        failures: FailureLog,
         clock: Clock,
         lease: timedelta,
     ) -> None:
@@ -129,7 +129,7 @@ class RevocationService:
         except TikTokError as error:
             log.warning("revocation owed", account_id=str(owed.account_id), reason=error.message, log_id=error.log_id)
             if self._clock() < owed.given_up_at:
-                was_asked = not isinstance(error, NotAsked)
+                was_asked = not isinstance(error, CallDeferred)
                 await self._postpone(owed, has_failed=was_asked)
                 return was_asked
         async with self._db.transaction() as session:
@@ -153,7 +153,7 @@ class RevocationService:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _round(self) -> None:
-        with self._failures.contained(FailureKind.ROUND):
+        with self._failures.suppress(FailureKind.ROUND):
             await self.settle_due()
 
     @again_if_undone
@@ -167,9 +167,9 @@ class RevocationService:
     async def _settle_by_itself(self, owed: OwedRevocation) -> bool:
         """Whatever fails unexpectedly is logged, counted, and tried again later, or given up."""
         ids = {"account_id": str(owed.account_id), "revocation_id": str(owed.id)}
-        with self._failures.contained(FailureKind.REVOCATION, **ids):
+        with self._failures.suppress(FailureKind.REVOCATION, **ids):
             return await self.settle(owed)
-        with self._failures.contained(FailureKind.REVOCATION, **ids):
+        with self._failures.suppress(FailureKind.REVOCATION, **ids):
             if self._clock() < owed.given_up_at:
                 await self._postpone(owed)
             else:
@@ -220,18 +220,18 @@ class RevocationService:
         await self._revoke(owed, await self._refresh(owed))
 
     async def _revoke(self, owed: OwedRevocation, access_token: str) -> None:
-        turn = await self._oauth.take_revoke_turn(BY_ITSELF)
+        slot = await self._oauth.acquire_revoke_slot(BACKGROUND)
         await self._lease(owed)
-        await self._oauth.revoke(access_token, policy=BY_ITSELF, turn=turn)
+        await self._oauth.revoke(access_token, policy=BACKGROUND, slot=slot)
 
     async def _refresh(self, owed: OwedRevocation) -> str:
         """A rotated pair is stored before it is used, as everywhere."""
         refresh_token = self._open(owed, "refresh_token")
-        turn = await self._oauth.take_refresh_turn(BY_ITSELF)
+        slot = await self._oauth.acquire_refresh_slot(BACKGROUND)
         await self._lease(owed)
         async with self._db.read() as session:
             open_id = await accounts.find_open_id(session, owed.viewer_id, owed.account_id)
-        grant = await self._oauth.refresh(refresh_token, open_id=open_id, policy=BY_ITSELF, turn=turn)
+        grant = await self._oauth.refresh(refresh_token, open_id=open_id, policy=BACKGROUND, slot=slot)
         values = self._sealed(owed.id, {"refresh_token": refresh_token, **_tokens(grant)})
         expires_at = self._clock() + timedelta(seconds=grant.expires_in)
 

@@ -59,6 +59,6 @@ def changes(account: Account, granted: Collection[str], wanted: Collection[str],
         return {}
     return {
         "granted_scopes": sorted(granted),
-        **profile_mapping.withheld(account.display_name, granted),
-        **health.rescoped(account, now, scopes_missing=bool(set(wanted).difference(granted))),
+        **profile_mapping.to_hidden_columns(account.display_name, granted),
+        **health.columns_after_scope_change(account, now, scopes_missing=bool(set(wanted).difference(granted))),
     }

@@ -24,7 +24,8 @@ RENEWED_ELSEWHERE = "The account's authorization is being renewed at this moment
 _MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
-    tiktok.NotAsked: TikTokUnavailable,
+    tiktok.CallDeferred: TikTokUnavailable,
+    tiktok.CircuitOpen: TikTokUnavailable,
     tiktok.QuotaExhausted: TikTokRateLimited,
     tiktok.UnreadableReply: AccountUnreadable,
     tiktok.RefreshPending: TikTokUnavailable,

@@ -17,7 +17,7 @@ from tiktok_accounts_gql.db import webhooks
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import WebhookEvent
 from tiktok_accounts_gql.services import health
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.webhook_bodies import event_name, read_removal
 from tiktok_accounts_gql.tiktok.errors import TikTokError
@@ -44,7 +44,7 @@ class WebhookService:
         client_secret: str,
         max_age: timedelta,
         clock: Clock,
-        failures: Failures,
+        failures: FailureLog,
     ) -> None:
         self._failures = failures
         self._db = db
@@ -86,7 +86,7 @@ class WebhookService:
                     limit=BATCH,
                 )
             for event in waiting:
-                with self._failures.contained(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
+                with self._failures.suppress(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
                     processed += await self._process_one(event)
             if len(waiting) < BATCH:
                 return processed

@@ -3,8 +3,8 @@
 ```
 TikTokError
 ├── RateLimited · Unavailable           pass by themselves
-│   └── NotAsked
-│       └── QuotaExhausted · RefreshPending
+│   └── CallDeferred
+│       └── CircuitOpen · QuotaExhausted · RefreshPending
 ├── UnreadableReply · WrongAccount      TikTok is there; what it says of this account is of no use
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is worthless
@@ -76,17 +76,21 @@ class WrongAccount(TikTokError):
         super().__init__(message, ambiguous=True, log_id=log_id)
 
 
-class NotAsked(Unavailable):
-    """It says nothing about the account."""
+class CallDeferred(Unavailable):
+    """The call has to be made later. This says nothing about the account."""
 
     message = "TikTok was not asked, or only to find out whether it is down."
 
 
-class QuotaExhausted(NotAsked):
+class CircuitOpen(CallDeferred):
+    """The circuit breaker is open: TikTok is considered down."""
+
+
+class QuotaExhausted(CallDeferred):
     message = "Our own quota has no slot soon enough: TikTok was not asked."
 
 
-class RefreshPending(NotAsked):
+class RefreshPending(CallDeferred):
     """Somebody else's refresh, whose outcome is not known yet. It says nothing about TikTok either."""
 
     message = "The access token is being renewed elsewhere: TikTok was not asked."
