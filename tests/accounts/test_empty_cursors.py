@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.test_sync_accounts import START
 from tests.support.rows import account, store
 from tests.support.server import Api
+from tests.support.sync_jobs import START
 from tiktok_accounts_gql.wiring import Running
 
 PAGE = "edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.jobs.test_sync_accounts import connect_many, count, finished, global_id, start
 from tests.support.batches import Scene
 from tests.support.server import Api
+from tests.support.sync_jobs import connect_accounts, count_rows, global_id, start, wait_until_finished
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tests.support.working import FAST, workers
@@ -41,7 +41,7 @@ async def cancel(api: Api, job_id: str) -> dict[str, Any]:
 async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     api: Api, tiktok: TikTok, running: Running
 ) -> None:
-    accounts = await connect_many(tiktok, api.viewer, 12)
+    accounts = await connect_accounts(tiktok, api.viewer, 12)
     for account in accounts:
         tiktok.fail(USER_INFO_PATH, account, **SLOW)
     job = (await start(api, {"filter": {}}))["job"]
@@ -59,7 +59,7 @@ async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     assert payload["job"]["canceledCount"] >= 4
     again = await cancel(api, job["id"])
     assert (again["job"]["id"], again["userErrors"]) == (job["id"], [])
-    ended = await finished(api, job, first=50)
+    ended = await wait_until_finished(api, job, first=50)
     outcomes = [edge["node"]["outcome"] for edge in ended["results"]["edges"]]
     succeeded, canceled = outcomes.count("SUCCEEDED"), outcomes.count("CANCELED")
     assert (ended["state"], ended["succeededCount"], ended["canceledCount"]) == ("CANCELED", succeeded, canceled)
@@ -67,29 +67,29 @@ async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     assert succeeded + canceled == 12
     assert 1 <= succeeded <= 8
     assert sum(tiktok.user_infos(account.open_id) - 1 for account in accounts) == succeeded
-    assert await count(running, AuditEvent, api.viewer, action="SYNC_JOB_CANCELED") == 1
-    assert await count(running, AuditEvent, api.viewer, action="SYNC_JOB_FINISHED") == 1
+    assert await count_rows(running, AuditEvent, api.viewer, action="SYNC_JOB_CANCELED") == 1
+    assert await count_rows(running, AuditEvent, api.viewer, action="SYNC_JOB_FINISHED") == 1
     assert (await cancel(api, job["id"]))["userErrors"] == []
 
 
 async def test_a_job_that_has_ended_and_a_job_of_others_cannot_be_canceled(
     api: Api, stranger: Api, tiktok: TikTok
 ) -> None:
-    await connect_many(tiktok, api.viewer, 1)
+    await connect_accounts(tiktok, api.viewer, 1)
     job = (await start(api, {"filter": {}}))["job"]
     for unknown in (job["id"], ids.encode(ids.Kind.SYNC_JOB, uuid4())):
         assert [error["code"] for error in (await cancel(stranger, unknown))["userErrors"]] == ["NOT_FOUND"]
-    await finished(api, job)
+    await wait_until_finished(api, job)
     payload = await cancel(api, job["id"])
     assert (payload["job"], payload["userErrors"][0]["code"]) == (None, "JOB_FINISHED")
 
 
 async def test_those_that_failed_can_be_tried_again(api: Api, tiktok: TikTok) -> None:
-    good, broken = await connect_many(tiktok, api.viewer, 2)
+    good, broken = await connect_accounts(tiktok, api.viewer, 2)
     tiktok.fail(USER_INFO_PATH, broken, status=400, error="invalid_params")
-    first = await finished(api, (await start(api, {"filter": {}}))["job"])
+    first = await wait_until_finished(api, (await start(api, {"filter": {}}))["job"])
     assert first["state"] == "PARTIALLY_FAILED"
-    again = await finished(api, (await start(api, {"failedInJob": first["id"]}))["job"])
+    again = await wait_until_finished(api, (await start(api, {"failedInJob": first["id"]}))["job"])
     assert (again["state"], again["totalCount"]) == ("SUCCEEDED", 1)
     assert again["results"]["edges"][0]["node"]["accountId"] == global_id(broken.id)
     assert tiktok.user_infos(good.open_id) == 2

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.jobs.conftest import UNLIMITED
 from tests.support.backends import on_postgresql
-from tests.support.batches import Scene
+from tests.support.batches import UNLIMITED, Scene
 from tests.support.databases import create_database
 from tests.support.postgres import start_server
 from tests.support.working import workers

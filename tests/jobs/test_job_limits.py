@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import insert, select
 from sqlmodel import col
 
-from tests.jobs.test_sync_accounts import global_id, start
 from tests.support.batches import Scene
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.statements import counting
+from tests.support.sync_jobs import global_id, start
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult

@@ -12,9 +12,10 @@ from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Account, JobState, RequestQuota
 from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.service_builders import SYNC_LEASE_MARGIN
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.wiring import SYNC_LEASE_MARGIN, Running, open_services
+from tiktok_accounts_gql.wiring import Running, open_services
 
 TIMEOUT = 0.5
 LEASE = timedelta(seconds=TIMEOUT) + SYNC_LEASE_MARGIN

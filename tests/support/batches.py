@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,7 +26,12 @@ from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 from tiktok_accounts_gql.wiring import Running
 
-AT_ONCE = 500
+STORE_BATCH = 500
+UNLIMITED = {
+    "tiktok_requests_per_minute": 60_000,
+    "tiktok_failures_before_pause": Settings.model_fields["tiktok_failures_before_pause"].default,
+    "sync_interval": timedelta(0),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +48,8 @@ class Scene:
         now, scopes = utc_now(), sorted(self.settings.tiktok_scopes)
         times: dict[str, Any] = {"created_at": now, "connected_at": now, "updated_at": now, "health_since": now}
         new = [rows.account(viewer, number, granted_scopes=scopes, **times) for number in range(count)]
-        for start in range(0, count, AT_ONCE):
-            stored = await rows.store(self.running.db, *new[start : start + AT_ONCE])
+        for start in range(0, count, STORE_BATCH):
+            stored = await rows.store(self.running.db, *new[start : start + STORE_BATCH])
             async with self.running.db.transaction() as session:
                 for account in stored:
                     grant = self._grant(account, scopes)
