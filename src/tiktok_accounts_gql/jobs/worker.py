@@ -90,13 +90,14 @@ class JobWorker:
         A worker that cannot be recovered does not stop the recovery of the next. Raises ExceptionGroup at the end.
         """
         await self._beat()
+        dead: Sequence[str] = []
+        if not self._is_sqlite:
+            async with self._db.read() as session:
+                dead = await workers.list_dead(session, unseen_for=self._dead_after)
         errors: list[Exception] = []
-        for recover, executor_id in [
-            (self._resume_lost, self._executor_id),
-            *((self._recover, executor_id) for executor_id in await self._list_dead()),
-        ]:
+        for executor_id in (self._executor_id, *dead):
             try:
-                await recover(executor_id)
+                await (self._resume_lost() if executor_id == self._executor_id else self._recover(executor_id))
             except Exception as error:  # noqa: BLE001 - raised below
                 errors.append(error)
         if errors:
@@ -110,15 +111,9 @@ class JobWorker:
         async with self._db.transaction() as session:
             await workers.beat(session, self._executor_id)
 
-    async def _list_dead(self) -> Sequence[str]:
-        if self._is_sqlite:
-            return []
-        async with self._db.read() as session:
-            return await workers.list_dead(session, unseen_for=self._dead_after)
-
-    async def _resume_lost(self, executor_id: str) -> None:
+    async def _resume_lost(self) -> None:
         """Resume work that this process took and never started, because the database went down in between."""
-        dequeued = await asyncio.to_thread(_list_pending, executor_id, datetime.now(UTC) - LOST_AFTER)
+        dequeued = await asyncio.to_thread(_list_pending, self._executor_id, datetime.now(UTC) - LOST_AFTER)
         lost = [workflow for workflow in dequeued if workflow.workflow_id not in self._running_ids]
         if await asyncio.to_thread(_resume, lost):
             log.warning("lost work resumed", count=len(lost))

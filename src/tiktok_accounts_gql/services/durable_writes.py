@@ -27,10 +27,6 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=100), timedelta(seconds=2)
 log = structlog.get_logger()
 
 
-async def _do_nothing() -> None:
-    return
-
-
 class DurableWriter:
     """Tries writes until the database takes them."""
 
@@ -45,7 +41,7 @@ class DurableWriter:
         key: Hashable,
         write: Write[T],
         *,
-        between_attempts: Write[None] = _do_nothing,
+        between_attempts: Write[None] | None = None,
         timeout: float = CALLER_TIMEOUT_SECONDS,  # noqa: ASYNC109 - the caller's, not the write's
         **log_context: object,
     ) -> T:
@@ -83,7 +79,7 @@ class DurableWriter:
         except TimeoutError:
             raise ServiceUnavailable from None
 
-    async def _retry(self, write: Write[T], between_attempts: Write[None], log_context: dict[str, object]) -> T:
+    async def _retry(self, write: Write[T], between_attempts: Write[None] | None, log_context: dict[str, object]) -> T:
         timeout = asyncio.timeout_at(self._deadline)
         self._timeouts.add(timeout)
         try:
@@ -96,7 +92,9 @@ class DurableWriter:
             self._timeouts.discard(timeout)
 
 
-async def _retry_until_stored(write: Write[T], between_attempts: Write[None], log_context: dict[str, object]) -> T:
+async def _retry_until_stored(
+    write: Write[T], between_attempts: Write[None] | None, log_context: dict[str, object]
+) -> T:
     loop = asyncio.get_running_loop()
     first_failure_at, failures = 0.0, 0
     while True:
@@ -117,5 +115,6 @@ async def _retry_until_stored(write: Write[T], between_attempts: Write[None], lo
             return result
         first_failure_at, failures = first_failure_at or loop.time(), failures + 1
         await asyncio.sleep(backoff(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE).total_seconds())
-        with suppress(Exception):  # the next attempt reports what is wrong
-            await between_attempts()
+        if between_attempts is not None:
+            with suppress(Exception):  # the next attempt reports what is wrong
+                await between_attempts()

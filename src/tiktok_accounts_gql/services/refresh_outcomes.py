@@ -105,19 +105,16 @@ class RefreshOutcomes:
             async with self.db.transaction() as session:
                 account = await accounts.get(session, viewer.id, pair.account_id, lock=True)
                 if is_stored := await self.grants.rotate(session, viewer, pair, grant):
-                    changes = {**self.grants.changes(account, grant), **self._recovered_columns(account, grant)}
+                    changes, now = self.grants.changes(account, grant), self.clock()
+                    if account.health_reason is HealthReason.TOKEN_EXPIRED:  # so another process thought
+                        missing = self.grants.are_scopes_missing(grant.scopes or account.granted_scopes)
+                        recovered = health.columns_after_success(account, now, scopes_missing=missing)
+                        changes |= {**recovered, "last_error": None}
                     await accounts.change(session, viewer.id, account.id, **changes)
                     if "granted_scopes" in changes or "health_state" in changes:
                         self._publish(session, account)
                     self.audit.record(session, viewer, AuditAction.TOKEN_REFRESHED, account_id=account.id)
         return grant.access_token if is_stored else await self._resolve_superseded(viewer, pair, grant)
-
-    def _recovered_columns(self, account: Account, grant: TokenGrant) -> dict[str, object]:
-        """Return the columns of an account that another process marked as expired: it is not, here is its new pair."""
-        if account.health_reason is not HealthReason.TOKEN_EXPIRED:
-            return {}
-        missing = self.grants.are_scopes_missing(grant.scopes or account.granted_scopes)
-        return {**health.columns_after_success(account, self.clock(), scopes_missing=missing), "last_error": None}
 
     async def _resolve_superseded(self, viewer: Viewer, pair: TokenPair, grant: TokenGrant) -> str:
         """Return the access token of the stored pair.

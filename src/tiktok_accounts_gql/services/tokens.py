@@ -160,7 +160,11 @@ class TokenService:
         if (access_token := await self._storing.join((pair.account_id, pair.grant_id))) is not None:
             return str(access_token)
         lease_id, has_waited, current, slot = uuid4(), False, pair, None
-        if pair.refresh_token is not None and await self._is_lease_free(viewer, pair):
+        is_leased = False  # by another process: then a slot would be wasted
+        if pair.lease_until is not None:
+            async with self._db.read() as session:
+                is_leased = await token_pairs.is_leased(session, viewer.id, pair.account_id)
+        if pair.refresh_token is not None and not is_leased:
             slot = await self._oauth.acquire_refresh_slot(policy)
             current = await self._grants.get(viewer, pair.account_id)
         deadline = asyncio.get_running_loop().time() + (self._lease + LEASE_MARGIN).total_seconds()
@@ -174,13 +178,6 @@ class TokenService:
             await asyncio.sleep(POLL_SECONDS)
             current = await self._grants.get(viewer, pair.account_id)
         return self._grants.open(current, "access_token")
-
-    async def _is_lease_free(self, viewer: Viewer, pair: TokenPair) -> bool:
-        """Whether no other process refreshes this pair: otherwise a slot would be wasted."""
-        if pair.lease_until is None:
-            return True
-        async with self._db.read() as session:
-            return not await token_pairs.is_leased(session, viewer.id, pair.account_id)
 
     async def _acquire_lease(self, viewer: Viewer, pair: TokenPair, lease_id: UUID) -> bool:
         async with self._db.transaction() as session:

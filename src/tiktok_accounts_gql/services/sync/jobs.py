@@ -73,7 +73,10 @@ class JobService:
     async def start(self, viewer: Viewer, target: JobTarget, idempotency_key: str | None) -> JobPayload:
         """Start a job. Raises InvalidInput, TooManyIds, NotFound, IdempotencyKeyReused, LimitReached."""
         if isinstance(target, ListedAccounts):
-            _check_ids(target.ids)
+            if not target.ids:
+                raise InvalidInput(f"`ids` has 1 to {MAX_IDS} ids.", field=("input", "target", "ids"))
+            if len(target.ids) > MAX_IDS:
+                raise TooManyIds(field=("input", "target", "ids"))
         job_id = uuid7()
         call = Call(operation="syncAccounts", input=_describe(target), answer=str(job_id))
         async with self.db.transaction() as session:
@@ -147,13 +150,6 @@ def _describe(target: JobTarget) -> str:
             return repr((None, filter, None))
         case FailedAccounts(job_id=job_id):
             return repr((None, None, job_id))
-
-
-def _check_ids(ids: tuple[UUID, ...]) -> None:
-    if not ids:
-        raise InvalidInput(f"`ids` has 1 to {MAX_IDS} ids.", field=("input", "target", "ids"))
-    if len(ids) > MAX_IDS:
-        raise TooManyIds(field=("input", "target", "ids"))
 
 
 def _check_room(count: int, room: int) -> None:

@@ -1,6 +1,5 @@
 """The outcomes of a sync, each a small class that writes itself: account, snapshot, audit event and subscribers' event."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,7 +108,9 @@ class ProfileRead:
         values = profile_mapping.to_columns(self.user, account, granted, now)
         values |= services.avatars.store(session, self.avatar)
         values |= {"granted_scopes": granted, "next_sync_at": services.times.after_sync(account.open_id, now)}
-        values |= self._health(account, granted, services)
+        if account.status is not AccountStatus.INACTIVE:  # or TikTok ended the authorization after the request
+            missing = bool(services.requested_scopes.difference(granted))
+            values |= {**health.columns_after_success(account, now, scopes_missing=missing), "last_error": None}
         account_groups.amend(session, account, **values)
         if profile_mapping.has_counters(account):
             snapshots.add(session, account, now)
@@ -122,13 +123,6 @@ class ProfileRead:
         )
         services.publish_update(session, account)
         return SyncedAccount(account=account, synced_at=now)
-
-    def _health(self, account: Account, granted: Collection[str], services: OutcomeServices) -> dict[str, Any]:
-        """Return nothing if TikTok ended the authorization after the request: then the account's tokens are erased."""
-        if account.status is AccountStatus.INACTIVE:
-            return {}
-        missing = bool(services.requested_scopes.difference(granted))
-        return {**health.columns_after_success(account, self.now, scopes_missing=missing), "last_error": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +138,11 @@ class SyncFailure:
         """Write to the locked account, unless the failure is of an earlier connection."""
         if account.connected_at == self.attempt.account.connected_at:
             columns = health.columns_after_failed_sync(account, self.error, self.now)
-            values: dict[str, Any] = {**self._lost_scopes(account, services), **columns}
-            values |= {"last_error": self.error.message, "updated_at": self.now}
+            values: dict[str, Any] = {}
+            if isinstance(self.error, ScopeMissing):  # TikTok shows nothing: no scope that would show it is granted
+                granted = scopes.granted_after(self.attempt.account, account, ())
+                values |= scopes.changes(account, granted, services.requested_scopes, self.now)
+            values |= {**columns, "last_error": self.error.message, "updated_at": self.now}
             retry_at = columns.get("next_retry_at")
             values["next_sync_at"] = services.times.after_failure(account.open_id, self.now, retry_at)
             account_groups.amend(session, account, **values)
@@ -156,13 +153,6 @@ class SyncFailure:
         action = AuditAction.ACCOUNT_SYNC_FAILED
         services.audit.record(session, self.attempt.viewer, action, account_id=account.id, details=details)
         return SyncedAccount(account=account, error=self.error)
-
-    def _lost_scopes(self, account: Account, services: OutcomeServices) -> dict[str, Any]:
-        """Return the columns of an account of which TikTok shows nothing: no scope that would show it is granted."""
-        if not isinstance(self.error, ScopeMissing):
-            return {}
-        granted = scopes.granted_after(self.attempt.account, account, ())
-        return scopes.changes(account, granted, services.requested_scopes, self.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

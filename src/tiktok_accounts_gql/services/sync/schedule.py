@@ -117,7 +117,10 @@ class ScheduleService:
             raise  # the worker waits for the database
         except Exception as error:  # noqa: BLE001 - recorded
             self.failures.record(FailureKind.SCHEDULED_SYNC, error, account_id=account_id)
-            await self._push_back(system, UUID(account_id))
+            with self.failures.suppress(FailureKind.SCHEDULED_SYNC, account_id=account_id):
+                async with self.db.transaction() as session:
+                    next_sync_at = self.clock() + self.times.pause()
+                    await accounts.change(session, system.id, UUID(account_id), next_sync_at=next_sync_at)
 
     async def _sync(self, system: Viewer, account_id: UUID) -> None:
         """Sync the account unless it is not active; again when TikTok is back, if it is down."""
@@ -140,13 +143,6 @@ class ScheduleService:
                         session, system.id, account_id, occasion=uuid7().hex, delay=retry_deferred_in(error)
                     )
             return
-
-    async def _push_back(self, system: Viewer, account_id: UUID) -> None:
-        """Set the next sync after a pause, and change nothing else: the error was unexpected."""
-        with self.failures.suppress(FailureKind.SCHEDULED_SYNC, account_id=str(account_id)):
-            async with self.db.transaction() as session:
-                next_sync_at = self.clock() + self.times.pause()
-                await accounts.change(session, system.id, account_id, next_sync_at=next_sync_at)
 
     async def prune(self) -> int:
         """Delete all jobs that ended long ago; return how many."""

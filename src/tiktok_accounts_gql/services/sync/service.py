@@ -1,7 +1,6 @@
 """Syncs accounts, each once at a time: in this process, and in all processes by a lease (`docs/how-a-sync-runs.md`)."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -104,39 +103,34 @@ class SyncService:
                 if not is_shared:
                     raise
             else:
-                if is_shared:
-                    await self._write_shared(request, synced)
-                return synced
-
-    async def _write_shared(self, request: SyncRequest, synced: SyncedAccount) -> None:
-        if request.background is not None and synced.error is not None and not synced.is_attempted:
-            raise CallDeferred(ambiguous=False, retry_after=synced.error.retry_after_seconds)
-        await self.outcomes.write_shared(request.viewer, synced, request.background)
+                break
+        if is_shared:
+            if request.background is not None and synced.error is not None and not synced.is_attempted:
+                raise CallDeferred(ambiguous=False, retry_after=synced.error.retry_after_seconds)
+            await self.outcomes.write_shared(request.viewer, synced, request.background)
+        return synced
 
     async def _sync_account(self, request: SyncRequest) -> SyncedAccount:
-        """Steps 3 to 5, again if the lease is lost."""
+        """Step 3; again if the lease is lost. Whatever fails under the lease releases it."""
+        viewer, account_id = request.viewer, request.account_id
         while True:
-            with suppress(LeaseLost):
-                return await self._sync_with_new_lease(request)
-
-    async def _sync_with_new_lease(self, request: SyncRequest) -> SyncedAccount:
-        """Step 3. Whatever fails afterwards releases the lease."""
-        before = await self._get_account(request) if request.background is None else None
-        while (lease := await self.leases.acquire(request.viewer, request.account_id)) is None:
-            before = before or await self._get_account(request)
-            await asyncio.sleep(POLL_SECONDS)
-            has_ended = not await self.leases.is_held(request.viewer, request.account_id)
-            account = await self._get_account(request)  # read last: it changes in the transaction that ends the lease
-            if has_ended and (synced := find_outcome_since(before, account)):
-                await self.outcomes.write_shared(request.viewer, synced, request.background)
-                return synced
-        try:
-            return await self._sync_with_lease(request, lease, before)
-        except BaseException as error:
-            release = self.leases.release(lease)
-            if isinstance(error, CallDeferred | PreparationStale):  # the next attempt would wait for it
-                await asyncio.wait([release])
-            raise
+            before = await self._get_account(request) if request.background is None else None
+            while (lease := await self.leases.acquire(viewer, account_id)) is None:
+                before = before or await self._get_account(request)
+                await asyncio.sleep(POLL_SECONDS)
+                has_ended = not await self.leases.is_held(viewer, account_id)
+                account = await self._get_account(request)  # last: it changes in the transaction that ends the lease
+                if has_ended and (synced := find_outcome_since(before, account)):
+                    await self.outcomes.write_shared(viewer, synced, request.background)
+                    return synced
+            try:
+                return await self._sync_with_lease(request, lease, before)
+            except BaseException as error:
+                release = self.leases.release(lease)
+                if isinstance(error, CallDeferred | PreparationStale):  # the next attempt would wait for it
+                    await asyncio.wait([release])
+                if not isinstance(error, LeaseLost):
+                    raise
 
     async def _sync_with_lease(self, request: SyncRequest, lease: SyncLease, before: Account | None) -> SyncedAccount:
         """Steps 4 and 5. The account is read under the lease: another sync may have ended just before it was acquired."""
