@@ -102,10 +102,10 @@ async def test_an_account_that_is_disconnected_during_the_job_is_canceled(
     job = await scene.start(viewer)
     await scene.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
     with workers(1, tmp_path, scene.settings):
-        ended = await scene.ended(job, within=20)
+        ended = await scene.wait_until_ended(job, seconds=20)
     assert ended.state is JobState.SUCCEEDED
     assert (ended.succeeded_count, ended.canceled_count, ended.failed_count) == (1, 1, 0)
-    assert await scene.outcomes(job) == {SyncOutcome.SUCCEEDED: 1, SyncOutcome.CANCELED: 1}
+    assert await scene.count_outcomes(job) == {SyncOutcome.SUCCEEDED: 1, SyncOutcome.CANCELED: 1}
     assert scene.calls([gone]) == []
     assert len(scene.calls([kept])) == 1
 
@@ -118,14 +118,15 @@ async def test_an_account_that_several_ask_for_at_once_is_read_once(
     scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=account.open_id, **SLOW))
     with workers(1 if backend == "sqlite" else 2, tmp_path, scene.settings):
         jobs = [await scene.start(viewer), await scene.start(viewer)]
-        await asyncio.sleep(0.6)
+        for job in jobs:
+            await scene.wait_until_started(job)
         synced = await scene.running.services.syncing.sync(Viewer(id=viewer), account.id)
-        ended = [await scene.ended(job, within=20) for job in jobs]
+        ended = [await scene.wait_until_ended(job, seconds=20) for job in jobs]
     assert synced.error is None
     assert [job.state for job in ended] == [JobState.SUCCEEDED] * 2
     assert len(scene.calls([account])) == 1
-    assert (await scene.synced(viewer)).total() == 3  # each of those who asked has an event
-    assert (await scene.snapshots(viewer)).total() == 1
+    assert (await scene.count_syncs(viewer)).total() == 3  # each of those who asked has an event
+    assert (await scene.count_snapshots(viewer)).total() == 1
 
 
 @pytest.mark.proof
@@ -134,13 +135,13 @@ async def test_a_kill_while_a_job_is_being_canceled_ends_it(scene: Scene, viewer
     scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, times=None, **SLOW))
     job = await scene.start(viewer)
     with workers(1, tmp_path, scene.settings, heartbeat=FAST) as running:
-        await scene.started(job)
+        await scene.wait_until_started(job)
         await asyncio.sleep(0.3)
         canceling = (await scene.running.services.jobs.cancel(Viewer(id=viewer), job.id)).job
         assert canceling.state is JobState.CANCELING
         running.pop().kill()
         scene.sandbox.faults.clear()
         with workers(1, tmp_path, scene.settings, heartbeat=FAST):
-            ended = await scene.ended(job, within=30)
+            ended = await scene.wait_until_ended(job, seconds=30)
     assert ended.state is JobState.CANCELED
     assert ended.canceled_count + ended.succeeded_count == len(accounts)

@@ -110,7 +110,7 @@ async def test_a_job_and_the_schedule_read_what_was_synced_in_the_future(
     async with ahead(by) as wrong:
         await sync(wrong, account)
     job = await scene.start(viewer)
-    await scene.perform(job)
+    await scene.run(job)
     assert (await scene.job(job)).state is JobState.SUCCEEDED
     assert is_now((await only(scene, viewer)).last_synced_at)
     read = len(scene.calls([account]))
@@ -128,7 +128,7 @@ async def test_two_servers_whose_clocks_differ_by_a_second_still_share_a_reading
     job = await scene.start(viewer)
     async with ahead(timedelta(seconds=1)) as other:
         await sync(other, account)
-    await scene.perform(job)
+    await scene.run(job)
     assert (await scene.job(job)).state is JobState.SUCCEEDED
     assert len(scene.calls([account])) == 1
 
@@ -150,7 +150,7 @@ async def test_a_quota_of_the_future_holds_nobody_up(
         scene.sandbox.state.expire_access_token(account.open_id)
         assert (await sync(scene.running, account)).error is None
         job = await scene.start(viewer)
-        await scene.perform(job)
+        await scene.run(job)
         assert (await scene.job(job)).state is JobState.SUCCEEDED
         await scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
         await until(lambda: tiktok.revoked(account.open_id), seconds=SOON_SECONDS)

@@ -101,7 +101,7 @@ async def test_two_viewers_batches_of_nonsense_add_up_and_end(
     [(job, accounts), (other, _)] = batches
 
     async def interfere() -> None:
-        await scene.started(job)
+        await scene.wait_until_started(job)
         await asyncio.sleep(chance.uniform(0, 0.4))  # at any moment
         await asyncio.gather(*[act(scene, job, accounts) for act in meanwhile])
 

@@ -117,7 +117,7 @@ async def test_work_in_the_background_takes_a_slot_for_each_call_in_its_own_lane
     [account] = await slow.accounts(viewer, 1)
     await before(slow, account)
     async with users_ahead(slow.running, BOOKED_SECONDS) as taken:
-        await slow.perform(await slow.start(viewer))
+        await slow.run(await slow.start(viewer))
     assert taken.counts == calls(slow, account) == expected
     assert taken.longest_wait <= NEAR
 
@@ -157,8 +157,8 @@ async def test_a_user_does_not_stand_behind_a_renewal_in_the_background(slow: Sc
     [account] = await slow.accounts(viewer, 1)
     await wear(slow, account)
     await set_row(slow.running, Endpoint.TOKEN, next_at=4)
-    performing = asyncio.create_task(slow.perform(await slow.start(viewer)))
-    await asyncio.sleep(0.3)
+    performing = asyncio.create_task(slow.run(await slow.start(viewer)))
+    await until(lambda: slow.running.tokens._oauth.token_limiter.background_queue.lock.is_held)
     async with asyncio.timeout(8):
         assert (await sync(slow, account)).error is None
         await performing
@@ -257,7 +257,7 @@ async def test_a_job_that_joins_a_user_who_gets_no_slot_has_made_no_attempt(slow
     user = asyncio.create_task(sync(slow, account))
     await until(lambda: not slow.sandbox.faults.list_waiting())
     await set_row(slow.running, Endpoint.USER_INFO, next_at=11.5)
-    performing = asyncio.create_task(slow.perform(job))
+    performing = asyncio.create_task(slow.run(job))
     assert (await user).error is not None
     await set_row(slow.running, Endpoint.USER_INFO, next_at=0)
     async with asyncio.timeout(15):
@@ -324,7 +324,7 @@ async def test_tiktok_is_not_asked_about_what_is_known_to_be_dead(
             assert synced.error.code == "REAUTHORIZATION_REQUIRED"
         job = await slow.start(viewer)
         async with asyncio.timeout(5):
-            await slow.perform(job)
+            await slow.run(job)
             await slow.running.schedule.sync_scheduled(viewer, str(account.id))
     assert (taken, calls(slow, account)) == ([], before)
     assert (await slow.job(job)).state is JobState.FAILED

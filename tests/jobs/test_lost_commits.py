@@ -96,9 +96,9 @@ async def test_the_work_of_a_job_goes_on_at_once(scene: Scene, viewer: str) -> N
     [account] = await scene.accounts(viewer, 1)
     job = await scene.start(viewer)
     with failing("INSERT INTO snapshots", ServiceUnavailable()), pytest.raises(ServiceUnavailable):
-        await scene.perform(job)
+        await scene.run(job)
     async with asyncio.timeout(SOON_SECONDS):
-        await scene.perform(job)
+        await scene.run(job)
     assert (await scene.job(job)).state is JobState.SUCCEEDED
     assert await is_free(scene, account)
 

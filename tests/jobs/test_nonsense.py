@@ -127,8 +127,8 @@ async def test_with_a_worker_it_ends_within_two_minutes(own_scene: Scene, viewer
     ended = asyncio.Event()
     with workers(1, tmp_path, own_scene.settings):
         meanwhile = asyncio.create_task(neighbour(own_scene, other, ended))
-        job = await own_scene.ended(
-            await own_scene.start(viewer), within=float(os.environ.get("TEST_NONSENSE_SECONDS", "120"))
+        job = await own_scene.wait_until_ended(
+            await own_scene.start(viewer), seconds=float(os.environ.get("TEST_NONSENSE_SECONDS", "120"))
         )
         ended.set()
         assert set(await meanwhile) == {None}
@@ -158,7 +158,7 @@ async def test_silence_about_one_account_says_nothing_of_tiktok(scene: Scene, vi
     assert await sync(scene, *[silent] * 8) == ["TIKTOK_UNAVAILABLE"] * 8
     job = await scene.start(viewer)
     for _ in range(MAX_ATTEMPTS):
-        await scene.perform(job)
+        await scene.run(job)
     assert (await scene.job(job)).state is JobState.FAILED
     assert await circuits(scene) == {(1, False)}
     assert await sync(scene, other) == [None]

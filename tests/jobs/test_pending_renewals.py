@@ -83,7 +83,7 @@ async def test_a_key_that_comes_back_heals_an_account_in_a_job(scene: Scene, vie
         await change_pair(scene, account, access_token=pairs[account.id])
     job = await scene.start(viewer)
     async with asyncio.timeout(SOON_SECONDS):
-        await scene.perform(job)
+        await scene.run(job)
     now = await scene.job(job)
     assert (now.state, now.succeeded_count, now.failed_count) == (JobState.PARTIALLY_FAILED, 2, 1)
     states = [(one.status, one.health_state) for one in await stored.accounts(scene.running, viewer)]

@@ -1,4 +1,4 @@
-"""A process that works on jobs as `tiktok-accounts worker` does, with a faster heartbeat if the environment says so."""
+"""A worker process as `tiktok-accounts worker` runs it, with a faster heartbeat if the environment says so."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ FAST = Heartbeat(interval=timedelta(seconds=1), dead_after=timedelta(seconds=4))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """Such a process, from outside."""
+    """A worker process, from outside."""
 
     started: Started
     _stack: ExitStack
@@ -43,12 +43,12 @@ class Worker:
         heartbeat: Heartbeat | None = None,
         probe_interval: timedelta | None = None,
     ) -> Self:
-        """Without a heartbeat and a probe of its own: the command itself."""
-        stack, own = ExitStack(), folder / uuid4().hex
-        own.mkdir()
+        """Start the command itself, or this module if a heartbeat or a probe interval is given."""
+        stack, own_folder = ExitStack(), folder / uuid4().hex
+        own_folder.mkdir()
         command = (COMMAND, "worker") if heartbeat is None and probe_interval is None else (PYTHON, "-m", __name__)
-        env = {**variables(settings), **_told(heartbeat or HEARTBEAT, probe_interval or PROBE_INTERVAL)}
-        worker = stack.enter_context(started(own, *command[1:], command=Path(command[0]), env=env))
+        env = {**variables(settings), **_environment(heartbeat or HEARTBEAT, probe_interval or PROBE_INTERVAL)}
+        worker = stack.enter_context(started(own_folder, *command[1:], command=Path(command[0]), env=env))
         worker.wait_for(lambda lines: lines if STARTED in lines else None, worker.err)
         return cls(started=worker, _stack=stack)
 
@@ -61,11 +61,11 @@ class Worker:
         return self.started.process.pid
 
     def kill(self) -> None:
-        """By SIGKILL; again does nothing."""
+        """Kill the process by SIGKILL; a second call does nothing."""
         self._stack.close()
 
     def end(self, *, seconds: float = 20) -> int:
-        """The exit code after SIGTERM."""
+        """End the process by SIGTERM; return its exit code."""
         code = self.started.end(signal.SIGTERM, seconds=seconds)
         self._stack.close()
         return code
@@ -80,7 +80,7 @@ def workers(
     heartbeat: Heartbeat | None = None,
     probe_interval: timedelta | None = None,
 ) -> Iterator[list[Worker]]:
-    """Those in the list at the end are killed: replace whom you killed."""
+    """Start workers; those in the list at the end are killed: replace one that you killed."""
     running: list[Worker] = []
     try:
         for _ in range(count):
@@ -94,7 +94,7 @@ def workers(
 PYTHON = COMMAND.parent / "python"
 
 
-def _told(heartbeat: Heartbeat, probe_interval: timedelta) -> dict[str, str]:
+def _environment(heartbeat: Heartbeat, probe_interval: timedelta) -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     seconds = {"BEAT": heartbeat.interval, "DEAD": heartbeat.dead_after, "PROBE": probe_interval}
     return {"PYTHONPATH": path, **{f"TEST_{name}": str(time.total_seconds()) for name, time in seconds.items()}}

@@ -25,7 +25,7 @@ class OAuthCalls:
         self, *, code: str, redirect_uri: str, code_verifier: str | None, policy: CallPolicy
     ) -> TokenGrant:
         """Exchange an authorization code, also while the circuit is open: a code lives for minutes, and its user waits."""
-        slot = await self.token_limiter.acquire(policy, probes=True)
+        slot = await self.token_limiter.acquire(policy, is_probe=True)
         try:
             async with self.token_limiter.circuit_breaker(slot, policy):
                 return await self.tiktok.exchange_code(
@@ -91,7 +91,7 @@ class OAuthCalls:
         async with asyncio.timeout(DATABASE_DOWN_SECONDS) as timeout:
             while True:
                 try:
-                    slot = await self.token_limiter.acquire(policy, probes=True)
+                    slot = await self.token_limiter.acquire(policy, is_probe=True)
                 except ServiceUnavailable:
                     await asyncio.sleep(DATABASE_RETRY_SECONDS)
                 else:

@@ -102,14 +102,14 @@ class RateLimiter:
     def __post_init__(self) -> None:
         self.user_queue = UserQueue(policy=self.policy)
 
-    async def acquire(self, policy: CallPolicy, *, probes: bool = False) -> RequestSlot:
+    async def acquire(self, policy: CallPolicy, *, is_probe: bool = False) -> RequestSlot:
         """Wait for the next slot. Background work waits as long as it takes: hold no lease meanwhile.
 
-        `probes`: also while the circuit is open. Raises CallDeferred; QuotaExhausted for a user.
+        `is_probe`: also while the circuit is open. Raises CallDeferred; QuotaExhausted for a user.
         """
         if policy.viewer_id is None:
             return await self._acquire_in_background()
-        return await self._acquire_for_user(policy.viewer_id, probes=probes)
+        return await self._acquire_for_user(policy.viewer_id, is_probe=is_probe)
 
     async def acquire_soon(self, policy: CallPolicy) -> RequestSlot:
         """Take a slot that is near enough to hold a lease until then. Raises CallDeferred."""
@@ -157,17 +157,17 @@ class RateLimiter:
             raise
         await self._record_answer()
 
-    async def _acquire_for_user(self, viewer_id: str, *, probes: bool) -> RequestSlot:
+    async def _acquire_for_user(self, viewer_id: str, *, is_probe: bool) -> RequestSlot:
         queue, deadline = self.user_queue, loop_time() + LONGEST_USER_WAIT.total_seconds()
         if excess := queue.excess_wait(viewer_id):
             raise _exhausted(excess)
         try:
             async with queue.lock.hold(viewer_id, deadline=deadline):
-                return await self._acquire_before(deadline, viewer_id, probes=probes)
+                return await self._acquire_before(deadline, viewer_id, is_probe=is_probe)
         except LockTimeout:
             raise _exhausted(max(queue.excess_wait(viewer_id), self.policy.interval)) from None
 
-    async def _acquire_before(self, deadline: float, viewer_id: str, *, probes: bool) -> RequestSlot:
+    async def _acquire_before(self, deadline: float, viewer_id: str, *, is_probe: bool) -> RequestSlot:
         queue = self.user_queue
         while True:
             lead = queue.lead_of(viewer_id)
@@ -176,7 +176,7 @@ class RateLimiter:
                 queue.reset()  # the next user asks the database whether the slot is still so far away
                 raise _exhausted(excess)
             await asyncio.sleep(wait.total_seconds())
-            slot = await self._take(lead, probes=probes)
+            slot = await self._take(lead, is_probe=is_probe)
             queue.update(slot, lead)
             if slot.granted:
                 queue.mark_served(viewer_id)
@@ -197,9 +197,9 @@ class RateLimiter:
                 if slot.granted:
                     return _to_request_slot(slot)
 
-    async def _take(self, lead: timedelta, *, probes: bool = False) -> Slot:
+    async def _take(self, lead: timedelta, *, is_probe: bool = False) -> Slot:
         async with self.db.transaction() as session:
-            return await quota.take(session, self.endpoint, self.policy, within=lead, probes=probes)
+            return await quota.take(session, self.endpoint, self.policy, within=lead, probes=is_probe)
 
     async def _record_answer(self) -> None:
         """Close the circuit. Reads first: the row seldom has to change, and changing it makes other callers wait."""
