@@ -1,4 +1,4 @@
-"""A task beside the requests never ends silently: whatever it does, it is recorded and started again, until it is told to end."""
+"""A background task never ends silently: whatever it does, it is recorded and restarted, until it is cancelled."""
 
 import asyncio
 from collections import Counter
@@ -28,7 +28,7 @@ async def waits_for_something_cancelled() -> None:
     await future
 
 
-async def finds_no_database() -> None:
+async def loses_the_database() -> None:
     raise ServiceUnavailable
 
 
@@ -36,19 +36,19 @@ async def recurses() -> None:
     raise RecursionError
 
 
-FAULTS = [returns, raises, waits_for_something_cancelled, finds_no_database, recurses]
+FAULTS = [returns, raises, waits_for_something_cancelled, loses_the_database, recurses]
 Fault = Callable[[], Awaitable[None]]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_task_that_ends_is_recorded_and_started_again(fault: Fault) -> None:
-    counts, ends, well = Counter[FailureKind](), [fault, fault, fault], asyncio.Event()
+async def test_a_task_that_ends_is_recorded_and_restarted(fault: Fault) -> None:
+    counts, faults, is_running = Counter[FailureKind](), [fault, fault, fault], asyncio.Event()
 
     async def work() -> None:
-        if ends:
-            await ends.pop()()
+        if faults:
+            await faults.pop()()
         else:
-            well.set()
+            is_running.set()
             await asyncio.Event().wait()
 
     failures = FailureLog(lambda kind: counts.update([kind]))
@@ -56,7 +56,7 @@ async def test_a_task_that_ends_is_recorded_and_started_again(fault: Fault) -> N
         supervise(work, name="work", failures=failures, first_restart=timedelta(milliseconds=10))
     )
     async with asyncio.timeout(5):
-        await well.wait()
+        await is_running.wait()
     assert counts == {FailureKind.TASK: 3}
     assert not task.done()
     await cancel_and_wait(task)
@@ -64,23 +64,23 @@ async def test_a_task_that_ends_is_recorded_and_started_again(fault: Fault) -> N
 
 
 @pytest.mark.parametrize("fault", FAULTS[1:])
-async def test_a_round_that_fails_is_recorded_and_the_next_one_comes_sooner(fault: Fault) -> None:
-    counts, faults, well = Counter[FailureKind](), [fault], asyncio.Event()
+async def test_a_run_that_fails_is_recorded_and_the_next_one_comes_sooner(fault: Fault) -> None:
+    counts, faults, has_worked = Counter[FailureKind](), [fault], asyncio.Event()
 
     async def work() -> None:
         if faults:
             await faults.pop()()
-        well.set()
+        has_worked.set()
 
     failures = FailureLog(lambda kind: counts.update([kind]))
     task = asyncio.create_task(run_every(timedelta(hours=1), work, failures=failures))
     async with asyncio.timeout(5):
-        await well.wait()
+        await has_worked.wait()
     assert counts == {FailureKind.ROUND: 1}
     await cancel_and_wait(task)
 
 
-async def test_work_that_is_cancelled_while_it_pauses_ends() -> None:
+async def test_a_task_that_is_cancelled_between_restarts_ends() -> None:
     failures = FailureLog()
     task = asyncio.create_task(supervise(raises, name="work", failures=failures, first_restart=timedelta(minutes=1)))
     await asyncio.sleep(0.05)
@@ -88,8 +88,8 @@ async def test_work_that_is_cancelled_while_it_pauses_ends() -> None:
         await cancel_and_wait(task)
 
 
-async def test_a_cancellation_that_comes_with_the_result_is_obeyed() -> None:
-    """What `asyncio.wait_for` swallowed: the event is set in the same turn of the loop as the task is cancelled."""
+async def test_a_cancellation_at_the_same_time_as_the_wake_event_is_obeyed() -> None:
+    """`asyncio.wait_for` swallowed it: the event is set in the same iteration of the loop as the task is cancelled."""
     for number in range(20):
         wake = asyncio.Event()
         rounds: list[None] = []
@@ -107,7 +107,7 @@ async def test_a_cancellation_that_comes_with_the_result_is_obeyed() -> None:
         assert task.cancelled()
 
 
-async def test_one_task_that_fails_for_ever_leaves_the_others_alone() -> None:
+async def test_a_task_that_always_fails_does_not_stop_the_others() -> None:
     counts, rounds = Counter[FailureKind](), asyncio.Semaphore(0)
 
     async def work() -> None:
@@ -125,14 +125,14 @@ async def test_one_task_that_fails_for_ever_leaves_the_others_alone() -> None:
     assert counts[FailureKind.ROUND] == 0
 
 
-async def test_a_supervisor_that_is_ended_by_somebody_else_is_noticed() -> None:
+async def test_a_supervisor_that_is_cancelled_from_outside_is_counted() -> None:
     counts = Counter[FailureKind]()
 
     async def forever() -> None:
         await asyncio.Event().wait()
 
     async with supervise_all({"forever": forever}, FailureLog(lambda kind: counts.update([kind]))):
-        [task] = [one for one in asyncio.all_tasks() if one.get_name() == "forever"]
+        [task] = [task for task in asyncio.all_tasks() if task.get_name() == "forever"]
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])

@@ -44,7 +44,7 @@ class Infrastructure:
 
     @property
     def call_timeout(self) -> timedelta:
-        """How long a request to TikTok takes at most."""
+        """Return how long a request to TikTok takes at most."""
         return timedelta(seconds=self.settings.tiktok_timeout_seconds)
 
 

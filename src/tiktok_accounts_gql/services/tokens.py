@@ -6,7 +6,7 @@ TikTok rotates refresh tokens strictly: a process that loses a rotated token, or
    the database's clock; no transaction is open while TikTok answers. All other callers wait for the holder's new pair.
 2. The lease and the attempt commit before the request. A crash later leaves both: the lease runs out, another process
    tries, and `attempted_at` tells that the outcome of the last attempt is unknown.
-3. The new pair commits before anybody uses it, in a task that no caller's cancellation reaches, that retries until the
+3. The new pair commits before it is used, in a task that no caller's cancellation reaches, that retries until the
    database takes it, and that the process waits for before it ends.
 4. A refused refresh token counts only after the row was read again: another process may have rotated it, or may hold the
    next pair while the database is down. A holder that never reported the outcome of an attempt gets `HOLDER_GRACE` to

@@ -208,7 +208,7 @@ class JobRunner:
         at_end(session, self._end_all, [(_ResultEnd(viewer.id, outcome, code, message), result)])
 
     async def _end_all(self, session: Session, ends: Sequence[tuple[_ResultEnd, SyncResult]]) -> None:
-        """Raises AlreadyEnded, so that nothing in the transaction happens twice."""
+        """Write the ends of results. Raises AlreadyEnded, so that nothing in the transaction happens twice."""
         results_by_end: dict[_ResultEnd, list[SyncResult]] = defaultdict(list)
         for end, result in ends:
             results_by_end[end].append(result)

@@ -1,6 +1,6 @@
 """Commits the outcome of a sync: everything it writes and the end of its lease, in one transaction.
 
-Outcomes of background syncs are written in batches, for nobody waits for them.
+Outcomes of background syncs are written in batches, because no user waits for them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class OutcomeWriter:
         self._batches = Grouped(db, self._write_batch, moment=BATCH_DELAY, most=batch_size)
 
     async def write(self, outcome: Outcome) -> SyncedAccount:
-        """Raises NotFound for an account that is not the viewer's, or no longer."""
+        """Write an outcome; return the account after it. Raises NotFound if the account is not the viewer's, or no longer."""
         if outcome.attempt.background is None:
             return await self._batches.alone(outcome)
         return await self._batches.run(outcome.attempt.account.id, outcome)

@@ -62,7 +62,7 @@ class BackgroundSync:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncAttempt:
-    """One sync under its lease. `account`: as it was before TikTok was asked."""
+    """One sync under its lease. `account`: as it was before the request."""
 
     viewer: Viewer
     account: Account

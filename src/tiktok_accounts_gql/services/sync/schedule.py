@@ -107,7 +107,7 @@ class ScheduleService:
             schedule.set_times(session, times)
 
     async def sync_scheduled(self, viewer_id: str, account_id: str) -> None:
-        """Sync an account of the schedule. FailureLog show in the account's health."""
+        """Sync an account of the schedule. Failures show in the account's health; unexpected ones only push it back."""
         system = Viewer(id=viewer_id, actor=AuditActor.SYSTEM)
         try:
             await self._sync(system, UUID(account_id))

@@ -86,14 +86,14 @@ class SyncService:
         await self._syncs.settle()
 
     async def _prepare(self, request: SyncRequest, background: BackgroundSync, refused: str | None) -> Preparation:
-        """Step 1. An account that needs no request needs no preparation either."""
+        """Prepare the request (step 1), unless the account needs no request."""
         account = await self._get_account(request)
         if not may_be_read(account) or self._is_synced_since(account, background.requested_at):
             return Preparation()
         return await self.profiles.prepare(request.viewer, account, refused)
 
     async def _share(self, request: SyncRequest) -> SyncedAccount:
-        """Step 2. An error of the call that is shared may be the other caller's alone: then this one tries by itself."""
+        """Share a sync in this process (step 2). Its error may be the other caller's alone: then this one tries by itself."""
         key = (request.viewer.id, request.account_id)
         while True:
             is_shared = self._syncs.has(key)
@@ -111,7 +111,7 @@ class SyncService:
         return synced
 
     async def _sync_account(self, request: SyncRequest) -> SyncedAccount:
-        """Step 3; again if the lease is lost. Whatever fails under the lease releases it."""
+        """Acquire the lease (step 3), again if it is lost. Whatever fails under the lease releases it."""
         viewer, account_id = request.viewer, request.account_id
         while True:
             before = await self._get_account(request) if request.background is None else None
@@ -133,7 +133,10 @@ class SyncService:
                     raise
 
     async def _sync_with_lease(self, request: SyncRequest, lease: SyncLease, before: Account | None) -> SyncedAccount:
-        """Steps 4 and 5. The account is read under the lease: another sync may have ended just before it was acquired."""
+        """Request the profile and commit the outcome (steps 4 and 5).
+
+        The account is read again first: another sync may have ended just before the lease was acquired.
+        """
         account = await self._get_account(request)
         attempt = SyncAttempt(viewer=request.viewer, account=account, background=request.background, lease=lease)
         if (before is not None and account.last_synced_at != before.last_synced_at) or (
@@ -143,7 +146,7 @@ class SyncService:
         return await self.outcomes.write(await self._request_profile(attempt, request.preparation))
 
     async def _request_profile(self, attempt: SyncAttempt, preparation: Preparation | None) -> Outcome:
-        """Step 4. The picture is downloaded here as well: no request is made within a transaction."""
+        """Request the profile (step 4), and its picture: no request is made within a transaction."""
         try:
             user = await self.profiles.read(attempt, preparation)
         except CallDeferred as error:

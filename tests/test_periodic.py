@@ -1,4 +1,4 @@
-"""Work that is done again and again ends between two rounds."""
+"""services/periodic.py: work that is repeated at an interval ends between two runs."""
 
 import asyncio
 from datetime import timedelta
@@ -9,23 +9,23 @@ from tiktok_accounts_gql.services.periodic import run_every
 LONG = timedelta(hours=1)
 
 
-async def test_a_round_under_way_ends_before_the_work_does() -> None:
-    begun, ended = asyncio.Event(), asyncio.Event()
+async def test_a_cancellation_lets_the_run_end() -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
-        begun.set()
+        started.set()
         await asyncio.sleep(0.05)
         ended.set()
 
-    going_on = asyncio.create_task(run_every(LONG, work))
-    await begun.wait()
-    going_on.cancel()
-    await asyncio.gather(going_on, return_exceptions=True)
+    task = asyncio.create_task(run_every(LONG, work))
+    await started.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     assert ended.is_set()
-    assert going_on.cancelled()
+    assert task.cancelled()
 
 
-async def test_a_failure_is_followed_by_the_next_round_which_a_wake_brings_at_once() -> None:
+async def test_a_failed_run_is_followed_by_the_next_one_which_wake_starts_at_once() -> None:
     rounds, wake, third = [ServiceUnavailable(), RuntimeError("once"), None], asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -36,8 +36,8 @@ async def test_a_failure_is_followed_by_the_next_round_which_a_wake_brings_at_on
             raise failure
         third.set()
 
-    going_on = asyncio.create_task(run_every(LONG, work, wake=wake))
+    task = asyncio.create_task(run_every(LONG, work, wake=wake))
     await asyncio.wait_for(third.wait(), 5)
-    going_on.cancel()
-    await asyncio.gather(going_on, return_exceptions=True)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     assert rounds == []
