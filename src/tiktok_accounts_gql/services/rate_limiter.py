@@ -1,10 +1,10 @@
 """The rate limiter and circuit breaker of one endpoint of TikTok, over all processes (`db/quota.py`).
 
-Every request takes one slot of the quota, in one of two lanes, and no caller takes one long before it may be used: slots
-that are reserved far ahead would delay all others. A user waits ten seconds at most, and may take a slot a little earlier than background
-work does, so that a user never queues behind a batch. Users are served round robin, and a user who takes many slots shares
-with background work (`rate_limit_queues.py`). Background work waits for its slot before it acquires the account's lease, so
-that the account stays free for a user meanwhile.
+Every request takes one slot of the quota, in one of two lanes, and no caller takes one long before it may be used: slots that
+are reserved far ahead would delay all others. A user waits ten seconds at most, and may take a slot a little earlier than
+background work does, so that a user never queues behind a batch. Users are served round robin, and a user who takes many slots
+shares with background work (`rate_limit_queues.py`). Background work waits for its slot before it acquires the account's
+lease, so that the account stays free for a user meanwhile.
 """
 
 import asyncio
