@@ -95,7 +95,7 @@ async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str,
         since = time.monotonic()
         ended = await scene.wait_until_ended(job, seconds=WITHOUT_RESTART)
         print(f"taken over and ended after {time.monotonic() - since:.1f} s, dead after {LIVING.dead_after}")  # noqa: T201
-        assert "taken over" in running[0].log
+        assert "work of a dead worker resumed" in running[0].log
         await check_round(scene, viewer, ended, 1, scene.since)
 
 
