@@ -1,4 +1,4 @@
-"""A task beside the requests never ends silently: whatever it does, it is recorded and started again, until it is told to end."""
+"""A background task never ends silently: whatever it does, it is recorded and restarted, until it is cancelled."""
 
 import asyncio
 from collections import Counter
@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from tiktok_accounts_gql.background import supervised
+from tiktok_accounts_gql.background import supervise_all
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
-from tiktok_accounts_gql.services.repeating import repeatedly, supervise
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
+from tiktok_accounts_gql.services.periodic import run_every, supervise
 from tiktok_accounts_gql.tasks import cancel_and_wait
 
 
@@ -28,7 +28,7 @@ async def waits_for_something_cancelled() -> None:
     await future
 
 
-async def finds_no_database() -> None:
+async def loses_the_database() -> None:
     raise ServiceUnavailable
 
 
@@ -36,25 +36,27 @@ async def recurses() -> None:
     raise RecursionError
 
 
-FAULTS = [returns, raises, waits_for_something_cancelled, finds_no_database, recurses]
+FAULTS = [returns, raises, waits_for_something_cancelled, loses_the_database, recurses]
 Fault = Callable[[], Awaitable[None]]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_task_that_ends_is_recorded_and_started_again(fault: Fault) -> None:
-    counts, ends, well = Counter[FailureKind](), [fault, fault, fault], asyncio.Event()
+async def test_a_task_that_ends_is_recorded_and_restarted(fault: Fault) -> None:
+    counts, faults, is_running = Counter[FailureKind](), [fault, fault, fault], asyncio.Event()
 
     async def work() -> None:
-        if ends:
-            await ends.pop()()
+        if faults:
+            await faults.pop()()
         else:
-            well.set()
+            is_running.set()
             await asyncio.Event().wait()
 
-    failures = Failures(lambda kind: counts.update([kind]))
-    task = asyncio.create_task(supervise(work, name="work", failures=failures, first_retry=0.01))
+    failures = FailureLog(lambda kind: counts.update([kind]))
+    task = asyncio.create_task(
+        supervise(work, name="work", failures=failures, first_restart=timedelta(milliseconds=10))
+    )
     async with asyncio.timeout(5):
-        await well.wait()
+        await is_running.wait()
     assert counts == {FailureKind.TASK: 3}
     assert not task.done()
     await cancel_and_wait(task)
@@ -62,32 +64,32 @@ async def test_a_task_that_ends_is_recorded_and_started_again(fault: Fault) -> N
 
 
 @pytest.mark.parametrize("fault", FAULTS[1:])
-async def test_a_round_that_fails_is_recorded_and_the_next_one_comes_sooner(fault: Fault) -> None:
-    counts, faults, well = Counter[FailureKind](), [fault], asyncio.Event()
+async def test_a_run_that_fails_is_recorded_and_the_next_one_comes_sooner(fault: Fault) -> None:
+    counts, faults, has_worked = Counter[FailureKind](), [fault], asyncio.Event()
 
     async def work() -> None:
         if faults:
             await faults.pop()()
-        well.set()
+        has_worked.set()
 
-    failures = Failures(lambda kind: counts.update([kind]))
-    task = asyncio.create_task(repeatedly(work, every=timedelta(hours=1), failures=failures))
+    failures = FailureLog(lambda kind: counts.update([kind]))
+    task = asyncio.create_task(run_every(timedelta(hours=1), work, failures=failures))
     async with asyncio.timeout(5):
-        await well.wait()
+        await has_worked.wait()
     assert counts == {FailureKind.ROUND: 1}
     await cancel_and_wait(task)
 
 
-async def test_work_that_is_cancelled_while_it_pauses_ends() -> None:
-    failures = Failures()
-    task = asyncio.create_task(supervise(raises, name="work", failures=failures, first_retry=60))
+async def test_a_task_that_is_cancelled_between_restarts_ends() -> None:
+    failures = FailureLog()
+    task = asyncio.create_task(supervise(raises, name="work", failures=failures, first_restart=timedelta(minutes=1)))
     await asyncio.sleep(0.05)
     async with asyncio.timeout(1):
         await cancel_and_wait(task)
 
 
-async def test_a_cancellation_that_comes_with_the_result_is_obeyed() -> None:
-    """What `asyncio.wait_for` swallowed: the event is set in the same turn of the loop as the task is cancelled."""
+async def test_a_cancellation_at_the_same_time_as_the_wake_event_is_obeyed() -> None:
+    """`asyncio.wait_for` swallowed it: the event is set in the same iteration of the loop as the task is cancelled."""
     for number in range(20):
         wake = asyncio.Event()
         rounds: list[None] = []
@@ -95,7 +97,7 @@ async def test_a_cancellation_that_comes_with_the_result_is_obeyed() -> None:
         async def work(rounds: list[None] = rounds) -> None:
             rounds.append(None)
 
-        task = asyncio.create_task(repeatedly(work, every=timedelta(hours=1), wake=wake))
+        task = asyncio.create_task(run_every(timedelta(hours=1), work, wake=wake))
         for _ in range(number):
             await asyncio.sleep(0)
         wake.set()
@@ -105,32 +107,32 @@ async def test_a_cancellation_that_comes_with_the_result_is_obeyed() -> None:
         assert task.cancelled()
 
 
-async def test_one_task_that_fails_for_ever_leaves_the_others_alone() -> None:
+async def test_a_task_that_always_fails_does_not_stop_the_others() -> None:
     counts, rounds = Counter[FailureKind](), asyncio.Semaphore(0)
 
     async def work() -> None:
         rounds.release()
 
-    failures = Failures(lambda kind: counts.update([kind]))
+    failures = FailureLog(lambda kind: counts.update([kind]))
     tasks = {
         "broken": raises,
-        "fine": lambda: repeatedly(work, every=timedelta(milliseconds=10), failures=failures),
+        "fine": lambda: run_every(timedelta(milliseconds=10), work, failures=failures),
     }
-    async with supervised(tasks, failures), asyncio.timeout(10):
+    async with supervise_all(tasks, failures), asyncio.timeout(10):
         for _ in range(20):
             await rounds.acquire()
     assert counts[FailureKind.TASK] >= 1
     assert counts[FailureKind.ROUND] == 0
 
 
-async def test_a_supervisor_that_is_ended_by_somebody_else_is_noticed() -> None:
+async def test_a_supervisor_that_is_cancelled_from_outside_is_counted() -> None:
     counts = Counter[FailureKind]()
 
     async def forever() -> None:
         await asyncio.Event().wait()
 
-    async with supervised({"forever": forever}, Failures(lambda kind: counts.update([kind]))):
-        [task] = [one for one in asyncio.all_tasks() if one.get_name() == "forever"]
+    async with supervise_all({"forever": forever}, FailureLog(lambda kind: counts.update([kind]))):
+        [task] = [task for task in asyncio.all_tasks() if task.get_name() == "forever"]
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])

@@ -2,10 +2,10 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -13,12 +13,14 @@ from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tiktok_accounts_gql.background import in_background
+from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import check_migrated
 from tiktok_accounts_gql.execution.document_cache import DocumentCache
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.execution.limits import Limits
 from tiktok_accounts_gql.logs import configure_logs
 from tiktok_accounts_gql.schema.build import create_schema
+from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings, load_settings
 from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.web import avatars, start_page, webhooks
@@ -39,6 +41,17 @@ from tiktok_accounts_gql.web.sockets import SocketEndpoint
 from tiktok_accounts_gql.wiring import open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+class LifespanState(TypedDict):
+    """What the application holds from its start to its end. Requests find it in `scope["state"]`."""
+
+    connections: Connections
+    authenticator: Authenticator
+    services: Services
+    db: Database
+    lists: ListCache | None
+    stopping: asyncio.Event
 
 
 def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
@@ -129,9 +142,9 @@ def create_engine(*, development: bool, compiled: bool, metrics: Metrics) -> Eng
 
 def _lifespan(
     settings: Settings, metrics: Metrics, *, worker: bool
-) -> Callable[[Router], AbstractAsyncContextManager[Mapping[str, Any]]]:
+) -> Callable[[Router], AbstractAsyncContextManager[LifespanState]]:
     @asynccontextmanager
-    async def lifespan(app: Router) -> AsyncGenerator[Mapping[str, Any]]:
+    async def lifespan(app: Router) -> AsyncGenerator[LifespanState]:
         del app
         async with open_services(
             settings, count_unreadable=metrics.count_unreadable, count_failure=metrics.count_failure

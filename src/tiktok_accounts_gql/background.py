@@ -1,103 +1,133 @@
-"""The work that goes on beside the requests, from its beginning to its end.
+"""The work beside the requests: listening to other processes, jobs, and the table of periodic work.
 
-Every task is supervised (`services/repeating.py`): one that fails or ends is logged, counted and started again.
+Every task is supervised (`services/periodic.py`): one that fails or ends is logged, counted and restarted.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from tiktok_accounts_gql.jobs.worker import JobWorker, Pulse, Works
-from tiktok_accounts_gql.services import cost_budget, scheduling
-from tiktok_accounts_gql.services import revocations as owed
-from tiktok_accounts_gql.services import tokens as renewals
-from tiktok_accounts_gql.services import webhooks as told
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
-from tiktok_accounts_gql.services.repeating import repeatedly, supervise
+from tiktok_accounts_gql.jobs.worker import Handlers, Heartbeat, JobWorker
+from tiktok_accounts_gql.services.cost_budget import RETURN_EVERY
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
+from tiktok_accounts_gql.services.periodic import Work, run_every, supervise
+from tiktok_accounts_gql.services.revocations import RETRY_EVERY as REVOCATION_INTERVAL
+from tiktok_accounts_gql.services.sync.schedule import ENQUEUE_INTERVAL
+from tiktok_accounts_gql.services.tokens import REFRESH_EXPIRING_INTERVAL
+from tiktok_accounts_gql.services.webhooks import RETRY_EVERY as WEBHOOK_INTERVAL
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.wiring import Running
 
-PRUNE_EVERY = timedelta(hours=1)
-PULSE = Pulse()
+PRUNE_INTERVAL = timedelta(hours=1)
+HEARTBEAT = Heartbeat()
 
 log = structlog.get_logger()
-Work = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodicWork:
+    """Work that is run at an interval, and at once when `wake` is set."""
+
+    name: str
+    run: Work
+    interval: timedelta
+    wake: asyncio.Event | None = None
 
 
 @asynccontextmanager
 async def in_background(
-    running: Running, settings: Settings, *, worker: bool = True, watched: bool = False, pulse: Pulse = PULSE
+    running: Running,
+    settings: Settings,
+    *,
+    worker: bool = True,
+    watched: bool = False,
+    heartbeat: Heartbeat = HEARTBEAT,
 ) -> AsyncGenerator[None]:
-    """The work that goes on beside the requests.
+    """Run the work beside the requests during the block.
 
-    `worker`: sync jobs and the schedule as well. `watched`: somebody here wants to know what other processes do.
+    `worker`: sync jobs and the schedule as well. `watched`: callers in this process subscribe to what other processes do.
     """
-    webhooks, again = running.services.webhooks, partial(repeatedly, failures=running.failures)
+    jobs = _build_worker(running, settings, heartbeat) if worker else None
+    table = list_periodic_work(running, jobs, heartbeat)
     tasks: dict[str, Work] = {
-        "revocations": partial(again, running.revocations.process_due, every=owed.RETRY_EVERY),
-        "renewals": partial(again, running.tokens.renew_ending, every=renewals.RENEW_ENDING_EVERY),
-        "cost budgets": partial(again, running.services.budget.return_unused, every=cost_budget.RETURN_EVERY),
-        "webhooks": partial(again, webhooks.process_and_prune, every=told.RETRY_EVERY, wake=webhooks.received),
+        work.name: partial(run_every, work.interval, work.run, failures=running.failures, wake=work.wake)
+        for work in table
     }
     if watched and running.notifications.has_listener:
         tasks["events"] = running.notifications.listen
-    async with AsyncExitStack() as stack:
-        if worker:
-            tasks |= await _job_tasks(stack, running, settings, pulse)
-        await stack.enter_async_context(supervised(tasks, running.failures))
-        yield
+    async with jobs.run() if jobs else nullcontext():
+        try:
+            async with supervise_all(tasks, running.failures):
+                yield
+        finally:
+            if jobs:
+                running.reader.stop()
 
 
-async def _job_tasks(stack: AsyncExitStack, running: Running, settings: Settings, pulse: Pulse) -> Mapping[str, Work]:
-    works = Works(
-        fan_out=running.job_work.fan_out,
-        sync=running.job_work.perform,
-        scheduled=running.schedule.perform,
-    )
-    jobs = JobWorker(
+def list_periodic_work(running: Running, jobs: JobWorker | None, heartbeat: Heartbeat) -> list[PeriodicWork]:
+    """Return all periodic work of a process; without a worker, what every process does."""
+    services, schedule = running.services, running.schedule
+    webhooks, budget = services.webhooks, services.budget
+    table = [
+        PeriodicWork(name="revocations", run=running.revocations.process_due, interval=REVOCATION_INTERVAL),
+        PeriodicWork(name="token refreshes", run=running.tokens.refresh_expiring, interval=REFRESH_EXPIRING_INTERVAL),
+        PeriodicWork(name="cost budgets", run=budget.return_unused, interval=RETURN_EVERY),
+        PeriodicWork(
+            name="webhooks", run=webhooks.process_and_prune, interval=WEBHOOK_INTERVAL, wake=webhooks.received
+        ),
+    ]
+    if jobs is None:
+        return table
+    return [
+        *table,
+        PeriodicWork(name="heartbeat", run=jobs.recover_dead_workers, interval=heartbeat.interval),
+        PeriodicWork(name="schedule", run=schedule.enqueue_due, interval=ENQUEUE_INTERVAL),
+        PeriodicWork(name="pruning of keys and attempts", run=running.pruning.prune, interval=PRUNE_INTERVAL),
+        PeriodicWork(name="pruning of jobs", run=schedule.prune, interval=PRUNE_INTERVAL),
+        PeriodicWork(name="downsampling of snapshots", run=services.history.downsample, interval=PRUNE_INTERVAL),
+        PeriodicWork(name="pruning of cost budgets", run=budget.prune, interval=PRUNE_INTERVAL),
+        PeriodicWork(name="pruning of the job engine", run=jobs.prune, interval=PRUNE_INTERVAL),
+    ]
+
+
+def _build_worker(running: Running, settings: Settings, heartbeat: Heartbeat) -> JobWorker:
+    return JobWorker(
         url=settings.database_url,
         db=running.db,
-        works=works,
+        handlers=Handlers(
+            fan_out=running.job_runner.fan_out,
+            sync=running.job_runner.sync_result,
+            scheduled=running.schedule.sync_scheduled,
+        ),
         concurrency=settings.worker_concurrency,
-        dead_after=pulse.dead_after,
+        dead_after=heartbeat.dead_after,
     )
-    await stack.enter_async_context(jobs.running())
-    stack.callback(running.reader.stop)
-    again = partial(repeatedly, failures=running.failures)
-    return {
-        "heartbeat": partial(again, jobs.look_after, every=pulse.beat_every),
-        "schedule": partial(again, running.schedule.enqueue_due, every=scheduling.LOOK_EVERY),
-        "pruning of keys and attempts": partial(again, running.pruning.prune, every=PRUNE_EVERY),
-        "pruning of jobs": partial(again, running.schedule.prune, every=PRUNE_EVERY),
-        "thinning of snapshots": partial(again, running.services.history.downsample, every=PRUNE_EVERY),
-        "pruning of cost budgets": partial(again, running.services.budget.prune, every=PRUNE_EVERY),
-        "pruning of the engine": partial(again, jobs.prune, every=PRUNE_EVERY),
-    }
 
 
 @asynccontextmanager
-async def supervised(tasks: Mapping[str, Work], failures: Failures) -> AsyncGenerator[None]:
-    """The tasks run while the block does. None ends before: should a supervisor do so, it is logged and counted."""
-    running = [
+async def supervise_all(tasks: Mapping[str, Work], failures: FailureLog) -> AsyncGenerator[None]:
+    """Run and supervise the tasks during the block. A supervisor that ends before is logged and counted."""
+    supervisors = [
         asyncio.create_task(supervise(work, name=name, failures=failures), name=name) for name, work in tasks.items()
     ]
-    noticed = partial(_notice_end, failures)
-    for task in running:
-        task.add_done_callback(noticed)
+    on_end = partial(_record_end, failures)
+    for task in supervisors:
+        task.add_done_callback(on_end)
     try:
         yield
     finally:
-        for task in running:
-            task.remove_done_callback(noticed)
-        await cancel_and_wait(*running)
+        for task in supervisors:
+            task.remove_done_callback(on_end)
+        await cancel_and_wait(*supervisors)
 
 
-def _notice_end(failures: Failures, task: "asyncio.Task[None]") -> None:
+def _record_end(failures: FailureLog, task: "asyncio.Task[None]") -> None:
     failures.count(FailureKind.TASK)
     error = None if task.cancelled() else task.exception()
     log.critical("background task ended for good", task=task.get_name(), exc_info=error)

@@ -18,8 +18,8 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthAction, 
 from tiktok_accounts_gql.errors import TikTokRateLimited
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services import health
-from tiktok_accounts_gql.services.health import AFTER, SCOPES_MISSING, Health, Outcome
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services.health import HEALTH_AFTER, SCOPES_MISSING, Health, HealthEvent
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -59,7 +59,7 @@ class Row:
             state=health.state,
             reason=health.reason,
             action=health.action,
-            retried=health.retried,
+            retried=health.is_retried,
             status=health.status,
         )
 
@@ -86,7 +86,7 @@ def table() -> dict[str, Row]:
 TABLE = table()
 
 
-async def sync(running: Running, account: Account) -> Synced:
+async def sync(running: Running, account: Account) -> SyncedAccount:
     return await running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 
@@ -97,10 +97,10 @@ async def seen(api: Api, account: Account) -> dict[str, Any]:
 
 def test_the_table_of_the_docstring_is_what_the_code_says() -> None:
     assert {name: row for name, row in TABLE.items() if "," not in name} == {
-        outcome.name: Row.of(after) for outcome, after in AFTER.items()
+        outcome.name: Row.of(after) for outcome, after in HEALTH_AFTER.items()
     }
     assert TABLE["WORKED, scopes missing"] == Row.of(SCOPES_MISSING)
-    assert AFTER.keys() == set(Outcome)
+    assert HEALTH_AFTER.keys() == set(HealthEvent)
     assert {row.reason for row in TABLE.values()} == {None, *HealthReason}
     assert {row.action for row in TABLE.values()} == set(HealthAction)
 
@@ -192,10 +192,11 @@ def failing(failures: int, **values: Any) -> Account:
     return rows.account("viewer", consecutive_failures=failures, **values)
 
 
-def waits(failures: int, outcome: Outcome = Outcome.UNAVAILABLE) -> list[timedelta]:
+def waits(failures: int, outcome: HealthEvent = HealthEvent.UNAVAILABLE) -> list[timedelta]:
     """Many draws of how long after the next failure the next try is."""
     before = failing(failures - 1)
-    return [health.happened(before, outcome, NOW)["next_retry_at"] - NOW for _ in range(300)]
+    retries = [health.columns_after_event(before, outcome, NOW)["next_retry_at"] for _ in range(300)]
+    return [retry_at - NOW for retry_at in retries if retry_at]
 
 
 @pytest.mark.parametrize("failures", range(1, 9))
@@ -213,15 +214,16 @@ def test_the_backoff_is_six_hours_at_most(failures: int) -> None:
     assert max(drawn) <= timedelta(hours=6)
 
 
-@pytest.mark.parametrize("outcome", Outcome)
-def test_only_what_passes_by_itself_is_retried(outcome: Outcome) -> None:
-    after = health.happened(failing(0), outcome, NOW)
+@pytest.mark.parametrize("outcome", HealthEvent)
+def test_only_what_passes_by_itself_is_retried(outcome: HealthEvent) -> None:
+    after = health.columns_after_event(failing(0), outcome, NOW)
     assert (after["next_retry_at"] is not None) == TABLE[outcome.name].retried
 
 
 @pytest.mark.parametrize(("retry_after", "honoured"), [(36_000, True), (1, False), (None, False)])
 def test_retry_after_is_honoured_if_it_is_longer(retry_after: int | None, honoured: bool) -> None:
-    after = health.failed(failing(0), TikTokRateLimited(retry_after_seconds=retry_after), NOW)
+    after = health.columns_after_failed_sync(failing(0), TikTokRateLimited(retry_after_seconds=retry_after), NOW)
+    assert after["next_retry_at"] is not None
     waiting = after["next_retry_at"] - NOW
     assert waiting == timedelta(seconds=36_000) if honoured else waiting <= timedelta(minutes=1)
 
@@ -302,11 +304,11 @@ async def test_what_expired_stays_expired_whatever_fails_later(
     assert (later.health_since, later.consecutive_failures) == (broken.health_since, 2)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.TOKEN_EXPIRED, Outcome.USER_REVOKED, Outcome.ACCOUNT_CLOSED])
-@pytest.mark.parametrize("later", Outcome)
-def test_no_later_failure_changes_what_is_broken(outcome: Outcome, later: Outcome) -> None:
-    broken = failing(3, health_state=HealthState.BROKEN, health_reason=AFTER[outcome].reason)
-    assert health.happened(broken, later, NOW) == {"consecutive_failures": 4}
+@pytest.mark.parametrize("outcome", [HealthEvent.TOKEN_EXPIRED, HealthEvent.USER_REVOKED, HealthEvent.ACCOUNT_CLOSED])
+@pytest.mark.parametrize("later", HealthEvent)
+def test_no_later_failure_changes_what_is_broken(outcome: HealthEvent, later: HealthEvent) -> None:
+    broken = failing(3, health_state=HealthState.BROKEN, health_reason=HEALTH_AFTER[outcome].reason)
+    assert health.columns_after_event(broken, later, NOW) == {"consecutive_failures": 4}
 
 
 async def test_only_tiktoks_own_word_says_more_about_what_is_broken(
@@ -366,7 +368,7 @@ class Mixture:
 @pytest.fixture
 async def mixture(api: Api, running: Running) -> Mixture:
     """Newest first, five of each row of the table."""
-    kinds = [*AFTER.values(), SCOPES_MISSING]
+    kinds = [*HEALTH_AFTER.values(), SCOPES_MISSING]
     accounts = [
         rows.account(
             api.viewer,

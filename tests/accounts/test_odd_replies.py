@@ -12,7 +12,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.sandbox.alterations import Alteration
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -32,7 +32,7 @@ query Show($id: ID!) {
 USER = "data.user."
 
 
-async def sync(running: Running, account: Account) -> Synced:
+async def sync(running: Running, account: Account) -> SyncedAccount:
     return await running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 

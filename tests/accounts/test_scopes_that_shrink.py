@@ -12,7 +12,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.sandbox.alterations import Alteration
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
@@ -42,7 +42,7 @@ HEALTHY = {"state": "HEALTHY", "reason": None, "action": "NONE"}
 SMALLER = [(BASIC,), (BASIC, PROFILE), (BASIC, STATS)]
 
 
-async def sync(running: Running, account: Account) -> Synced:
+async def sync(running: Running, account: Account) -> SyncedAccount:
     return await running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 
@@ -117,7 +117,7 @@ async def test_a_renewal_that_grants_less_hides_the_rest_at_once(
     account = await tiktok.connect(api.viewer)
     tiktok.fail(TOKEN_PATH, account, alteration=Alteration(fields={"scope": " ".join(scopes)}))
     token = (await stored.pair(running, settings, account)).access_token
-    await running.tokens.access_token(Viewer(id=api.viewer), account.id, refused=token)
+    await running.tokens.get_access_token(Viewer(id=api.viewer), account.id, refused=token)
     await assert_shown(api, account, scopes, points=1)
     regrant(tiktok, account, scopes)
     assert (await sync(running, account)).error is None

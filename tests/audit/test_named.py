@@ -91,7 +91,7 @@ async def test_the_request_that_asked_for_a_job_stands_in_the_events_of_its_sync
         statement = select(col(SyncResult.id)).where(col(SyncResult.job_id) == job_id)
         results: list[UUID] = list(await session.scalars(statement))
     for result in results:
-        await running.job_work.perform(api.viewer, str(result))
+        await running.job_runner.sync_result(api.viewer, str(result))
     events = [event for event in await stored.events(running, api.viewer) if event.request_id == "the-request"]
     assert sorted((event.action, event.actor) for event in events) == [
         ("ACCOUNT_SYNCED", "USER"),

@@ -149,11 +149,11 @@ async def healed_or_told(running: Running, tiktok: TikTok, account: Account, *, 
     viewer = Viewer(id=account.viewer_id)
     try:
         try:
-            token = await running.tokens.access_token(viewer, account.id)
+            token = await running.tokens.get_access_token(viewer, account.id)
         except RefreshPending:
             assert (await stored(running, account)).status == "ACTIVE"
             await end_grace(running, account)
-            token = await running.tokens.access_token(viewer, account.id)
+            token = await running.tokens.get_access_token(viewer, account.id)
     except ReauthorizationRequired:
         assert may_expire
         await told(running, account)

@@ -139,7 +139,7 @@ async def scene(backend: str, cut: Cut, tiktok: TikTok, settings: Settings) -> A
 
 async def told(running: Running, account: Account) -> str:
     try:
-        return await running.tokens.access_token(Viewer(id=account.viewer_id), account.id)
+        return await running.tokens.get_access_token(Viewer(id=account.viewer_id), account.id)
     except (ServiceUnavailable, TikTokError) as error:
         return type(error).__name__
 

@@ -212,7 +212,7 @@ async def test_tokens_are_found_however_the_reply_is_written(
     told = json.dumps({"data": reply, "message": "success"} if nested else reply)
     body = told.encode() if nested else told.encode("utf-16")
     tiktok.sandbox.faults.add(Fault(path=TOKEN_PATH, open_id=account.open_id, status=200, body=body))
-    await running.tokens.access_token(Viewer(id=viewer), account.id, refused=before.access_token)
+    await running.tokens.get_access_token(Viewer(id=viewer), account.id, refused=before.access_token)
     assert (await stored.pair(running, settings, account)).refresh_token == "rft.new"
 
 

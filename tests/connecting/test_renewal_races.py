@@ -52,6 +52,6 @@ async def test_many_tasks_refresh_once(running: Running, tiktok: TikTok, viewer:
     tokens = running.tokens
     for done in range(ROUNDS):
         await expire_access_token(running, tiktok, account)
-        answers = await asyncio.gather(*[tokens.access_token(Viewer(id=viewer), account.id) for _ in range(MANY)])
+        answers = await asyncio.gather(*[tokens.get_access_token(Viewer(id=viewer), account.id) for _ in range(MANY)])
         assert len(set(answers)) == 1
         assert refreshes(tiktok, account) == [None] * (done + 1)

@@ -22,7 +22,7 @@ async def before_the_end(settings: Settings, left: timedelta) -> AsyncGenerator[
 
 
 async def renew_all(running: Running) -> None:
-    while await running.tokens.renew_ending():
+    while await running.tokens.refresh_expiring():
         pass
 
 
@@ -48,7 +48,7 @@ async def test_an_authorization_near_its_end_is_renewed_by_the_system(
 async def test_one_that_lasts_is_left_alone(tiktok: TikTok, settings: Settings, viewer: str) -> None:
     account = await tiktok.connect(viewer)
     async with before_the_end(settings, timedelta(days=15)) as running:
-        await running.tokens.renew_ending()
+        await running.tokens.refresh_expiring()
     assert tiktok.refreshes(account.open_id) == 0
 
 

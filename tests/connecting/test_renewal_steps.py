@@ -37,7 +37,7 @@ async def change_pair(running: Running, account: Account, **values: Any) -> None
 
 
 async def token(running: Running, account: Account) -> str:
-    return await running.tokens.access_token(Viewer(id=account.viewer_id), account.id)
+    return await running.tokens.get_access_token(Viewer(id=account.viewer_id), account.id)
 
 
 async def wear(tiktok: TikTok, account: Account) -> None:

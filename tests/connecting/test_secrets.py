@@ -26,7 +26,7 @@ from tiktok_accounts_gql.errors import AuthorizationCodeInvalid, TokensUnreadabl
 from tiktok_accounts_gql.logs import QUIET_LOGGERS, configure_logs
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.connections import CodeExchange
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync.jobs import ListedAccounts
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
@@ -138,8 +138,8 @@ async def lived(api: Api, tiktok: TikTok, running: Running) -> Life:
         await life.sync(account)
     await life.sync(account)
     account = await life.connect(account.open_id)
-    job = await running.services.jobs.start(Viewer(id=api.viewer), Target(ids=(account.id,)), None)
-    await running.job_work.fan_out(api.viewer, str(job.job.id))
+    job = await running.services.jobs.start(Viewer(id=api.viewer), ListedAccounts(ids=(account.id,)), None)
+    await running.job_runner.fan_out(api.viewer, str(job.job.id))
     await life.ask(EVERYTHING)
     await exchange_seals(running, account, await life.connect(f"other-of-{api.viewer}"))
     await life.sync(account)  # fails: no sealed value opens in another row

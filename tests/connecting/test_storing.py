@@ -17,7 +17,7 @@ from tests.support.tapping import tapped
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.errors import AppError, ReauthorizationRequired, ServiceUnavailable
 from tiktok_accounts_gql.resolvers import ids
-from tiktok_accounts_gql.services.storing import Storing
+from tiktok_accounts_gql.services.durable_writes import DurableWriter
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running
 
@@ -42,32 +42,32 @@ FOR_EVER = float("inf")
 
 async def test_a_write_is_tried_until_it_works_and_the_log_says_so() -> None:
     with capture_logs() as logs:
-        assert await Storing().store("key", Away(3), account_id="a") == "stored"
+        assert await DurableWriter().store("key", Away(3), account_id="a") == "stored"
     assert [line["event"] for line in logs] == ["tokens held in memory until the database takes them", "tokens stored"]
     assert {line["account_id"] for line in logs} == {"a"}
 
 
 async def test_one_that_works_at_once_says_nothing() -> None:
     with capture_logs() as logs:
-        assert await Storing().store("key", Away(0)) == "stored"
+        assert await DurableWriter().store("key", Away(0)) == "stored"
     assert logs == []
 
 
 async def test_something_unexpected_is_tried_again_as_well() -> None:
-    assert await Storing().store("key", Away(2, RuntimeError("odd"))) == "stored"
+    assert await DurableWriter().store("key", Away(2, RuntimeError("odd"))) == "stored"
 
 
 async def test_an_outcome_is_no_failure() -> None:
     write = Away(FOR_EVER, ReauthorizationRequired())
     with pytest.raises(ReauthorizationRequired):
-        await Storing().store("key", write)
+        await DurableWriter().store("key", write)
     assert write.seen == 1
 
 
 async def test_whoever_waits_is_told_and_the_write_goes_on_for_those_who_come_later() -> None:
-    storing, write = Storing(), Away(6)
+    storing, write = DurableWriter(), Away(6)
     with pytest.raises(ServiceUnavailable):
-        await storing.store("key", write, patience=0.05)
+        await storing.store("key", write, timeout=0.05)
     assert await storing.join("key") == "stored"
     assert await storing.join("key") is None
     assert write.seen == 7
@@ -75,21 +75,21 @@ async def test_whoever_waits_is_told_and_the_write_goes_on_for_those_who_come_la
 
 async def test_what_happens_meanwhile_may_fail_and_is_asked_for_before_each_try() -> None:
     meanwhile = Away(FOR_EVER, OSError("away"))
-    assert await Storing().store("key", Away(2), meanwhile=meanwhile) == "stored"  # type: ignore[arg-type]
+    assert await DurableWriter().store("key", Away(2), between_attempts=meanwhile) == "stored"  # type: ignore[arg-type]
     assert meanwhile.seen == 2
 
 
 async def test_a_stop_waits_for_what_is_held() -> None:
-    storing, write = Storing(), Away(4)
+    storing, write = DurableWriter(), Away(4)
     with pytest.raises(ServiceUnavailable):
-        await storing.store("key", write, patience=0.01)
+        await storing.store("key", write, timeout=0.01)
     await storing.settle()
     assert write.seen == 5
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["fails", "hangs"])
 async def test_a_stop_does_not_wait_for_ever_and_the_log_says_what_is_lost(*, hangs: bool) -> None:
-    storing = Storing(stop_seconds=0.2)
+    storing = DurableWriter(stop_seconds=0.2)
 
     async def away() -> str:
         if hangs:
@@ -97,7 +97,7 @@ async def test_a_stop_does_not_wait_for_ever_and_the_log_says_what_is_lost(*, ha
         raise ServiceUnavailable
 
     with pytest.raises(ServiceUnavailable):
-        await storing.store("key", away, patience=0.05, account_id="a")
+        await storing.store("key", away, timeout=0.05, account_id="a")
     with capture_logs() as logs:
         async with asyncio.timeout(2):
             await storing.settle()

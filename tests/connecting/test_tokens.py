@@ -17,7 +17,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.sandbox.defaults import ACCESS_TOKEN_SECONDS
-from tiktok_accounts_gql.services.tokens import RENEW_BEFORE
+from tiktok_accounts_gql.services.tokens import REFRESH_BEFORE_EXPIRY
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -34,7 +34,7 @@ async def test_a_token_is_renewed_when_little_time_is_left(
     tiktok: TikTok, settings: Settings, viewer: str, left: timedelta, refreshes: int
 ) -> None:
     account = await tiktok.connect(viewer)
-    async with open_services(settings, clock=later(LIFETIME - RENEW_BEFORE - left)) as running:
+    async with open_services(settings, clock=later(LIFETIME - REFRESH_BEFORE_EXPIRY - left)) as running:
         assert (await sync(running, account)).error is None
         assert await stored.pair(running, settings, account) == get_issued_pair(tiktok, account)
     assert tiktok.refreshes(account.open_id) == refreshes

@@ -170,7 +170,7 @@ async def test_a_broken_account_stops_no_renewal_behind_it(tiktok: TikTok, runni
             await session.execute(of_account.values(reauthorize_by=soon + timedelta(seconds=number)))
             issued = update(TokenPair).where(col(TokenPair.account_id) == account.id)
             await session.execute(issued.values(issued_at=account.created_at - timedelta(days=3)))
-    await running.tokens.renew_ending()
+    await running.tokens.refresh_expiring()
     assert (tiktok.refreshes(broken.open_id), tiktok.refreshes(well.open_id)) == (0, 1)
     [kept] = await stored.accounts(running, viewer)
     assert kept.health_reason == "TOKENS_UNREADABLE"

@@ -9,7 +9,7 @@ from tests.connecting import stored
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, TokenPair
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running
 
@@ -35,5 +35,5 @@ def is_issued_token(tiktok: TikTok, account: Account, token: str) -> bool:
     return grant is not None and grant.access_token == token
 
 
-async def sync(running: Running, account: Account) -> Synced:
+async def sync(running: Running, account: Account) -> SyncedAccount:
     return await running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)

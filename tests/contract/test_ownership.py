@@ -31,7 +31,7 @@ from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.schema.build import create_schema
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync.jobs import MatchingAccounts
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import get_ssl_context
@@ -113,7 +113,7 @@ async def own(tiktok: TikTok, viewer: str, place: Place) -> str:
     if not is_of_job(place):
         return ids.encode(ids.Kind.ACCOUNT, account.id)
     jobs = tiktok.running.services.jobs
-    job = (await jobs.start(Viewer(id=viewer), Target(where=AccountFilter()), None)).job
+    job = (await jobs.start(Viewer(id=viewer), MatchingAccounts(filter=AccountFilter()), None)).job
     return ids.encode(ids.Kind.SYNC_JOB, job.id)
 
 
@@ -177,7 +177,7 @@ async def test_a_strangers_cursor_shows_nothing_but_the_viewers_own(
     """It is a place and no more: whether a row of somebody else's lies there makes no difference."""
     for one in (api, stranger, api):
         await tiktok.connect(one.viewer)
-        await tiktok.running.services.jobs.start(Viewer(id=one.viewer), Target(where=AccountFilter()), None)
+        await tiktok.running.services.jobs.start(Viewer(id=one.viewer), MatchingAccounts(filter=AccountFilter()), None)
     [*theirs] = (await stranger.data(CONNECTIONS[name] % "first: 20"))[name]["edges"]
     own = (await api.data(CONNECTIONS[name] % "first: 50"))[name]["edges"]
     mine = {edge["node"]["id"]: edge["cursor"] for edge in own}

@@ -130,7 +130,7 @@ async def authorize(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
 
 async def refresh_ending_grants(tiktok: TikTok, viewer: Viewer, account: Account) -> None:
     async with open_services(tiktok.settings, clock=lambda: utc_now() + timedelta(days=179)) as later:
-        assert await later.tokens.renew_ending()
+        assert await later.tokens.refresh_expiring()
     del viewer, account
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import delete
 
-from tests.support.batches import Scene
+from tests.support.batches import UNLIMITED, Scene
 from tests.support.worked import http, server_url
 from tiktok_accounts_gql.db.models import RequestQuota
 from tiktok_accounts_gql.sandbox.app import Sandbox
@@ -16,12 +15,6 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import open_services
 
 __all__ = ["http", "own", "own_scene", "scene", "server_url", "shared_scene"]
-
-UNLIMITED = {
-    "tiktok_requests_per_minute": 60_000,
-    "tiktok_failures_before_pause": Settings.model_fields["tiktok_failures_before_pause"].default,
-    "sync_interval": timedelta(0),
-}
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import pytest_asyncio
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
-from tests.jobs.test_next_syncs import Clock, Timed
 from tests.support.breaking import literal, refuse
 from tests.support.rows import account as row
 from tests.support.rows import store
+from tests.support.schedules import FakeClock, ScheduleScene
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db import snapshots
@@ -35,9 +35,10 @@ from tiktok_accounts_gql.db.models import (
 )
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services import scheduling, tokens
+from tiktok_accounts_gql.services import tokens
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.services.history import DETAIL_RETENTION
+from tiktok_accounts_gql.services.sync import schedule
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH
@@ -53,19 +54,19 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest_asyncio.fixture
-async def scene(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Timed]:
-    clock, failures = Clock(utc_now()), Counter[FailureKind]()
+async def scene(own: Settings, sandbox: Sandbox) -> AsyncGenerator[ScheduleScene]:
+    clock, failures = FakeClock(utc_now()), Counter[FailureKind]()
     async with open_services(own, clock=clock, count_failure=lambda kind: failures.update([kind])) as running:
-        yield Timed(settings=own, running=running, sandbox=sandbox, clock=clock, failures=failures)
+        yield ScheduleScene(settings=own, running=running, sandbox=sandbox, clock=clock, failures=failures)
     sandbox.faults.clear()
 
 
-async def pair_of(scene: Timed, account: Account) -> TokenPair:
+async def pair_of(scene: ScheduleScene, account: Account) -> TokenPair:
     async with scene.running.db.read() as session:
         return (await session.scalars(select(TokenPair).where(col(TokenPair.account_id) == account.id))).one()
 
 
-async def ending(scene: Timed, viewer: str, count: int) -> list[Account]:
+async def ending(scene: ScheduleScene, viewer: str, count: int) -> list[Account]:
     """Accounts whose authorization ends in some days, in this order."""
     accounts = await scene.accounts(viewer, count)
     for number, account in enumerate(accounts):
@@ -76,15 +77,15 @@ async def ending(scene: Timed, viewer: str, count: int) -> list[Account]:
     return accounts
 
 
-def refreshes(scene: Timed, account: Account) -> int:
+def refreshes(scene: ScheduleScene, account: Account) -> int:
     return len(scene.sandbox.state.list_calls(open_id=account.open_id, kind="refresh_token"))
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 async def test_renewals_go_on_behind_tokens_that_do_not_open(
-    scene: Timed, viewer: str, damage: Damage, monkeypatch: pytest.MonkeyPatch
+    scene: ScheduleScene, viewer: str, damage: Damage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "ENDING_BATCH", 3)
+    monkeypatch.setattr(tokens, "REFRESH_EXPIRING_BATCH", 3)
     *broken, fine = await ending(scene, viewer, 5)
     for account in broken:
         pair = await pair_of(scene, account)
@@ -92,7 +93,7 @@ async def test_renewals_go_on_behind_tokens_that_do_not_open(
         async with scene.running.db.transaction() as session:
             own = update(TokenPair).where(col(TokenPair.account_id) == account.id)
             await session.execute(own.values(**damaged))
-    await scene.running.tokens.renew_ending()
+    await scene.running.tokens.refresh_expiring()
     assert refreshes(scene, fine) == 1
     assert (await pair_of(scene, fine)).issued_at == scene.clock.now
     assert [refreshes(scene, account) for account in broken] == [0] * 4
@@ -102,26 +103,26 @@ async def test_renewals_go_on_behind_tokens_that_do_not_open(
     "where", ["UPDATE token_pairs", pytest.param("INSERT audit_events", marks=pytest.mark.proof)]
 )
 async def test_renewals_go_on_behind_what_nobody_expects(
-    scene: Timed, viewer: str, where: str, monkeypatch: pytest.MonkeyPatch
+    scene: ScheduleScene, viewer: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "ENDING_BATCH", 3)
+    monkeypatch.setattr(tokens, "REFRESH_EXPIRING_BATCH", 3)
     *broken, fine = await ending(scene, viewer, 5)
     change, table = where.split()
     for account in broken:
         await refuse(scene.running.db, change, table, f"NEW.account_id = {literal(scene.running.db, account.id)}")
-    await scene.running.tokens.renew_ending()
+    await scene.running.tokens.refresh_expiring()
     assert refreshes(scene, fine) == 1
     assert scene.failures[FailureKind.TOKEN_RENEWAL] == 4
 
 
-async def answers_again(scene: Timed) -> None:
+async def answers_again(scene: ScheduleScene) -> None:
     """TikTok does, and is not taken to be down any more."""
     scene.sandbox.faults.clear()
     async with scene.running.db.transaction() as session:
         await session.execute(delete(RequestQuota))
 
 
-async def owed(scene: Timed, viewer: str, count: int) -> list[Account]:
+async def owed(scene: ScheduleScene, viewer: str, count: int) -> list[Account]:
     """Disconnected accounts whose revocations TikTok did not take, and which are due now."""
     accounts = await scene.accounts(viewer, count)
     scene.sandbox.faults.add(Fault(path=REVOKE_PATH, status=503, times=None))
@@ -136,14 +137,14 @@ async def owed(scene: Timed, viewer: str, count: int) -> list[Account]:
     return accounts
 
 
-async def still_owed(scene: Timed) -> dict[UUID, PendingRevocation]:
+async def still_owed(scene: ScheduleScene) -> dict[UUID, PendingRevocation]:
     async with scene.running.db.read() as session:
         return {one.account_id: one for one in await session.scalars(select(PendingRevocation))}
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES.values(), None], ids=[*DAMAGES, "a row that stays"])
 async def test_revocations_go_on_behind_broken_ones_which_come_later_and_are_given_up(
-    scene: Timed, viewer: str, damage: Damage | None
+    scene: ScheduleScene, viewer: str, damage: Damage | None
 ) -> None:
     *broken, fine = await owed(scene, viewer, 4)
     for account in broken:
@@ -167,7 +168,7 @@ async def test_revocations_go_on_behind_broken_ones_which_come_later_and_are_giv
     assert (await still_owed(scene)).keys() == (left.keys() if damage is None else set())
 
 
-async def test_a_revocation_that_fails_is_tried_less_and_less_often(scene: Timed, viewer: str) -> None:
+async def test_a_revocation_that_fails_is_tried_less_and_less_often(scene: ScheduleScene, viewer: str) -> None:
     [account] = await owed(scene, viewer, 1)
     scene.sandbox.faults.add(Fault(path=REVOKE_PATH, status=400, error="invalid_request", times=None))
     tries, end = 0, scene.clock.now + timedelta(days=6)
@@ -192,7 +193,7 @@ def removal(open_id: str) -> bytes:
 
 @pytest.mark.parametrize("where", ["UPDATE accounts", "INSERT audit_events", "DELETE token_pairs"])
 async def test_webhooks_go_on_behind_broken_ones_which_come_later_and_less_often(
-    scene: Timed, viewer: str, where: str, monkeypatch: pytest.MonkeyPatch
+    scene: ScheduleScene, viewer: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tiktok_accounts_gql.services.webhooks.BATCH", 2)
     *broken, fine = await scene.accounts(viewer, 4)
@@ -220,7 +221,7 @@ async def test_webhooks_go_on_behind_broken_ones_which_come_later_and_less_often
 
 
 async def test_a_webhook_that_waits_longer_than_a_week_is_tried_first(
-    scene: Timed, tiktok: TikTok, viewer: str
+    scene: ScheduleScene, tiktok: TikTok, viewer: str
 ) -> None:
     del tiktok
     [account] = await scene.accounts(viewer, 1)
@@ -231,10 +232,10 @@ async def test_a_webhook_that_waits_longer_than_a_week_is_tried_first(
 
 
 async def test_pruning_goes_on_behind_a_job_that_cannot_be_deleted(
-    scene: Timed, viewer: str, monkeypatch: pytest.MonkeyPatch
+    scene: ScheduleScene, viewer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduling, "PRUNE_BATCH", 3)
-    ended = scene.clock.now - scheduling.JOBS_KEPT - timedelta(days=1)
+    monkeypatch.setattr(schedule, "PRUNE_BATCH", 3)
+    ended = scene.clock.now - schedule.JOB_RETENTION - timedelta(days=1)
     jobs = [
         SyncJob(viewer_id=viewer, total_count=0, created_at=ended, finished_at=ended + timedelta(seconds=number))
         for number in range(10)
@@ -250,7 +251,7 @@ async def test_pruning_goes_on_behind_a_job_that_cannot_be_deleted(
 
 
 async def test_thinning_goes_on_behind_an_account_that_cannot_be_thinned(
-    scene: Timed, viewer: str, monkeypatch: pytest.MonkeyPatch
+    scene: ScheduleScene, viewer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tiktok_accounts_gql.services.history.DOWNSAMPLE_BATCH", 2)
     accounts = await store(scene.running.db, *[row(viewer, number) for number in range(6)])
@@ -269,7 +270,7 @@ async def test_thinning_goes_on_behind_an_account_that_cannot_be_thinned(
     assert scene.failures[FailureKind.THINNING] == 2
 
 
-async def test_an_audit_event_that_cannot_be_stored_fails_its_reader_alone(scene: Timed, viewer: str) -> None:
+async def test_an_audit_event_that_cannot_be_stored_fails_its_reader_alone(scene: ScheduleScene, viewer: str) -> None:
     await refuse(scene.running.db, "INSERT", "audit_events", "NEW.viewer_id LIKE 'broken%'")
     readers = [Viewer(id=f"{'broken' if number % 10 == 4 else viewer}-{number}") for number in range(40)]
     record = scene.running.services.audit.record_read

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.jobs.test_sync_accounts import connect_many, count, finished, global_id, start
 from tests.support.batches import Scene
 from tests.support.server import Api
+from tests.support.sync_jobs import connect_accounts, count_rows, global_id, start, wait_until_finished
 from tests.support.tiktok import TikTok
 from tests.support.waiting import until
 from tests.support.working import FAST, workers
@@ -41,7 +41,7 @@ async def cancel(api: Api, job_id: str) -> dict[str, Any]:
 async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     api: Api, tiktok: TikTok, running: Running
 ) -> None:
-    accounts = await connect_many(tiktok, api.viewer, 12)
+    accounts = await connect_accounts(tiktok, api.viewer, 12)
     for account in accounts:
         tiktok.fail(USER_INFO_PATH, account, **SLOW)
     job = (await start(api, {"filter": {}}))["job"]
@@ -59,7 +59,7 @@ async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     assert payload["job"]["canceledCount"] >= 4
     again = await cancel(api, job["id"])
     assert (again["job"]["id"], again["userErrors"]) == (job["id"], [])
-    ended = await finished(api, job, first=50)
+    ended = await wait_until_finished(api, job, first=50)
     outcomes = [edge["node"]["outcome"] for edge in ended["results"]["edges"]]
     succeeded, canceled = outcomes.count("SUCCEEDED"), outcomes.count("CANCELED")
     assert (ended["state"], ended["succeededCount"], ended["canceledCount"]) == ("CANCELED", succeeded, canceled)
@@ -67,29 +67,29 @@ async def test_what_has_not_begun_is_stopped_and_what_is_running_is_finished(
     assert succeeded + canceled == 12
     assert 1 <= succeeded <= 8
     assert sum(tiktok.user_infos(account.open_id) - 1 for account in accounts) == succeeded
-    assert await count(running, AuditEvent, api.viewer, action="SYNC_JOB_CANCELED") == 1
-    assert await count(running, AuditEvent, api.viewer, action="SYNC_JOB_FINISHED") == 1
+    assert await count_rows(running, AuditEvent, api.viewer, action="SYNC_JOB_CANCELED") == 1
+    assert await count_rows(running, AuditEvent, api.viewer, action="SYNC_JOB_FINISHED") == 1
     assert (await cancel(api, job["id"]))["userErrors"] == []
 
 
 async def test_a_job_that_has_ended_and_a_job_of_others_cannot_be_canceled(
     api: Api, stranger: Api, tiktok: TikTok
 ) -> None:
-    await connect_many(tiktok, api.viewer, 1)
+    await connect_accounts(tiktok, api.viewer, 1)
     job = (await start(api, {"filter": {}}))["job"]
     for unknown in (job["id"], ids.encode(ids.Kind.SYNC_JOB, uuid4())):
         assert [error["code"] for error in (await cancel(stranger, unknown))["userErrors"]] == ["NOT_FOUND"]
-    await finished(api, job)
+    await wait_until_finished(api, job)
     payload = await cancel(api, job["id"])
     assert (payload["job"], payload["userErrors"][0]["code"]) == (None, "JOB_FINISHED")
 
 
 async def test_those_that_failed_can_be_tried_again(api: Api, tiktok: TikTok) -> None:
-    good, broken = await connect_many(tiktok, api.viewer, 2)
+    good, broken = await connect_accounts(tiktok, api.viewer, 2)
     tiktok.fail(USER_INFO_PATH, broken, status=400, error="invalid_params")
-    first = await finished(api, (await start(api, {"filter": {}}))["job"])
+    first = await wait_until_finished(api, (await start(api, {"filter": {}}))["job"])
     assert first["state"] == "PARTIALLY_FAILED"
-    again = await finished(api, (await start(api, {"failedInJob": first["id"]}))["job"])
+    again = await wait_until_finished(api, (await start(api, {"failedInJob": first["id"]}))["job"])
     assert (again["state"], again["totalCount"]) == ("SUCCEEDED", 1)
     assert again["results"]["edges"][0]["node"]["accountId"] == global_id(broken.id)
     assert tiktok.user_infos(good.open_id) == 2
@@ -102,10 +102,10 @@ async def test_an_account_that_is_disconnected_during_the_job_is_canceled(
     job = await scene.start(viewer)
     await scene.running.services.accounts.disconnect(Viewer(id=viewer), gone.id, None)
     with workers(1, tmp_path, scene.settings):
-        ended = await scene.ended(job, within=20)
+        ended = await scene.wait_until_ended(job, seconds=20)
     assert ended.state is JobState.SUCCEEDED
     assert (ended.succeeded_count, ended.canceled_count, ended.failed_count) == (1, 1, 0)
-    assert await scene.outcomes(job) == {SyncOutcome.SUCCEEDED: 1, SyncOutcome.CANCELED: 1}
+    assert await scene.count_outcomes(job) == {SyncOutcome.SUCCEEDED: 1, SyncOutcome.CANCELED: 1}
     assert scene.calls([gone]) == []
     assert len(scene.calls([kept])) == 1
 
@@ -118,14 +118,15 @@ async def test_an_account_that_several_ask_for_at_once_is_read_once(
     scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=account.open_id, **SLOW))
     with workers(1 if backend == "sqlite" else 2, tmp_path, scene.settings):
         jobs = [await scene.start(viewer), await scene.start(viewer)]
-        await asyncio.sleep(0.6)
+        for job in jobs:
+            await scene.wait_until_started(job)
         synced = await scene.running.services.syncing.sync(Viewer(id=viewer), account.id)
-        ended = [await scene.ended(job, within=20) for job in jobs]
+        ended = [await scene.wait_until_ended(job, seconds=20) for job in jobs]
     assert synced.error is None
     assert [job.state for job in ended] == [JobState.SUCCEEDED] * 2
     assert len(scene.calls([account])) == 1
-    assert (await scene.synced(viewer)).total() == 3  # each of those who asked has an event
-    assert (await scene.snapshots(viewer)).total() == 1
+    assert (await scene.count_syncs(viewer)).total() == 3  # each of those who asked has an event
+    assert (await scene.count_snapshots(viewer)).total() == 1
 
 
 @pytest.mark.proof
@@ -133,14 +134,14 @@ async def test_a_kill_while_a_job_is_being_canceled_ends_it(scene: Scene, viewer
     accounts = await scene.accounts(viewer, 12)
     scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, times=None, **SLOW))
     job = await scene.start(viewer)
-    with workers(1, tmp_path, scene.settings, pulse=FAST) as running:
-        await scene.started(job)
+    with workers(1, tmp_path, scene.settings, heartbeat=FAST) as running:
+        await scene.wait_until_started(job)
         await asyncio.sleep(0.3)
         canceling = (await scene.running.services.jobs.cancel(Viewer(id=viewer), job.id)).job
         assert canceling.state is JobState.CANCELING
         running.pop().kill()
         scene.sandbox.faults.clear()
-        with workers(1, tmp_path, scene.settings, pulse=FAST):
-            ended = await scene.ended(job, within=30)
+        with workers(1, tmp_path, scene.settings, heartbeat=FAST):
+            ended = await scene.wait_until_ended(job, seconds=30)
     assert ended.state is JobState.CANCELED
     assert ended.canceled_count + ended.succeeded_count == len(accounts)

@@ -32,7 +32,7 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind, JobChanged, a
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.accounts import AccountOrder
 from tiktok_accounts_gql.services.connections import CodeExchange
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync.jobs import MatchingAccounts
 from tiktok_accounts_gql.services.viewer import Viewer
 
 _SECOND = timedelta(seconds=1)
@@ -175,7 +175,7 @@ async def test_the_start_of_a_job(after: Aftermath, when: When) -> None:
             assert await session.scalar(works) == jobs
 
     def act() -> Any:
-        return after.running.services.jobs.start(after.viewer, Target(where=AccountFilter()), uuid4().hex)
+        return after.running.services.jobs.start(after.viewer, MatchingAccounts(filter=AccountFilter()), uuid4().hex)
 
     assert await cancel_at_every_suspension(act, when=when, after_each=after_each) > 1
 

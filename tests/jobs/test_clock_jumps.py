@@ -37,9 +37,9 @@ from tiktok_accounts_gql.db.quota import Endpoint
 from tiktok_accounts_gql.errors import AuthorizationStateExpired
 from tiktok_accounts_gql.services.callbacks import Callback
 from tiktok_accounts_gql.services.health import LONGEST_RETRY
+from tiktok_accounts_gql.services.rate_limiter import SEND_TOLERANCE
 from tiktok_accounts_gql.services.revocations import GIVE_UP_AFTER
-from tiktok_accounts_gql.services.slots import LATEST
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -65,7 +65,7 @@ async def ahead(scene: Scene) -> AsyncGenerator[Callable[[timedelta], Any]]:
     yield lambda by: open_services(scene.settings, clock=lambda: utc_now() + by)
 
 
-async def sync(running: Running, account: Account) -> Synced:
+async def sync(running: Running, account: Account) -> SyncedAccount:
     return await running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 
@@ -110,13 +110,13 @@ async def test_a_job_and_the_schedule_read_what_was_synced_in_the_future(
     async with ahead(by) as wrong:
         await sync(wrong, account)
     job = await scene.start(viewer)
-    await scene.perform(job)
+    await scene.run(job)
     assert (await scene.job(job)).state is JobState.SUCCEEDED
     assert is_now((await only(scene, viewer)).last_synced_at)
     read = len(scene.calls([account]))
     async with ahead(by) as wrong:
         await sync(wrong, account)
-    await scene.running.schedule.perform(viewer, str(account.id))
+    await scene.running.schedule.sync_scheduled(viewer, str(account.id))
     assert is_now((await only(scene, viewer)).last_synced_at)
     assert len(scene.calls([account])) > read + 1
 
@@ -128,7 +128,7 @@ async def test_two_servers_whose_clocks_differ_by_a_second_still_share_a_reading
     job = await scene.start(viewer)
     async with ahead(timedelta(seconds=1)) as other:
         await sync(other, account)
-    await scene.perform(job)
+    await scene.run(job)
     assert (await scene.job(job)).state is JobState.SUCCEEDED
     assert len(scene.calls([account])) == 1
 
@@ -150,7 +150,7 @@ async def test_a_quota_of_the_future_holds_nobody_up(
         scene.sandbox.state.expire_access_token(account.open_id)
         assert (await sync(scene.running, account)).error is None
         job = await scene.start(viewer)
-        await scene.perform(job)
+        await scene.run(job)
         assert (await scene.job(job)).state is JobState.SUCCEEDED
         await scene.running.services.accounts.disconnect(Viewer(id=viewer), account.id, None)
         await until(lambda: tiktok.revoked(account.open_id), seconds=SOON_SECONDS)
@@ -168,8 +168,8 @@ async def test_the_pace_is_kept_from_then_on(scene: Scene, viewer: str) -> None:
         await set_row(running, Endpoint.USER_INFO, next_at=600)
         await asyncio.gather(*[sync(running, account) for account in accounts])
         times = sorted(call.time for call in scene.calls(accounts))
-    interval = running.reader.slots.pace.interval.total_seconds()
-    assert times[-1] - times[0] >= 3 * interval - LATEST.total_seconds()
+    interval = running.reader.limiter.policy.interval.total_seconds()
+    assert times[-1] - times[0] >= 3 * interval - SEND_TOLERANCE.total_seconds()
 
 
 # Leases
@@ -230,7 +230,7 @@ async def test_an_authorization_that_was_issued_in_the_future_is_renewed_before_
     async with own_scene.running.db.transaction() as session:
         ends = utc_now() + timedelta(days=3)
         await account_statements.change(session, viewer, account.id, reauthorize_by=ends)
-    assert await own_scene.running.tokens.renew_ending() == 1
+    assert await own_scene.running.tokens.refresh_expiring() == 1
     [pair] = await stored.sealed_pairs(own_scene.running, viewer)
     assert is_now(pair.issued_at)
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from tests.jobs.test_nonsense import GOOD, NONSENSE, spoiled
 from tests.support.batches import Scene
+from tests.support.unreadable import READABLE_COUNT, UNREADABLE_BODIES, add_accounts
 from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.errors import JobFinished, NotFound
@@ -52,7 +52,7 @@ async def worked_on(scene: Scene, job: SyncJob, chance: random.Random) -> None:
             )
             ids = [str(one) for one in await session.scalars(pending)]
         some = chance.sample(ids, k=min(4, len(ids)))
-        await asyncio.gather(*[scene.running.job_work.perform(job.viewer_id, one) for one in [*some, *some[:1]]])
+        await asyncio.gather(*[scene.running.job_runner.sync_result(job.viewer_id, one) for one in [*some, *some[:1]]])
 
 
 async def observed(scene: Scene, job: SyncJob) -> None:
@@ -96,12 +96,12 @@ async def test_two_viewers_batches_of_nonsense_add_up_and_end(
     chance = random.Random()
     batches = []
     for owner in (viewer, f"other-{viewer}"):
-        bad, good = await spoiled(scene, owner)
+        bad, good = await add_accounts(scene, owner)
         batches.append((await scene.start(owner), [*bad, *good]))
     [(job, accounts), (other, _)] = batches
 
     async def interfere() -> None:
-        await scene.started(job)
+        await scene.wait_until_started(job)
         await asyncio.sleep(chance.uniform(0, 0.4))  # at any moment
         await asyncio.gather(*[act(scene, job, accounts) for act in meanwhile])
 
@@ -114,8 +114,8 @@ async def test_two_viewers_batches_of_nonsense_add_up_and_end(
     now, untouched = await adds_up(scene, job), await adds_up(scene, other)
     assert (untouched.state, untouched.succeeded_count, untouched.failed_count) == (
         JobState.PARTIALLY_FAILED,
-        GOOD,
-        len(NONSENSE),
+        READABLE_COUNT,
+        len(UNREADABLE_BODIES),
     )
     if cancel not in meanwhile:
         assert now.state in (JobState.PARTIALLY_FAILED, JobState.SUCCEEDED)

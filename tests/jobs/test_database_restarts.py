@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.jobs.conftest import UNLIMITED
 from tests.support.backends import on_postgresql
-from tests.support.batches import Scene
+from tests.support.batches import UNLIMITED, Scene
 from tests.support.databases import create_database
 from tests.support.postgres import start_server
 from tests.support.working import workers
@@ -64,7 +63,7 @@ async def ended(scene: Scene, job: SyncJob, *, within: float) -> SyncJob:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:
-            return await scene.ended(job, within=deadline - time.monotonic())
+            return await scene.wait_until_ended(job, seconds=deadline - time.monotonic())
         except ServiceUnavailable:
             await asyncio.sleep(0.1)
     raise AssertionError
@@ -78,14 +77,14 @@ async def test_a_batch_outlives_restarts_of_its_database(
     with workers(2, tmp_path, scene.settings) as running:
         for number in range(RESTARTS):
             began, job = time.time(), await scene.start(viewer)
-            await scene.begun(job, BATCH // 10)
+            await scene.wait_until_synced(job, BATCH // 10)
             await asyncio.to_thread(restart, "immediate" if number % 2 else "fast")
             since = time.monotonic()
             end = await ended(scene, job, within=90)
             longest = max(longest, time.monotonic() - since)
-            assert end.state is JobState.SUCCEEDED, await scene.outcomes(job)
-            assert set((await scene.synced(viewer)).values()) == {number + 1}
-            assert set((await scene.snapshots(viewer)).values()) == {number + 1}
+            assert end.state is JobState.SUCCEEDED, await scene.count_outcomes(job)
+            assert set((await scene.count_syncs(viewer)).values()) == {number + 1}
+            assert set((await scene.count_snapshots(viewer)).values()) == {number + 1}
             assert len(scene.calls(since=began)) <= BATCH + 2 * scene.settings.worker_concurrency
         lines = [json.loads(line) for worker in running for line in worker.log.splitlines()]
     assert all(line["event"] != "unexpected error" and "exception" not in line for line in lines), lines

@@ -1,6 +1,5 @@
 """Nobody stands in the line of somebody else's batch. `make test-slow` lets a batch have 5,000 accounts."""
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ async def test_a_batch_delays_neither_a_sync_nor_a_small_job_of_others(
     [single] = await scene.accounts(third, 1)
     large = await scene.start(viewer)
     with workers(1, tmp_path, settings):
-        await scene.begun(large, 40, within=60)  # past the burst: from here on the quota decides
+        await scene.wait_until_synced(large, 40, seconds=60)  # past the burst: from here on the quota decides
         waited = []
         for _ in range(3):
             began = time.monotonic()
@@ -37,11 +36,10 @@ async def test_a_batch_delays_neither_a_sync_nor_a_small_job_of_others(
             waited.append(time.monotonic() - began)
         assert max(waited) <= 2, waited
         began = time.monotonic()
-        small = await scene.ended(await scene.start(second), within=20)
+        small = await scene.wait_until_ended(await scene.start(second), seconds=20)
         took = time.monotonic() - began
         assert small.state is JobState.SUCCEEDED
-        await asyncio.sleep(0.5)
-        assert await scene.done(large) < BATCH
+        assert await scene.count_done(large) < BATCH
     print(f"behind {BATCH}: a sync waits {max(waited):.2f} s at most, a job of 5 takes {took:.1f} s")  # noqa: T201
 
 
@@ -55,7 +53,7 @@ async def test_ten_batches_of_a_viewer_get_no_more_than_one_of_another(
     batches = [await scene.start(viewer, ids[start : start + SHARE]) for start in range(0, len(ids), SHARE)]
     other = await scene.start(second)
     with workers(1, tmp_path, settings):
-        await scene.ended(other, within=60)
-        done = sum([await scene.done(batch) for batch in batches])
+        await scene.wait_until_ended(other, seconds=60)
+        done = sum([await scene.count_done(batch) for batch in batches])
     assert done < 2 * SHARE  # without turns it would be some ten times as many; work goes on while this is counted
     print(f"when a batch of {SHARE} had ended, {done} of {len(mine)} in ten batches of another viewer had")  # noqa: T201

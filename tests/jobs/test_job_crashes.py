@@ -19,7 +19,7 @@ from tests.cli.serving import run_server
 from tests.support.backends import on_postgresql
 from tests.support.batches import Scene
 from tests.support.working import FAST, Worker, workers
-from tiktok_accounts_gql.background import PULSE
+from tiktok_accounts_gql.background import HEARTBEAT
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.proof
 
 KILLS = int(os.environ.get("TEST_JOB_KILLS", "3"))
 BATCH = int(os.environ.get("TEST_JOB_BATCH", "40"))
-LIVING = PULSE if "TEST_JOB_KILLS" in os.environ else FAST  # production's takes a minute
+LIVING = HEARTBEAT if "TEST_JOB_KILLS" in os.environ else FAST  # production's takes a minute
 LONGEST = 3 * BATCH / 300
 AFTER_RESTART, WITHOUT_RESTART = 30, 90
 
@@ -37,26 +37,26 @@ async def test_a_killed_process_loses_nothing_and_does_nothing_twice(
     scene: Scene, viewer: str, backend: str, tmp_path: Path
 ) -> None:
     accounts = await scene.accounts(viewer, BATCH)
-    alone, pulse = backend == "sqlite", None if backend == "sqlite" else FAST
+    alone, heartbeat = backend == "sqlite", None if backend == "sqlite" else FAST
     longest, interrupted, most = 0.0, 0, 0
-    with workers(1 if alone else 2, tmp_path, scene.settings, pulse=pulse) as running:
+    with workers(1 if alone else 2, tmp_path, scene.settings, heartbeat=heartbeat) as running:
         for number in range(KILLS):
             began, job = time.time(), await scene.start(viewer)
-            await scene.begun(job, 1)
+            await scene.wait_until_synced(job, 1)
             await asyncio.sleep(random.uniform(0.0, LONGEST))
             interrupted += (await scene.job(job)).finished_at is None
             running.pop(0).kill()
             if alone:
                 running.append(Worker.start(tmp_path, scene.settings))
             since = time.monotonic()
-            ended = await scene.ended(job, within=AFTER_RESTART if alone else WITHOUT_RESTART)
+            ended = await scene.wait_until_ended(job, seconds=AFTER_RESTART if alone else WITHOUT_RESTART)
             longest = max(longest, time.monotonic() - since)
             extra = await check_round(scene, viewer, ended, number + 1, began)
             assert 0 <= extra <= scene.settings.worker_concurrency
             most = max(most, extra)
             if not alone:
-                running.append(Worker.start(tmp_path, scene.settings, pulse=pulse))
-        assert all(times == KILLS for times in (await scene.snapshots(viewer)).values())
+                running.append(Worker.start(tmp_path, scene.settings, heartbeat=heartbeat))
+        assert all(times == KILLS for times in (await scene.count_snapshots(viewer)).values())
     check_integrity(scene)
     said = f"{KILLS} kills on {backend}, {interrupted} within a batch of {len(accounts)}: ended after {longest:.1f} s"
     print(f"{said}, at most {most} calls more than accounts")  # noqa: T201
@@ -64,10 +64,10 @@ async def test_a_killed_process_loses_nothing_and_does_nothing_twice(
 
 async def check_round(scene: Scene, viewer: str, job: SyncJob, jobs: int, began: float) -> int:
     """Returns how many calls TikTok saw beyond one per account."""
-    assert job.state is JobState.SUCCEEDED, await scene.outcomes(job)
-    assert await scene.outcomes(job) == {SyncOutcome.SUCCEEDED: BATCH}
+    assert job.state is JobState.SUCCEEDED, await scene.count_outcomes(job)
+    assert await scene.count_outcomes(job) == {SyncOutcome.SUCCEEDED: BATCH}
     assert job.succeeded_count == job.total_count == BATCH
-    for counted in (await scene.synced(viewer), await scene.snapshots(viewer)):
+    for counted in (await scene.count_syncs(viewer), await scene.count_snapshots(viewer)):
         assert counted.total() == BATCH * jobs
         assert set(counted.values()) == {jobs}
     return len(scene.calls(since=began)) - BATCH
@@ -84,18 +84,18 @@ def check_integrity(scene: Scene) -> None:
 
 @on_postgresql
 async def test_the_living_take_over_within_90_seconds(scene: Scene, viewer: str, tmp_path: Path) -> None:
-    """With the pulse of production in `make test-slow`."""
+    """With the heartbeat of production in `make test-slow`."""
     await scene.accounts(viewer, BATCH)
     always_something_under_way = Fault(path=USER_INFO_PATH, times=None, delay_seconds=0.5, passthrough=True)
     scene.sandbox.faults.add(always_something_under_way)
-    with workers(2, tmp_path, scene.settings, pulse=None if LIVING is PULSE else LIVING) as running:
+    with workers(2, tmp_path, scene.settings, heartbeat=None if LIVING is HEARTBEAT else LIVING) as running:
         job = await scene.start(viewer)
-        await scene.begun(job, BATCH // 10)
+        await scene.wait_until_synced(job, BATCH // 10)
         await kill_at_work(scene, running.pop(0))
         since = time.monotonic()
-        ended = await scene.ended(job, within=WITHOUT_RESTART)
+        ended = await scene.wait_until_ended(job, seconds=WITHOUT_RESTART)
         print(f"taken over and ended after {time.monotonic() - since:.1f} s, dead after {LIVING.dead_after}")  # noqa: T201
-        assert "taken over" in running[0].log
+        assert "work of a dead worker resumed" in running[0].log
         await check_round(scene, viewer, ended, 1, scene.since)
 
 
@@ -123,7 +123,7 @@ async def test_sigterm_ends_a_process_in_time_and_its_work_goes_on_at_once(
     await scene.accounts(viewer, BATCH)
     with workers(1, tmp_path, scene.settings) as running:
         job = await scene.start(viewer)
-        await scene.begun(job, BATCH // 10)
+        await scene.wait_until_synced(job, BATCH // 10)
         [first] = running
         since = time.monotonic()
         assert await asyncio.to_thread(first.end) == 0
@@ -131,7 +131,7 @@ async def test_sigterm_ends_a_process_in_time_and_its_work_goes_on_at_once(
         assert "Traceback" not in first.log
         assert (await scene.job(job)).finished_at is None
         running[:] = [Worker.start(tmp_path, scene.settings)]
-        ended = await scene.ended(job, within=20)
+        ended = await scene.wait_until_ended(job, seconds=20)
     assert await check_round(scene, viewer, ended, 1, scene.since) == 0
 
 
@@ -139,22 +139,22 @@ async def test_a_server_ends_in_time_as_well(scene: Scene, viewer: str, tmp_path
     await scene.accounts(viewer, BATCH)
     async with run_server(tmp_path, scene.settings, viewer) as (server, _):
         job = await scene.start(viewer)
-        await scene.begun(job, BATCH // 10)
+        await scene.wait_until_synced(job, BATCH // 10)
         assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20) == 0
         assert "Traceback" not in server.err.read_text()
     assert (await scene.job(job)).finished_at is None
     with workers(1, tmp_path, scene.settings):
-        ended = await scene.ended(job, within=20)
+        ended = await scene.wait_until_ended(job, seconds=20)
     assert await check_round(scene, viewer, ended, 1, scene.since) == 0
 
 
 async def test_work_that_runs_twice_at_once_is_done_once(scene: Scene, viewer: str) -> None:
     [account] = await scene.accounts(viewer, 1)
     job = await scene.start(viewer)
-    await asyncio.gather(*(scene.perform(job) for _ in range(3)))
+    await asyncio.gather(*(scene.run(job) for _ in range(3)))
     assert (await scene.job(job)).state is JobState.SUCCEEDED
     assert len(scene.calls([account])) == 1
-    assert await scene.synced(viewer) == await scene.snapshots(viewer) == {account.id: 1}
+    assert await scene.count_syncs(viewer) == await scene.count_snapshots(viewer) == {account.id: 1}
 
 
 async def test_sigterm_does_not_wait_for_the_quota(scene: Scene, viewer: str, tmp_path: Path) -> None:
@@ -162,13 +162,13 @@ async def test_sigterm_does_not_wait_for_the_quota(scene: Scene, viewer: str, tm
     await scene.accounts(viewer, BATCH)
     with workers(1, tmp_path, settings) as running:
         job = await scene.start(viewer)
-        await scene.begun(job, 2)
+        await scene.wait_until_synced(job, 2)
         await asyncio.sleep(1)
         since = time.monotonic()
         assert await asyncio.to_thread(running[0].end) == 0
         assert time.monotonic() - since < 8
-        done = await scene.done(job)
+        done = await scene.count_done(job)
         running[:] = [Worker.start(tmp_path, scene.settings)]
-        ended = await scene.ended(job, within=20)
+        ended = await scene.wait_until_ended(job, seconds=20)
     assert done < BATCH
     assert await check_round(scene, viewer, ended, 1, scene.since) == 0

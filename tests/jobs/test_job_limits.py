@@ -8,17 +8,17 @@ import pytest
 from sqlalchemy import insert, select
 from sqlmodel import col
 
-from tests.jobs.test_sync_accounts import global_id, start
 from tests.support.batches import Scene
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.statements import counted_statements
+from tests.support.sync_jobs import global_id, start
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.errors import LimitReached, TooManyIds
-from tiktok_accounts_gql.services import jobs as rules
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync import jobs as rules
+from tiktok_accounts_gql.services.sync.jobs import FailedAccounts, JobTarget, MatchingAccounts
 from tiktok_accounts_gql.services.viewer import Viewer
 
 START = "mutation { startAccountAuthorization(input: {}) { authorizationUrl userErrors { code retryAfterSeconds } } }"
@@ -55,13 +55,13 @@ async def test_a_job_of_nobodys_ids_has_ended_and_nobody_works_on_it(scene: Scen
 @pytest.mark.parametrize("of", ["a filter", "failures"])
 async def test_no_id_of_a_job_comes_through_this_process(scene: Scene, viewer: str, of: str) -> None:
     accounts = await scene.accounts(viewer, 30)
-    target = Target(where=AccountFilter())
+    target: JobTarget = MatchingAccounts(filter=AccountFilter())
     if of == "failures":
         earlier = await scene.start(viewer)
         async with scene.running.db.transaction() as session:
             failed = SyncResult.__table__.update().where(col(SyncResult.job_id) == earlier.id)  # type: ignore[attr-defined]
             await session.execute(failed.values(outcome=SyncOutcome.FAILED))
-        target = Target(failed_in=earlier.id)
+        target = FailedAccounts(job_id=earlier.id)
     with counted_statements() as statements:
         job = (await scene.running.services.jobs.start(Viewer(id=viewer), target, None)).job
     assert [one.account_id for one in await results(scene, job)] == sorted(

@@ -59,7 +59,7 @@ async def test_the_state_of_a_job_follows_from_its_outcomes(
 ) -> None:
     job = await prepared(scene, viewer, fates)
     assert_adds_up(await scene.job(job))
-    await scene.perform(job)
+    await scene.run(job)
     ended = await scene.job(job)
     assert_adds_up(ended)
     assert (ended.state, ended.pending_count, progress(ended)) == (state, 0, done)
@@ -85,7 +85,7 @@ async def test_a_canceled_job_stays_at_what_was_done(
     scene: Scene, viewer: str, fates: list[str], performed: int, state: JobState
 ) -> None:
     job, service = await prepared(scene, viewer, fates), scene.running.services.jobs
-    await scene.perform_some(job, performed)
+    await scene.run_some(job, performed)
     before = await scene.job(job)
     assert_adds_up(before)
     canceled = (await service.cancel(Viewer(id=viewer), job.id)).job
@@ -102,7 +102,7 @@ async def test_progress_never_falls_whatever_happens_on_the_way(scene: Scene, vi
     job = await prepared(scene, viewer, [WORKS, GONE, FAILS, WORKS, GONE, WORKS])
     seen = [progress(await scene.job(job))]
     for _ in range(6):
-        await scene.perform_some(job, 1)
+        await scene.run_some(job, 1)
         now = await scene.job(job)
         assert_adds_up(now)
         seen.append(progress(now))

@@ -29,8 +29,8 @@ from tiktok_accounts_gql.db.models import (
 )
 from tiktok_accounts_gql.db.quota import Endpoint
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services import slots
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services import rate_limiter
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import REVOKE_PATH, TOKEN_PATH, USER_INFO_PATH
 from tiktok_accounts_gql.wiring import open_services
@@ -46,7 +46,7 @@ async def slow(shared_scene: Scene) -> AsyncGenerator[Scene]:
     settings = shared_scene.settings.model_copy(update={"tiktok_requests_per_minute": 600})
     async with open_services(settings) as running:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(slots, "LATEST", timedelta(seconds=10))
+            patch.setattr(rate_limiter, "SEND_TOLERANCE", timedelta(seconds=10))
             yield Scene(settings=settings, running=running, sandbox=shared_scene.sandbox)
 
 
@@ -55,7 +55,7 @@ def tiktok(slow: Scene) -> TikTok:
     return TikTok(sandbox=slow.sandbox, settings=slow.settings, running=slow.running)
 
 
-async def sync(scene: Scene, account: Account) -> Synced:
+async def sync(scene: Scene, account: Account) -> SyncedAccount:
     return await scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 
@@ -117,7 +117,7 @@ async def test_work_in_the_background_takes_a_slot_for_each_call_in_its_own_lane
     [account] = await slow.accounts(viewer, 1)
     await before(slow, account)
     async with users_booked_ahead(slow.running, BOOKED_SECONDS) as taken:
-        await slow.perform(await slow.start(viewer))
+        await slow.run(await slow.start(viewer))
     assert taken.counts == calls(slow, account) == expected
     assert taken.longest_wait <= NEAR
 
@@ -138,7 +138,7 @@ async def test_the_schedule_renews_in_the_lane_of_the_background(slow: Scene, vi
     [account] = await slow.accounts(viewer, 1)
     await worn(slow, account)
     async with users_booked_ahead(slow.running, BOOKED_SECONDS) as taken:
-        await slow.running.schedule.perform(viewer, str(account.id))
+        await slow.running.schedule.sync_scheduled(viewer, str(account.id))
     assert taken.counts == calls(slow, account) == {TOKEN: 1, INFO: 1}
     assert taken.longest_wait <= NEAR
     assert (await only(slow, account)).last_synced_at is not None
@@ -157,8 +157,8 @@ async def test_a_user_does_not_stand_behind_a_renewal_in_the_background(slow: Sc
     [account] = await slow.accounts(viewer, 1)
     await wear(slow, account)
     await set_row(slow.running, Endpoint.TOKEN, next_at=4)
-    performing = asyncio.create_task(slow.perform(await slow.start(viewer)))
-    await asyncio.sleep(0.3)
+    performing = asyncio.create_task(slow.run(await slow.start(viewer)))
+    await until(lambda: slow.running.tokens._oauth.token_limiter.background_queue.lock.is_held)
     async with asyncio.timeout(8):
         assert (await sync(slow, account)).error is None
         await performing
@@ -257,7 +257,7 @@ async def test_a_job_that_joins_a_user_who_gets_no_slot_has_made_no_attempt(slow
     user = asyncio.create_task(sync(slow, account))
     await until(lambda: not slow.sandbox.faults.list_active())
     await set_row(slow.running, Endpoint.USER_INFO, next_at=11.5)
-    performing = asyncio.create_task(slow.perform(job))
+    performing = asyncio.create_task(slow.run(job))
     assert (await user).error is not None
     await set_row(slow.running, Endpoint.USER_INFO, next_at=0)
     async with asyncio.timeout(15):
@@ -324,8 +324,8 @@ async def test_tiktok_is_not_asked_about_what_is_known_to_be_dead(
             assert synced.error.code == "REAUTHORIZATION_REQUIRED"
         job = await slow.start(viewer)
         async with asyncio.timeout(5):
-            await slow.perform(job)
-            await slow.running.schedule.perform(viewer, str(account.id))
+            await slow.run(job)
+            await slow.running.schedule.sync_scheduled(viewer, str(account.id))
     assert (taken, calls(slow, account)) == ([], before)
     assert (await slow.job(job)).state is JobState.FAILED
     now = await only(slow, account)

@@ -8,16 +8,18 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from tests.support.batches import Scene
+from tests.support.waiting import until
 from tiktok_accounts_gql.db import token_pairs
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Account, JobState, RequestQuota
 from tiktok_accounts_gql.sandbox.app import Sandbox
+from tiktok_accounts_gql.service_builders import SYNC_LEASE_MARGIN
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.wiring import READING_MARGIN, Running, open_services
+from tiktok_accounts_gql.wiring import Running, open_services
 
 TIMEOUT = 0.5
-LEASE = timedelta(seconds=TIMEOUT) + READING_MARGIN
+LEASE = timedelta(seconds=TIMEOUT) + SYNC_LEASE_MARGIN
 
 
 @pytest_asyncio.fixture
@@ -52,14 +54,9 @@ async def exhausted(scene: Scene, viewer: str, time: timedelta) -> Account:
 async def test_work_that_waits_for_its_turn_holds_nothing(slow: Scene, another: Running, viewer: str) -> None:
     account = await exhausted(slow, viewer, timedelta(seconds=3))
     job = await slow.start(viewer, [account.id])
-    performing = asyncio.create_task(slow.perform(job))
-    for _ in range(100):
-        await asyncio.sleep(0.02)
-        if (await slow.job(job)).state is JobState.RUNNING:
-            break
-    else:
-        raise AssertionError
-    await asyncio.sleep(0.3)
+    performing = asyncio.create_task(slow.run(job))
+    await slow.wait_until_started(job)
+    await until(lambda: slow.running.reader.limiter.background_queue.lock.is_held)
     async with slow.running.db.read() as session:
         pair = await token_pairs.find(session, viewer, account.id)
     assert pair is not None
@@ -75,7 +72,7 @@ async def test_two_jobs_that_wait_for_longer_than_a_lease_read_once(slow: Scene,
     account = await exhausted(slow, viewer, LEASE + timedelta(seconds=1))
     jobs = [await slow.start(viewer, [account.id]) for _ in range(2)]
     elsewhere = Scene(settings=slow.settings, running=another, sandbox=slow.sandbox)
-    await asyncio.gather(slow.perform(jobs[0]), elsewhere.perform(jobs[1]))
+    await asyncio.gather(slow.run(jobs[0]), elsewhere.run(jobs[1]))
     assert [(await slow.job(job)).state for job in jobs] == [JobState.SUCCEEDED] * 2
     assert len(slow.calls([account])) == 1
 

@@ -14,7 +14,7 @@ from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account, JobState
 from tiktok_accounts_gql.errors import ServiceUnavailable
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 
@@ -26,7 +26,7 @@ def scene(shared_scene: Scene) -> Scene:
     return shared_scene
 
 
-async def sync(scene: Scene, account: Account) -> Synced:
+async def sync(scene: Scene, account: Account) -> SyncedAccount:
     return await scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id)
 
 
@@ -96,9 +96,9 @@ async def test_the_work_of_a_job_goes_on_at_once(scene: Scene, viewer: str) -> N
     [account] = await scene.accounts(viewer, 1)
     job = await scene.start(viewer)
     with failing("INSERT INTO snapshots", ServiceUnavailable()), pytest.raises(ServiceUnavailable):
-        await scene.perform(job)
+        await scene.run(job)
     async with asyncio.timeout(SOON_SECONDS):
-        await scene.perform(job)
+        await scene.run(job)
     assert (await scene.job(job)).state is JobState.SUCCEEDED
     assert await is_free(scene, account)
 

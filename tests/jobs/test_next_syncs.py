@@ -2,25 +2,25 @@
 
 from collections import Counter
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from tests.support import rows
 from tests.support.batches import Scene
 from tests.support.breaking import literal, refuse
+from tests.support.schedules import FakeClock, ScheduleScene
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account, AccountStatus
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.services.failures import FailureKind
-from tiktok_accounts_gql.services.scheduling import BATCH
-from tiktok_accounts_gql.services.sync_times import SPREAD, SyncTimes
+from tiktok_accounts_gql.services.sync.schedule import BATCH
+from tiktok_accounts_gql.services.sync.sync_times import SPREAD, SyncTimes
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -29,45 +29,18 @@ from tiktok_accounts_gql.wiring import open_services
 DAY = timedelta(days=1)
 
 
-@dataclass
-class Clock:
-    now: datetime
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timed(Scene):
-    clock: Clock
-    failures: Counter[FailureKind]
-
-    async def stored(self, *where: object) -> list[Account]:
-        async with self.running.db.read() as session:
-            return list(await session.scalars(select(Account).where(*where).order_by(col(Account.id))))  # type: ignore[arg-type]
-
-    async def change(self, account: Account, **values: object) -> None:
-        async with self.running.db.transaction() as session:
-            await session.execute(update(Account).where(col(Account.id) == account.id).values(**values))
-
-    async def enqueued(self) -> Counter[str]:
-        """How often each account was, by the engine's own table."""
-        schema = "dbos." if self.running.db.engines[0].dialect.name == "postgresql" else ""
-        ids = text(f"SELECT workflow_uuid FROM {schema}workflow_status WHERE workflow_uuid LIKE 'scheduled:%'")
-        async with self.running.db.read() as session:
-            return Counter(row[0].split(":")[1] for row in await session.execute(ids))
-
-
 @pytest_asyncio.fixture
-async def timed(own: Settings, sandbox: Sandbox) -> AsyncGenerator[Timed]:
-    clock, failures = Clock(utc_now()), Counter[FailureKind]()
+async def timed(own: Settings, sandbox: Sandbox) -> AsyncGenerator[ScheduleScene]:
+    clock, failures = FakeClock(utc_now()), Counter[FailureKind]()
     settings = own.model_copy(update={"sync_interval": DAY})
     async with open_services(settings, clock=clock, count_failure=lambda kind: failures.update([kind])) as running:
-        yield Timed(settings=settings, running=running, sandbox=sandbox, clock=clock, failures=failures)
+        yield ScheduleScene(settings=settings, running=running, sandbox=sandbox, clock=clock, failures=failures)
     sandbox.faults.clear()
 
 
-async def test_accounts_synced_together_are_spread_evenly_after_three_intervals(timed: Timed, viewer: str) -> None:
+async def test_accounts_synced_together_are_spread_evenly_after_three_intervals(
+    timed: ScheduleScene, viewer: str
+) -> None:
     """By the schedule's own claims, minute by minute where something is due, without waiting for it."""
     times = SyncTimes(interval=DAY)
     new = [rows.account(viewer, number, open_id=f"open-{number}") for number in range(2000)]
@@ -102,7 +75,7 @@ def test_the_next_sync_lies_an_interval_ahead_give_or_take_a_fifth() -> None:
 
 
 async def test_a_new_account_is_due_after_its_connection_and_the_spread(
-    timed: Timed, tiktok: TikTok, viewer: str
+    timed: ScheduleScene, tiktok: TikTok, viewer: str
 ) -> None:
     own = TikTok(sandbox=tiktok.sandbox, settings=timed.settings, running=timed.running)
     account = await own.connect(viewer)
@@ -111,7 +84,7 @@ async def test_a_new_account_is_due_after_its_connection_and_the_spread(
 
 
 async def test_one_that_could_not_be_read_when_it_was_connected_is_due_soon(
-    timed: Timed, tiktok: TikTok, viewer: str
+    timed: ScheduleScene, tiktok: TikTok, viewer: str
 ) -> None:
     own = TikTok(sandbox=tiktok.sandbox, settings=timed.settings, running=timed.running)
     tiktok.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id="unread", status=500))
@@ -133,7 +106,7 @@ async def test_one_that_could_not_be_read_when_it_was_connected_is_due_soon(
     ids=["works", "rate limited", "unavailable", "refused", "scope missing"],
 )
 async def test_whatever_syncs_sets_the_next_time(
-    timed: Timed, viewer: str, fault: dict[str, object], at_retry: bool
+    timed: ScheduleScene, viewer: str, fault: dict[str, object], at_retry: bool
 ) -> None:
     [account] = await timed.accounts(viewer, 1)
     if fault:
@@ -157,7 +130,7 @@ async def test_whatever_syncs_sets_the_next_time(
     ids=["disconnected", "expired", "inactive"],
 )
 async def test_what_cannot_be_synced_is_never_due_until_it_comes_back(
-    timed: Timed, viewer: str, gone: dict[str, object]
+    timed: ScheduleScene, viewer: str, gone: dict[str, object]
 ) -> None:
     [account] = await timed.accounts(viewer, 1)
     await timed.change(account, next_sync_at=timed.clock.now - DAY, **gone)
@@ -167,7 +140,7 @@ async def test_what_cannot_be_synced_is_never_due_until_it_comes_back(
     assert await timed.running.schedule.enqueue_due() == 0
 
 
-async def test_more_than_a_batch_is_enqueued_at_one_look_oldest_first(timed: Timed, viewer: str) -> None:
+async def test_more_than_a_batch_is_enqueued_at_one_look_oldest_first(timed: ScheduleScene, viewer: str) -> None:
     new = [rows.account(viewer, n, next_sync_at=timed.clock.now - timedelta(minutes=n)) for n in range(2 * BATCH + 1)]
     await rows.store(timed.running.db, *new)
     assert await timed.running.schedule.enqueue_due() == len(new)
@@ -176,7 +149,7 @@ async def test_more_than_a_batch_is_enqueued_at_one_look_oldest_first(timed: Tim
     assert left == []
 
 
-async def test_an_account_without_a_time_gets_one_within_an_interval(timed: Timed, viewer: str) -> None:
+async def test_an_account_without_a_time_gets_one_within_an_interval(timed: ScheduleScene, viewer: str) -> None:
     """Written by the version before, or while the schedule was off."""
     await rows.store(timed.running.db, *[rows.account(viewer, n) for n in range(200)])
     assert await timed.running.schedule.enqueue_due() <= 1
@@ -189,7 +162,7 @@ async def test_an_account_without_a_time_gets_one_within_an_interval(timed: Time
 
 @pytest.mark.parametrize("before", [timedelta(days=30), timedelta(days=3)])
 async def test_a_shorter_interval_holds_for_what_was_planned_before(
-    timed: Timed, viewer: str, before: timedelta
+    timed: ScheduleScene, viewer: str, before: timedelta
 ) -> None:
     times = SyncTimes(interval=before)
     new = [rows.account(viewer, n) for n in range(200)]
@@ -202,7 +175,7 @@ async def test_a_shorter_interval_holds_for_what_was_planned_before(
     assert len({time // (DAY / 10) for time in ahead}) >= 10
 
 
-async def test_a_retry_that_tiktok_asked_for_is_not_moved(timed: Timed, viewer: str) -> None:
+async def test_a_retry_that_tiktok_asked_for_is_not_moved(timed: ScheduleScene, viewer: str) -> None:
     settings = timed.settings.model_copy(update={"sync_interval": timedelta(hours=1)})
     retry = timed.clock.now + timedelta(hours=5)
     await rows.store(timed.running.db, rows.account(viewer, next_sync_at=retry, next_retry_at=retry))
@@ -221,7 +194,7 @@ async def test_when_it_is_off_nothing_is_planned_and_nothing_due(scene: Scene, v
 
 
 @pytest.mark.parametrize("change", ["UPDATE accounts", "INSERT workflow_status"])
-async def test_accounts_that_cannot_be_enqueued_starve_no_other(timed: Timed, viewer: str, change: str) -> None:
+async def test_accounts_that_cannot_be_enqueued_starve_no_other(timed: ScheduleScene, viewer: str, change: str) -> None:
     new = [rows.account(viewer, n, next_sync_at=timed.clock.now - timedelta(minutes=200 - n)) for n in range(110)]
     broken, fine = new[: BATCH + 5], new[BATCH + 5 :]
     await rows.store(timed.running.db, *new)
@@ -244,7 +217,7 @@ async def test_accounts_that_cannot_be_enqueued_starve_no_other(timed: Timed, vi
     assert timed.failures[FailureKind.SCHEDULE] >= count
 
 
-async def test_200_accounts_that_fail_unexpectedly_starve_nobody(timed: Timed, viewer: str) -> None:
+async def test_200_accounts_that_fail_unexpectedly_starve_nobody(timed: ScheduleScene, viewer: str) -> None:
     """Their work fails in a way that no code knows: the database refuses their snapshots."""
     accounts = await timed.accounts(viewer, 7)
     broken, fine = accounts[:5], accounts[5:]
@@ -257,7 +230,7 @@ async def test_200_accounts_that_fail_unexpectedly_starve_nobody(timed: Timed, v
         await timed.change(account, next_sync_at=timed.clock.now - timedelta(minutes=300 - number))
     assert await timed.running.schedule.enqueue_due() == 202
     for account in (*broken, *fine):
-        await timed.running.schedule.perform(viewer, str(account.id))
+        await timed.running.schedule.sync_scheduled(viewer, str(account.id))
     by_id = {account.id: account for account in await timed.stored()}
     assert all(by_id[account.id].last_synced_at for account in fine)
     for account in broken:

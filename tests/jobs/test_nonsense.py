@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from tests.support.batches import Scene
+from tests.support.unreadable import READABLE_COUNT, UNREADABLE_BODIES, add_accounts, answer
 from tests.support.waiting import until
 from tests.support.working import workers
 from tiktok_accounts_gql.db.models import Account, JobState, RequestQuota, SyncJob, SyncOutcome, SyncResult
@@ -19,16 +20,6 @@ from tiktok_accounts_gql.services.sync.retries import MAX_ATTEMPTS
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 
-GOOD = 5
-NONSENSE: dict[str, bytes] = {
-    "data is null": b'{"data": null, "error": {"code": "ok"}}',
-    "HTML": b"<html><body>maintenance</body></html>",
-    "no open_id": b'{"data": {"user": {"follower_count": -977433948}}, "error": {"code": "ok"}}',
-    "cut off": b'{"data": {"user": {"open_id": "',
-    "a list": b"[]",
-    "nothing": b"",
-    "a text": b'"ok"',
-}
 ODDER: dict[str, tuple[int, bytes]] = {
     "a number": (200, b"7"),
     "null": (200, b"null"),
@@ -44,11 +35,6 @@ ODDER: dict[str, tuple[int, bytes]] = {
 @pytest.fixture
 def scene(shared_scene: Scene) -> Scene:
     return shared_scene
-
-
-def answer(scene: Scene, account: Account, body: bytes, *, status: int = 200) -> None:
-    """TikTok's to every question about this account."""
-    scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, open_id=account.open_id, status=status, body=body, times=None))
 
 
 def silence(scene: Scene, account: Account, *, status: int = 503) -> None:
@@ -81,18 +67,13 @@ async def results(scene: Scene, job: SyncJob) -> dict[Any, SyncResult]:
         return {row.account_id: row for row in rows}
 
 
-async def spoiled(scene: Scene, viewer: str) -> tuple[list[Account], list[Account]]:
-    """The accounts of a batch: those about which TikTok talks nonsense, and the good ones."""
-    accounts = await scene.accounts(viewer, len(NONSENSE) + GOOD)
-    bad, good = accounts[: len(NONSENSE)], accounts[len(NONSENSE) :]
-    for account, body in zip(bad, NONSENSE.values(), strict=True):
-        answer(scene, account, body)
-    return bad, good
-
-
 async def ended_well(scene: Scene, job: SyncJob, bad: Sequence[Account], good: Sequence[Account]) -> None:
     now = await scene.job(job)
-    assert (now.state, now.succeeded_count, now.failed_count) == (JobState.PARTIALLY_FAILED, GOOD, len(NONSENSE))
+    assert (now.state, now.succeeded_count, now.failed_count) == (
+        JobState.PARTIALLY_FAILED,
+        READABLE_COUNT,
+        len(UNREADABLE_BODIES),
+    )
     by_account = await results(scene, job)
     for account in await stored(scene, *bad):
         result = by_account[account.id]
@@ -118,12 +99,12 @@ async def neighbour(scene: Scene, account: Account, ended: asyncio.Event) -> lis
 async def attempt(scene: Scene, job: SyncJob) -> None:
     """All that is pending, at the same time."""
     pending = [result for result in (await results(scene, job)).values() if result.outcome is SyncOutcome.PENDING]
-    perform = scene.running.job_work.perform
+    perform = scene.running.job_runner.sync_result
     await asyncio.gather(*[perform(job.viewer_id, str(result.id)) for result in pending])
 
 
 async def test_a_batch_of_which_seven_answer_nonsense_ends_and_nobody_else_notices(scene: Scene, viewer: str) -> None:
-    bad, good = await spoiled(scene, viewer)
+    bad, good = await add_accounts(scene, viewer)
     [other] = await scene.accounts(f"other-{viewer}", 1)
     job, ended = await scene.start(viewer), asyncio.Event()
     meanwhile = asyncio.create_task(neighbour(scene, other, ended))
@@ -136,18 +117,18 @@ async def test_a_batch_of_which_seven_answer_nonsense_ends_and_nobody_else_notic
     assert len(scene.calls([other])) == len(codes) > MAX_ATTEMPTS
     await ended_well(scene, job, bad, good)
     assert len(scene.calls(bad)) == MAX_ATTEMPTS * len(bad)
-    assert len(scene.calls(good)) == GOOD
+    assert len(scene.calls(good)) == READABLE_COUNT
 
 
 @pytest.mark.proof
 async def test_with_a_worker_it_ends_within_two_minutes(own_scene: Scene, viewer: str, tmp_path: Path) -> None:
-    bad, good = await spoiled(own_scene, viewer)
+    bad, good = await add_accounts(own_scene, viewer)
     [other] = await own_scene.accounts(f"other-{viewer}", 1)
     ended = asyncio.Event()
     with workers(1, tmp_path, own_scene.settings):
         meanwhile = asyncio.create_task(neighbour(own_scene, other, ended))
-        job = await own_scene.ended(
-            await own_scene.start(viewer), within=float(os.environ.get("TEST_NONSENSE_SECONDS", "120"))
+        job = await own_scene.wait_until_ended(
+            await own_scene.start(viewer), seconds=float(os.environ.get("TEST_NONSENSE_SECONDS", "120"))
         )
         ended.set()
         assert set(await meanwhile) == {None}
@@ -177,7 +158,7 @@ async def test_silence_about_one_account_says_nothing_of_tiktok(scene: Scene, vi
     assert await sync(scene, *[silent] * 8) == ["TIKTOK_UNAVAILABLE"] * 8
     job = await scene.start(viewer)
     for _ in range(MAX_ATTEMPTS):
-        await scene.perform(job)
+        await scene.run(job)
     assert (await scene.job(job)).state is JobState.FAILED
     assert await circuits(scene) == {(1, False)}
     assert await sync(scene, other) == [None]

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db import sync_jobs
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome
 from tiktok_accounts_gql.errors import UserErrorCode
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services.slots import PROBE_EVERY
+from tiktok_accounts_gql.services.rate_limiter import PROBE_INTERVAL
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
@@ -29,7 +29,7 @@ DOWN_SECONDS = float(os.environ.get("TEST_DOWN_SECONDS", "6"))
 BATCH = int(os.environ.get("TEST_FAULT_BATCH", "30"))
 SLOW = DOWN_SECONDS > 60
 FAILURES = Settings.model_fields["tiktok_failures_before_pause"].default
-PROBES = PROBE_EVERY if SLOW else timedelta(seconds=1)
+PROBES = PROBE_INTERVAL if SLOW else timedelta(seconds=1)
 FAULTS = (
     Fault(status=429, error="rate_limit_exceeded", path=USER_INFO_PATH),
     Fault(status=500, error="internal_error", path=USER_INFO_PATH),
@@ -48,7 +48,7 @@ async def test_an_outage_is_waited_for(scene: Scene, viewer: str, tmp_path: Path
     settings = scene.settings.model_copy(update={"tiktok_requests_per_minute": 540})
     with workers(processes, tmp_path, settings, probe_interval=PROBES) as running:
         job = await scene.start(viewer)
-        await scene.begun(job, 5)
+        await scene.wait_until_synced(job, 5)
         scene.sandbox.faults.add(Fault(path=USER_INFO_PATH, status=503, error="internal_error", times=None))
         down = time.time()
         other = await scene.start(alone.viewer_id)
@@ -56,12 +56,12 @@ async def test_an_outage_is_waited_for(scene: Scene, viewer: str, tmp_path: Path
         scene.sandbox.faults.clear()
         back = time.time()
         assert (await scene.job(job)).finished_at is None
-        assert SyncOutcome.FAILED not in await scene.outcomes(job)
+        assert SyncOutcome.FAILED not in await scene.count_outcomes(job)
         assert (await scene.running.services.job_lists.read(Viewer(id=viewer), [job.id]))[job.id].started_at
         asked = [call.time for call in scene.calls(since=down) if call.status == 503]
-        await scene.begun(job, await scene.done(job) + 1, within=30)
+        await scene.wait_until_synced(job, await scene.count_done(job) + 1, seconds=30)
         first = time.time() - back
-        ended = [await scene.ended(one, within=60) for one in (job, other)]
+        ended = [await scene.wait_until_ended(one, seconds=60) for one in (job, other)]
         assert [one.state for one in ended] == [JobState.SUCCEEDED] * 2
         assert all("Traceback" not in worker.log for worker in running)
     in_flight = processes * settings.worker_concurrency
@@ -81,13 +81,13 @@ async def test_who_joins_the_reading_of_a_job_gets_an_answer_of_their_own(scene:
     for account in accounts[1:]:
         await sync(owner, account.id)
     job = await scene.start(viewer, [accounts[0].id])
-    performing = asyncio.create_task(scene.perform(job))
+    performing = asyncio.create_task(scene.run(job))
     synced = await sync(owner, accounts[0].id)
     await waits(scene, job)
     performing.cancel()
     assert synced.error is not None
     assert synced.error.code is UserErrorCode.TIKTOK_UNAVAILABLE
-    assert await scene.outcomes(job) == {SyncOutcome.PENDING: 1}
+    assert await scene.count_outcomes(job) == {SyncOutcome.PENDING: 1}
     assert len(scene.calls()) == FAILURES
 
 
@@ -98,14 +98,14 @@ async def test_what_waits_for_tiktok_is_canceled_at_once(scene: Scene, viewer: s
     for account in accounts:
         await scene.running.services.syncing.sync(Viewer(id=viewer), account.id)
     job = await scene.start(viewer, [accounts[0].id])
-    performing = asyncio.create_task(scene.perform(job))
+    performing = asyncio.create_task(scene.run(job))
     await waits(scene, job)
     await scene.running.services.jobs.cancel(Viewer(id=viewer), job.id)
     assert (await scene.job(job)).state is JobState.CANCELED
     scene.running.reader.stop()
     async with asyncio.timeout(5):
         await performing
-    assert await scene.outcomes(job) == {SyncOutcome.CANCELED: 1}
+    assert await scene.count_outcomes(job) == {SyncOutcome.CANCELED: 1}
     assert len(scene.calls()) == FAILURES
 
 
@@ -131,12 +131,12 @@ async def test_a_batch_ends_whatever_fails_now_and_then(
         scene.sandbox.faults.add(mixed)
     with workers(1, tmp_path, scene.settings, probe_interval=PROBES) as [worker]:
         before = rss(worker)
-        job = await scene.ended(await scene.start(viewer), within=900)
+        job = await scene.wait_until_ended(await scene.start(viewer), seconds=900)
         grown = rss(worker) - before
         unexpected = [
             line for line in worker.log.splitlines() if re.search(r'"level":"(error|critical)"|Traceback', line)
         ]
-    outcomes = await scene.outcomes(job)
+    outcomes = await scene.count_outcomes(job)
     assert unexpected == []
     assert sum(outcomes.values()) == BATCH
     assert outcomes.keys() <= {SyncOutcome.SUCCEEDED, SyncOutcome.FAILED}

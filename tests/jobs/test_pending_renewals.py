@@ -14,9 +14,9 @@ from tests.support.batches import Scene
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.clock import FromNow
 from tiktok_accounts_gql.db.models import Account, JobState, TokenPair
-from tiktok_accounts_gql.services.sync.endings import Background, Synced
+from tiktok_accounts_gql.services.sync.outcomes import BackgroundSync, SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import NotAsked, RefreshPending
+from tiktok_accounts_gql.tiktok.errors import CallDeferred, RefreshPending
 
 SOON_SECONDS = 5
 RENEWED_ELSEWHERE = "The account's authorization is being renewed at this moment. Try again later."
@@ -49,12 +49,8 @@ async def is_as_before(scene: Scene, viewer: str) -> bool:
     return (*health, account.consecutive_failures) == ("ACTIVE", "HEALTHY", None, None, 0)
 
 
-async def sync(scene: Scene, account: Account, background: Background | None = None) -> Synced:
+async def sync(scene: Scene, account: Account, background: BackgroundSync | None = None) -> SyncedAccount:
     return await scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id, background)
-
-
-async def nothing(*_: object) -> None:
-    return
 
 
 async def test_a_sync_during_a_renewal_in_doubt_changes_nothing(scene: Scene, viewer: str) -> None:
@@ -70,9 +66,9 @@ async def test_a_sync_during_a_renewal_in_doubt_changes_nothing(scene: Scene, vi
 async def test_work_in_the_background_waits_for_a_renewal_in_doubt(scene: Scene, viewer: str) -> None:
     account = await left_in_doubt(scene, viewer)
     with pytest.raises(RefreshPending):
-        await sync(scene, account, Background(asked_at=utc_now(), also=nothing))
+        await sync(scene, account, BackgroundSync(requested_at=utc_now()))
     assert await is_as_before(scene, viewer)
-    assert issubclass(RefreshPending, NotAsked)  # which is no attempt of a job, and pushes no schedule back
+    assert issubclass(RefreshPending, CallDeferred)  # which is no attempt of a job, and pushes no schedule back
 
 
 async def test_a_key_that_comes_back_heals_an_account_in_a_job(scene: Scene, viewer: str) -> None:
@@ -87,7 +83,7 @@ async def test_a_key_that_comes_back_heals_an_account_in_a_job(scene: Scene, vie
         await change_pair(scene, account, access_token=pairs[account.id])
     job = await scene.start(viewer)
     async with asyncio.timeout(SOON_SECONDS):
-        await scene.perform(job)
+        await scene.run(job)
     now = await scene.job(job)
     assert (now.state, now.succeeded_count, now.failed_count) == (JobState.PARTIALLY_FAILED, 2, 1)
     states = [(one.status, one.health_state) for one in await stored.accounts(scene.running, viewer)]

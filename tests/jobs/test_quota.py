@@ -15,7 +15,7 @@ from tests.support.batches import Scene
 from tests.support.working import workers
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services.slots import pace_of
+from tiktok_accounts_gql.services.rate_limiter import build_rate_limit
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -42,9 +42,9 @@ async def test_no_window_of_time_sees_more_than_the_quota(
             began = time.time()
             while time.time() - began < SECONDS:
                 await asyncio.gather(sync(users, mine), asyncio.sleep(random.uniform(0.5, 2)))
-        assert await scene.done(job) < len(accounts)
+        assert await scene.count_done(job) < len(accounts)
     times = [call.time for call in scene.calls()]
-    pace = pace_of(PER_MINUTE, failures=5)
+    pace = build_rate_limit(PER_MINUTE, failures=5)
     interval = pace.interval.total_seconds()
     for window in (0.5, 1, 2, 5, 10, 30):
         assert most_within(times, window) <= (window + LATE) / interval + pace.burst + 1

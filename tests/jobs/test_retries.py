@@ -25,9 +25,9 @@ async def test_a_failure_that_passes_is_tried_five_times(scene: Scene, viewer: s
     job = await scene.start(viewer)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         assert (await scene.job(job)).finished_at is None
-        await scene.perform(job)
+        await scene.run(job)
         assert len(scene.calls()) == attempt
-    await scene.perform(job)
+    await scene.run(job)
     assert len(scene.calls()) == MAX_ATTEMPTS == 5
     result = await result_of(scene, job)
     assert (result.attempts, result.error_code) == (5, "TIKTOK_RATE_LIMITED")
@@ -38,7 +38,7 @@ async def test_what_the_user_has_to_mend_is_not_tried_again(scene: Scene, viewer
     [account] = await scene.accounts(viewer, 1)
     scene.sandbox.state.revoke_grant(account.open_id)
     job = await scene.start(viewer)
-    await scene.perform(job)
+    await scene.run(job)
     result = await result_of(scene, job)
     assert (result.attempts, result.error_code) == (1, "REAUTHORIZATION_REQUIRED")
     assert (await scene.job(job)).state is JobState.FAILED

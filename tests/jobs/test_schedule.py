@@ -1,7 +1,7 @@
 """Accounts that nobody synced for a while: enqueued once, spread, and tried again later if they fail."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
 from tests.support.batches import Scene
+from tests.support.waiting import until
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import (
@@ -23,8 +24,8 @@ from tiktok_accounts_gql.db.models import (
 )
 from tiktok_accounts_gql.sandbox.app import Sandbox
 from tiktok_accounts_gql.sandbox.faults import Fault
-from tiktok_accounts_gql.services.scheduling import JOBS_KEPT
-from tiktok_accounts_gql.services.slots import BY_ITSELF, PROBE_EVERY
+from tiktok_accounts_gql.services.rate_limiter import BACKGROUND, PROBE_INTERVAL
+from tiktok_accounts_gql.services.sync.schedule import JOB_RETENTION
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -66,14 +67,6 @@ async def works(running: Running, state: str | None = None) -> int:
         return int(await session.scalar(text(f"SELECT count(*) FROM {schema}workflow_status WHERE {where}")) or 0)
 
 
-async def until(true: Callable[[], object]) -> None:
-    for _ in range(300):
-        if true():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError
-
-
 async def test_what_is_due_is_synced_once_by_the_system(scheduled: Scene, viewer: str) -> None:
     due = await scheduled.accounts(viewer, 5)
     fresh, expired, gone = await scheduled.accounts(viewer, 3)
@@ -89,7 +82,7 @@ async def test_what_is_due_is_synced_once_by_the_system(scheduled: Scene, viewer
         await until(lambda: len(scheduled.calls(due)) == 5)
         await asyncio.sleep(1)
     assert len(scheduled.calls([*due, fresh, expired, gone])) == 5
-    assert set((await scheduled.synced(viewer)).keys()) == {account.id for account in due}
+    assert set((await scheduled.count_syncs(viewer)).keys()) == {account.id for account in due}
     async with scheduled.running.db.read() as session:
         actors = (await session.scalars(select(col(AuditEvent.actor)).where(col(AuditEvent.viewer_id) == viewer))).all()
     assert set(actors) == {AuditActor.SYSTEM}
@@ -108,7 +101,12 @@ async def test_what_fails_is_tried_again_later_and_not_every_minute(scheduled: S
     await scheduled.running.schedule.enqueue_due()
     async with working(scheduled):
         await until(lambda: len(scheduled.calls()) == 1)
-        await asyncio.sleep(0.5)
+
+        async def has_failed() -> bool:
+            [current] = await planned(scheduled.running, viewer)
+            return current.consecutive_failures == 1
+
+        await until(has_failed)
         [failed] = await planned(scheduled.running, viewer)
         assert failed.next_sync_at == failed.next_retry_at  # and lies ahead
         assert await scheduled.running.schedule.enqueue_due() == 0
@@ -136,12 +134,12 @@ async def test_an_outage_takes_no_account_off_the_schedule(scheduled: Scene, vie
 async def test_what_waits_for_tiktok_when_the_process_ends_is_enqueued_again(scheduled: Scene, viewer: str) -> None:
     [account] = await scheduled.accounts(viewer, 1)
     await aged(scheduled.running, account, by=2 * DAY)
-    await scheduled.running.reader.slots.take(BY_ITSELF)  # there is a row from now on
+    await scheduled.running.reader.limiter.acquire(BACKGROUND)  # there is a row from now on
     async with scheduled.running.db.transaction() as session:
-        down = update(RequestQuota).values(closed_until=utc_now() + PROBE_EVERY, failures=5)
+        down = update(RequestQuota).values(closed_until=utc_now() + PROBE_INTERVAL, failures=5)
         await session.execute(down)
     before, known = len(scheduled.calls()), await works(scheduled.running)
-    performing = asyncio.create_task(scheduled.running.schedule.perform(viewer, str(account.id)))
+    performing = asyncio.create_task(scheduled.running.schedule.sync_scheduled(viewer, str(account.id)))
     await asyncio.sleep(0.3)
     assert not performing.done()
     scheduled.running.reader.stop()
@@ -165,10 +163,10 @@ async def test_jobs_are_forgotten_30_days_after_their_end(scene: Scene, viewer: 
     old, new = await scene.start(viewer), await scene.start(viewer)
     async with working(scene):
         for job in (old, new):
-            await scene.ended(job, within=20)
+            await scene.wait_until_ended(job, seconds=20)
     async with scene.running.db.transaction() as session:
         ended = update(SyncJob).where(col(SyncJob.id) == old.id)
-        await session.execute(ended.values(finished_at=utc_now() - JOBS_KEPT - timedelta(minutes=1)))
+        await session.execute(ended.values(finished_at=utc_now() - JOB_RETENTION - timedelta(minutes=1)))
     assert await scene.running.schedule.prune() == 1
     assert await scene.running.schedule.prune() == 0
     async with scene.running.db.read() as session:
@@ -179,26 +177,26 @@ async def test_jobs_are_forgotten_30_days_after_their_end(scene: Scene, viewer: 
 async def test_the_engine_forgets_work_that_ended_a_day_ago(scene: Scene, viewer: str) -> None:
     await scene.accounts(viewer, 3)
     schema = "dbos." if scene.running.db.engines[0].dialect.name == "postgresql" else ""
-    table, remembered = f"{schema}workflow_status", {"n": -1}
+    table = f"{schema}workflow_status"
 
-    async def remember() -> None:
+    async def count_ended() -> int:
+        ended = text(f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'")
         async with scene.running.db.read() as session:
-            remembered["n"] = int(await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+            return int(await session.scalar(ended) or 0)
+
+    async def has_all() -> bool:
+        return await count_ended() == 4  # three accounts, and what enqueued them
+
+    async def has_one() -> bool:
+        return await count_ended() == 1
 
     async with working(scene):
-        await scene.ended(await scene.start(viewer), within=20)
-        await asyncio.sleep(0.5)
-    await remember()
-    assert remembered["n"] == 4
+        await scene.wait_until_ended(await scene.start(viewer), seconds=20)
+        await until(has_all)
     two_days_ago = int((datetime.now(UTC) - 2 * DAY).timestamp() * 1000)
     async with scene.running.db.transaction() as session:
         await session.execute(
             text(f"UPDATE {table} SET completed_at = {two_days_ago} WHERE workflow_uuid LIKE 'sync:%'")
         )
     async with working(scene):  # prunes when it starts
-        for _ in range(100):
-            await remember()
-            if remembered["n"] == 1:
-                break
-            await asyncio.sleep(0.05)
-    assert remembered["n"] == 1
+        await until(has_one)

@@ -14,16 +14,16 @@ from tests.support.slots import set_row
 from tests.support.waiting import until
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.quota import Endpoint
-from tiktok_accounts_gql.services import lines, slots
-from tiktok_accounts_gql.services.slots import BY_ITSELF, CallPolicy
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services import rate_limit_queues, rate_limiter
+from tiktok_accounts_gql.services.rate_limiter import BACKGROUND, CallPolicy
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import NotAsked, QuotaExhausted
+from tiktok_accounts_gql.tiktok.errors import CircuitOpen, QuotaExhausted
 from tiktok_accounts_gql.wiring import open_services
 
 PER_MINUTE = 1200
-INTERVAL = slots.pace_of(PER_MINUTE, failures=5).interval.total_seconds()  # some 50 ms
-BOOKED = lines.USERS_FIRST.total_seconds() / INTERVAL  # that are taken already when somebody comes
+INTERVAL = rate_limiter.build_rate_limit(PER_MINUTE, failures=5).interval.total_seconds()  # some 50 ms
+BOOKED = rate_limit_queues.USER_LEAD.total_seconds() / INTERVAL  # that are taken already when somebody comes
 FEW = BOOKED + 6
 FLOOD = 200
 FULL = 13.0  # seconds: further ahead than a user waits for
@@ -50,11 +50,11 @@ async def no_burst(scene: Scene) -> None:
     await set_row(scene.running, Endpoint.USER_INFO, next_at=0)
 
 
-def sync(scene: Scene, account: Account) -> "asyncio.Task[Synced]":
+def sync(scene: Scene, account: Account) -> "asyncio.Task[SyncedAccount]":
     return asyncio.create_task(scene.running.services.syncing.sync(Viewer(id=account.viewer_id), account.id))
 
 
-def flood(scene: Scene, accounts: Sequence[Account]) -> "list[asyncio.Task[Synced]]":
+def flood(scene: Scene, accounts: Sequence[Account]) -> "list[asyncio.Task[SyncedAccount]]":
     return [sync(scene, account) for account in accounts]
 
 
@@ -66,11 +66,11 @@ async def test_a_viewer_with_two_hundred_syncs_delays_another_viewer_by_a_few_sl
     async with second(limited) as other:
         await no_burst(limited)
         flooding = flood(limited, accounts)
-        await until(lambda: limited.running.reader.slots.users.lock.count_ahead(viewer) >= FLOOD / 2)
+        await until(lambda: limited.running.reader.limiter.user_queue.lock.count_ahead(viewer) >= FLOOD / 2)
         before = len(limited.calls(accounts))
         async with asyncio.timeout(10):
             synced = await sync(limited if where == "the same process" else other, mine)
-        assert (synced.error, synced.was_asked) == (None, True)
+        assert (synced.error, synced.is_attempted) == (None, True)
         assert len(limited.calls(accounts)) - before <= FEW
         await set_row(limited.running, Endpoint.USER_INFO, next_at=FULL)
         assert len(await asyncio.gather(*flooding)) == FLOOD
@@ -80,24 +80,24 @@ async def test_a_viewer_with_two_hundred_syncs_delays_another_viewer_by_a_few_sl
 
 
 class Crowd:
-    """Takes slots for viewers, and notes who got one."""
+    """Acquires slots for viewers. `served`: viewers in the order of their slots; `refused`: the pauses that others were told."""
 
     def __init__(self, scene: Scene) -> None:
         self.running = scene.running
-        self.slots = scene.running.reader.slots
-        self.got: list[str] = []
-        self.told: list[float] = []
+        self.limiter = scene.running.reader.limiter
+        self.served: list[str] = []
+        self.refused: list[float] = []
 
-    async def take(self, viewer_id: str) -> None:
+    async def acquire(self, viewer_id: str) -> None:
         try:
-            await self.slots.take(CallPolicy(viewer_id=viewer_id))
+            await self.limiter.acquire(CallPolicy(viewer_id=viewer_id))
         except QuotaExhausted as error:
-            self.told.append(error.retry_after or 0)
+            self.refused.append(error.retry_after or 0)
         else:
-            self.got.append(viewer_id)
+            self.served.append(viewer_id)
 
-    def ask(self, viewer_id: str, count: int) -> "list[asyncio.Task[None]]":
-        return [asyncio.create_task(self.take(viewer_id)) for _ in range(count)]
+    def start(self, viewer_id: str, count: int) -> "list[asyncio.Task[None]]":
+        return [asyncio.create_task(self.acquire(viewer_id)) for _ in range(count)]
 
 
 @pytest.fixture
@@ -106,71 +106,73 @@ def crowd(limited: Scene) -> Crowd:
 
 
 async def test_viewers_beside_each_other_get_about_as_much(crowd: Crowd) -> None:
-    taking = crowd.ask("first", 60) + crowd.ask("second", 60) + crowd.ask("third", 60)
-    await until(lambda: len(crowd.got) >= 31)
-    assert all(9 <= crowd.got[:31].count(one) <= 12 for one in ("first", "second", "third")), crowd.got
+    taking = crowd.start("first", 60) + crowd.start("second", 60) + crowd.start("third", 60)
+    await until(lambda: len(crowd.served) >= 31)
+    assert all(9 <= crowd.served[:31].count(viewer_id) <= 12 for viewer_id in ("first", "second", "third")), (
+        crowd.served
+    )
     await end(taking)
 
 
 async def test_a_viewer_alone_has_the_whole_quota(crowd: Crowd) -> None:
-    taking = crowd.ask("alone", 41)
-    await until(lambda: len(crowd.got) >= 11)
-    began = time.monotonic()
+    taking = crowd.start("alone", 41)
+    await until(lambda: len(crowd.served) >= 11)
+    started_at = time.monotonic()
     await asyncio.gather(*taking)
-    assert time.monotonic() - began <= 30 * INTERVAL * 1.3
+    assert time.monotonic() - started_at <= 30 * INTERVAL * 1.3
 
 
 async def test_who_gives_up_loses_nobody_a_turn(crowd: Crowd) -> None:
-    first, second = crowd.ask("first", 30), crowd.ask("second", 30)
-    await until(lambda: len(crowd.got) >= 3)
+    first, second = crowd.start("first", 30), crowd.start("second", 30)
+    await until(lambda: len(crowd.served) >= 3)
     await end(first + second[:20])
     async with asyncio.timeout(10):
-        await asyncio.gather(*second[20:], *crowd.ask("third", 2))
-    assert crowd.got.count("third") == 2
-    assert not crowd.slots.users.lock.is_held
+        await asyncio.gather(*second[20:], *crowd.start("third", 2))
+    assert crowd.served.count("third") == 2
+    assert not crowd.limiter.user_queue.lock.is_held
 
 
 async def test_what_cannot_come_in_time_is_told_at_once(crowd: Crowd) -> None:
     """As before turns were taken: beyond ten seconds' worth of slots."""
-    taking = crowd.ask("first", 300)
-    await until(lambda: len(crowd.got) >= 1)
-    more = crowd.ask("first", 20)
+    taking = crowd.start("first", 300)
+    await until(lambda: len(crowd.served) >= 1)
+    more = crowd.start("first", 20)
     await asyncio.wait(more, timeout=5)
-    assert len(crowd.told) == len([one for one in taking + more if one.done()]) - len(crowd.got) >= 20
-    assert all(0 < seconds < 10 for seconds in crowd.told)
-    await crowd.take("second")
-    assert crowd.got[-1] == "second"
+    assert len(crowd.refused) == len([one for one in taking + more if one.done()]) - len(crowd.served) >= 20
+    assert all(0 < seconds < 10 for seconds in crowd.refused)
+    await crowd.acquire("second")
+    assert crowd.served[-1] == "second"
     await end(taking)
 
 
 async def test_who_waited_for_too_long_is_told_when_to_try_again(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "FOR_USERS", timedelta(seconds=0.4))
-    taking = crowd.ask("first", 100)
+    monkeypatch.setattr(rate_limiter, "LONGEST_USER_WAIT", timedelta(seconds=0.4))
+    taking = crowd.start("first", 100)
     await asyncio.wait(taking, timeout=5)
-    assert len(crowd.got) + len(crowd.told) == 100
-    assert crowd.got
-    assert all(seconds > 0 for seconds in crowd.told)
+    assert len(crowd.served) + len(crowd.refused) == 100
+    assert crowd.served
+    assert all(seconds > 0 for seconds in crowd.refused)
 
 
 async def test_an_outage_is_told_to_everybody_who_waits_and_blocks_nobody_afterwards(crowd: Crowd) -> None:
     await set_row(crowd.running, Endpoint.USER_INFO, closed_until=9)
     async with asyncio.timeout(5):
-        outcomes = await asyncio.gather(*crowd.ask("first", 3), *crowd.ask("second", 3), return_exceptions=True)
-    assert [type(one) for one in outcomes] == [NotAsked] * 6
+        outcomes = await asyncio.gather(*crowd.start("first", 3), *crowd.start("second", 3), return_exceptions=True)
+    assert [type(one) for one in outcomes] == [CircuitOpen] * 6
     await set_row(crowd.running, Endpoint.USER_INFO, closed_until=None)
-    await crowd.take("first")
-    assert crowd.got == ["first"]
+    await crowd.acquire("first")
+    assert crowd.served == ["first"]
 
 
 async def test_work_in_the_background_gets_on_beside_a_viewer_without_end(crowd: Crowd, limited: Scene) -> None:
     async with second(limited) as worker:
-        taking = crowd.ask("first", 150)
-        await until(lambda: len(crowd.got) >= 10)
-        before = len(crowd.got)
+        taking = crowd.start("first", 150)
+        await until(lambda: len(crowd.served) >= 10)
+        before = len(crowd.served)
         async with asyncio.timeout(10):
             for _ in range(10):
-                await worker.running.reader.slots.take(BY_ITSELF)
-        assert len(crowd.got) - before <= 40
+                await worker.running.reader.limiter.acquire(BACKGROUND)
+        assert len(crowd.served) - before <= 40
         await end(taking)
 
 

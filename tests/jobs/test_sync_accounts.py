@@ -5,91 +5,40 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select
-from sqlmodel import col
 
 from tests.support.server import Api
+from tests.support.sync_jobs import POLL, START, connect_accounts, count_rows, global_id, start, wait_until_finished
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.db.models import Account, AuditEvent, Snapshot
+from tiktok_accounts_gql.db.models import AuditEvent, Snapshot
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running
 
-COUNTS = "totalCount succeededCount failedCount canceledCount pendingCount"
-JOB = f"id state {COUNTS} progress createdAt startedAt finishedAt estimatedFinishAt"
-START = f"""
-mutation Start($input: SyncAccountsInput!) {{
-  syncAccounts(input: $input) {{ job {{ {JOB} }} userErrors {{ code message field }} }}
-}}
-"""
-POLL = f"""
-query Poll($id: ID!, $first: Int, $after: String, $filter: SyncResultFilter) {{
-  syncJob(id: $id) {{
-    {JOB}
-    results(first: $first, after: $after, filter: $filter) {{
-      totalCount
-      edges {{ cursor node {{ id accountId account {{ id }} outcome error {{ code message field }} finishedAt }} }}
-      pageInfo {{ hasNextPage endCursor }}
-    }}
-  }}
-}}
-"""
-PATIENCE = 30
-
-
-def global_id(key: Any) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, key)
-
-
-async def start(api: Api, target: dict[str, Any], key: str | None = None) -> dict[str, Any]:
-    payload: dict[str, Any] = (await api.data(START, input={"target": target, "idempotencyKey": key}))["syncAccounts"]
-    return payload
-
-
-async def finished(api: Api, job: dict[str, Any], **page: Any) -> dict[str, Any]:
-    for _ in range(PATIENCE * 5):
-        polled: dict[str, Any] = (await api.data(POLL, id=job["id"], **page))["syncJob"]
-        if polled["finishedAt"]:
-            return polled
-        await asyncio.sleep(0.2)
-    raise AssertionError(polled)
-
-
-async def connect_many(tiktok: TikTok, viewer: str, count: int) -> list[Account]:
-    return [await tiktok.connect(viewer) for _ in range(count)]
-
-
-async def count(running: Running, model: type[Snapshot | AuditEvent], viewer: str, **where: Any) -> int:
-    conditions = [getattr(model, name) == value for name, value in where.items()]
-    statement = select(func.count()).select_from(model).where(col(model.viewer_id) == viewer, *conditions)
-    async with running.db.read() as session:
-        return (await session.execute(statement)).scalar_one()
-
 
 async def test_every_account_is_read_once_and_the_job_ends(api: Api, tiktok: TikTok, running: Running) -> None:
-    accounts = await connect_many(tiktok, api.viewer, 12)
+    accounts = await connect_accounts(tiktok, api.viewer, 12)
     payload = await start(api, {"filter": {}})
     assert payload["userErrors"] == []
     assert (payload["job"]["totalCount"], payload["job"]["state"]) == (12, "QUEUED")
     assert payload["job"]["estimatedFinishAt"] is not None
-    job = await finished(api, payload["job"], first=50)
+    job = await wait_until_finished(api, payload["job"], first=50)
     assert (job["state"], job["succeededCount"], job["failedCount"], job["progress"]) == ("SUCCEEDED", 12, 0, 1)
     assert job["results"]["totalCount"] == 12
     asked = [edge["node"]["accountId"] for edge in job["results"]["edges"]]
     assert asked == [global_id(account.id) for account in reversed(accounts)]
-    assert await count(running, Snapshot, api.viewer) == 24
-    assert await count(running, AuditEvent, api.viewer, action="ACCOUNT_SYNCED") == 12
-    assert await count(running, AuditEvent, api.viewer, action="SYNC_JOB_STARTED") == 1
-    assert await count(running, AuditEvent, api.viewer, action="SYNC_JOB_FINISHED") == 1
+    assert await count_rows(running, Snapshot, api.viewer) == 24
+    assert await count_rows(running, AuditEvent, api.viewer, action="ACCOUNT_SYNCED") == 12
+    assert await count_rows(running, AuditEvent, api.viewer, action="SYNC_JOB_STARTED") == 1
+    assert await count_rows(running, AuditEvent, api.viewer, action="SYNC_JOB_FINISHED") == 1
 
 
 async def test_one_account_failing_fails_no_other(api: Api, stranger: Api, tiktok: TikTok) -> None:
-    good, broken = await connect_many(tiktok, api.viewer, 2)
+    good, broken = await connect_accounts(tiktok, api.viewer, 2)
     theirs = await tiktok.connect(stranger.viewer)
     tiktok.sandbox.state.revoke_grant(broken.open_id)
     unknown = uuid4()
     asked = [global_id(key) for key in (broken.id, good.id, theirs.id, unknown, good.id)]
-    job = await finished(api, (await start(api, {"ids": asked}))["job"])
+    job = await wait_until_finished(api, (await start(api, {"ids": asked}))["job"])
     assert (job["state"], job["totalCount"], job["succeededCount"], job["failedCount"]) == ("PARTIALLY_FAILED", 4, 1, 3)
     results = [edge["node"] for edge in job["results"]["edges"]]
     assert [result["accountId"] for result in results] == asked[:4]
@@ -103,9 +52,9 @@ async def test_one_account_failing_fails_no_other(api: Api, stranger: Api, tikto
 async def test_a_passing_failure_is_tried_again(api: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
     tiktok.fail(USER_INFO_PATH, account, status=429, error="rate_limit_exceeded", times=2)
-    job = await finished(api, (await start(api, {"ids": [global_id(account.id)]}))["job"])
+    job = await wait_until_finished(api, (await start(api, {"ids": [global_id(account.id)]}))["job"])
     assert job["state"] == "SUCCEEDED"
-    assert await count(running, AuditEvent, api.viewer, action="ACCOUNT_SYNC_FAILED") == 2
+    assert await count_rows(running, AuditEvent, api.viewer, action="ACCOUNT_SYNC_FAILED") == 2
 
 
 async def test_an_empty_job_has_succeeded_at_once(api: Api) -> None:
@@ -114,13 +63,13 @@ async def test_an_empty_job_has_succeeded_at_once(api: Api) -> None:
 
 
 async def test_the_same_key_answers_the_same_job(api: Api, tiktok: TikTok, running: Running) -> None:
-    await connect_many(tiktok, api.viewer, 2)
+    await connect_accounts(tiktok, api.viewer, 2)
     first, second = await asyncio.gather(start(api, {"filter": {}}, "key"), start(api, {"filter": {}}, "key"))
     assert first["job"]["id"] == second["job"]["id"]
     other = await start(api, {"filter": {"search": "x"}}, "key")
     assert other["userErrors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
-    await finished(api, first["job"])
-    assert await count(running, AuditEvent, api.viewer, action="ACCOUNT_SYNCED") == 2
+    await wait_until_finished(api, first["job"])
+    assert await count_rows(running, AuditEvent, api.viewer, action="ACCOUNT_SYNCED") == 2
 
 
 @pytest.mark.parametrize(
@@ -147,9 +96,9 @@ async def test_a_target_is_exactly_one(api: Api, target: dict[str, Any]) -> None
 
 
 async def test_results_page_in_order_and_by_outcome(api: Api, tiktok: TikTok) -> None:
-    accounts = await connect_many(tiktok, api.viewer, 5)
+    accounts = await connect_accounts(tiktok, api.viewer, 5)
     tiktok.sandbox.state.revoke_grant(accounts[2].open_id)
-    job = await finished(api, (await start(api, {"filter": {}}))["job"], first=2)
+    job = await wait_until_finished(api, (await start(api, {"filter": {}}))["job"], first=2)
     walked, page = [], job["results"]
     while True:
         walked += [edge["node"]["accountId"] for edge in page["edges"]]

@@ -61,7 +61,7 @@ async def test_the_guess_of_the_end_counts_what_is_ahead_and_nothing_else(scene:
     await scene.accounts(f"small-{viewer}", 2)
     large, small, later = [await scene.start(one) for one in (viewer, f"small-{viewer}", viewer)]
     lists = scene.running.services.job_lists
-    interval, now = lists._interval, lists._clock()
+    interval, now = lists.interval, lists.clock()
     expected = {large.id: 42, small.id: 4, later.id: 82}
     for job in (large, small, later):
         end = await lists.estimate_end(Viewer(id=job.viewer_id), job)

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.jobs.test_sync_accounts import POLL, START
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.sockets import connected
 from tests.support.statements import counted_statements
+from tests.support.sync_jobs import POLL, START
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.wiring import Running
 

@@ -1,4 +1,4 @@
-"""Rows that the database itself refuses to change: an error that no code expects, on the real way."""
+"""Triggers by which the database refuses to change rows: a real error that no code expects."""
 
 from uuid import UUID, uuid4
 
@@ -8,12 +8,12 @@ from tiktok_accounts_gql.db.database import Database
 
 
 def literal(db: Database, key: UUID) -> str:
-    """A UUID in a statement's text."""
+    """Return a UUID as it is written in a statement."""
     return f"'{key.hex}'" if db.engines[0].dialect.name == "sqlite" else f"'{key}'::uuid"
 
 
 async def refuse(db: Database, change: str, table: str, when: str) -> None:
-    """`change` is INSERT, UPDATE or DELETE; `when` says of which rows, as NEW and OLD."""
+    """Make the database refuse a change: INSERT, UPDATE or DELETE of the rows for which `when` is true, of NEW and OLD."""
     name = f"refused_{uuid4().hex}"
     if db.engines[0].dialect.name == "sqlite":
         statements = [

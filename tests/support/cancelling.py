@@ -1,4 +1,4 @@
-"""Cancels a coroutine at its n-th suspension: while it waits, or when what it waits for is there already."""
+"""Cancels a coroutine at its n-th suspension: while it waits, or at the moment when it has its result."""
 
 import asyncio
 import types
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from enum import Enum
 from typing import Any
 
-MOST_SUSPENSIONS = 400
+MAX_SUSPENSIONS = 400
 
 
 class When(Enum):
@@ -20,11 +20,11 @@ async def cancel_at_every_suspension(
     when: When,
     after_each: Callable[[int], Awaitable[None]],
 ) -> int:
-    """Runs `act` again and again, cancelled one suspension later each time, until it comes to its end by itself.
+    """Run `act` repeatedly, cancelled one suspension later each time, until it ends without a cancellation.
 
-    `after_each` looks at what is left, with the number of the suspension. Returns how many there were.
+    `after_each` is called after each run with the number of the suspension. Return how many there were.
     """
-    for suspension in range(1, MOST_SUSPENSIONS):
+    for suspension in range(1, MAX_SUSPENSIONS):
         task = asyncio.create_task(_run(act(), suspension, when))
         async with asyncio.timeout(30):
             await asyncio.wait([task])
@@ -37,14 +37,14 @@ async def cancel_at_every_suspension(
 
 
 async def _run(coroutine: Coroutine[Any, Any, object], suspension: int, when: When) -> object:
-    return await _counting(coroutine, suspension, when)
+    return await _cancel_at(coroutine, suspension, when)
 
 
 @types.coroutine
-def _counting(coroutine: Coroutine[Any, Any, object], suspension: int, when: When) -> Generator[Any, Any, object]:
+def _cancel_at(coroutine: Coroutine[Any, Any, object], suspension: int, when: When) -> Generator[Any, Any, object]:
     task = asyncio.current_task()
     assert task is not None
-    suspended = 0
+    suspensions = 0
     step: Callable[[Any], Any] = coroutine.send
     value: Any = None
     while True:
@@ -52,8 +52,8 @@ def _counting(coroutine: Coroutine[Any, Any, object], suspension: int, when: Whe
             awaited = step(value)
         except StopIteration as end:
             return end.value
-        suspended += 1
-        if suspended == suspension:
+        suspensions += 1
+        if suspensions == suspension:
             if when is When.WAITING or awaited is None:  # None is a bare turn of the loop
                 task.cancel()
             else:

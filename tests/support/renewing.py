@@ -22,12 +22,12 @@ READY = "ready"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewer:
-    """Such a process, from outside."""
+    """A process that needs access tokens, from outside."""
 
     process: asyncio.subprocess.Process
 
     async def ask(self, account: Account) -> str:
-        """The token, or the error's name; empty if the process died."""
+        """Return the token, or the error's name; an empty text if the process died."""
         await self.send(account)
         return await self.answer()
 
@@ -64,10 +64,10 @@ async def _serve(running: Running) -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
         viewer, account_id = line.split()
         try:
-            said = await running.tokens.access_token(Viewer(id=viewer), UUID(account_id))
+            answer = await running.tokens.get_access_token(Viewer(id=viewer), UUID(account_id))
         except Exception as error:  # noqa: BLE001 - its name is the answer
-            said = type(error).__name__
-        print(said, flush=True)  # noqa: T201
+            answer = type(error).__name__
+        print(answer, flush=True)  # noqa: T201
 
 
 async def _main() -> None:

@@ -1,4 +1,4 @@
-"""Waiting for what happens beside the test."""
+"""Waiting for conditions that other tasks and processes bring about."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,11 +6,11 @@ from inspect import isawaitable
 
 
 async def until(condition: Callable[[], object | Awaitable[object]], *, seconds: float = 20) -> None:
-    """Until it is true. Raises AssertionError if it is not within so many seconds."""
+    """Wait until the condition is true. Raises AssertionError after so many seconds."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
-        outcome = condition()
-        if await outcome if isawaitable(outcome) else outcome:
+        is_true = condition()
+        if await is_true if isawaitable(is_true) else is_true:
             return
         assert asyncio.get_running_loop().time() < deadline, condition
         await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Fixtures in place of those of the whole run: a server that works on jobs as well. Import them where jobs have to end.
+"""Fixtures in place of those of the whole run: a server with a worker. Import them where jobs have to end.
 
 Per module: the job engine is global to a process, and its polling would slow every other test down.
 """

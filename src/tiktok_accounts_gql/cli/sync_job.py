@@ -15,7 +15,7 @@ from tiktok_accounts_gql.db.accounts import AccountFilter
 from tiktok_accounts_gql.db.models import AccountStatus, AuditActor, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.db.sync_jobs import ResultFilter
 from tiktok_accounts_gql.pagination import MAX_SIZE, PageRequest
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync.jobs import MatchingAccounts
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -55,7 +55,7 @@ async def run_sync_job(
         running = await stack.enter_async_context(open_services(settings))
         if run_jobs:
             await stack.enter_async_context(in_background(running, settings))
-        job = (await running.services.jobs.start(viewer, Target(where=account_filter), None)).job
+        job = (await running.services.jobs.start(viewer, MatchingAccounts(filter=account_filter), None)).job
         job = await _follow(running, viewer, job, show_progress=show_progress)
         return await _summarize(running, viewer, job)
 

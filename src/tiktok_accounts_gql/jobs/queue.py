@@ -1,7 +1,7 @@
 """The port to the durable job engine, DBOS Transact: work is enqueued in the caller's own transaction.
 
-What DBOS stores are ids, never tokens. It runs on the application's own database: beside its tables on SQLite, in a schema
-of its own (`dbos`) on PostgreSQL.
+DBOS stores ids, never tokens. It runs on the application's own database: beside its tables on SQLite, in a schema of its own
+(`dbos`) on PostgreSQL.
 """
 
 from datetime import timedelta
@@ -17,23 +17,26 @@ from tiktok_accounts_gql.database_urls import to_libpq_url
 APPLICATION, VERSION = "tiktok-accounts", "1"
 QUEUE = "syncs"
 FAN_OUT, SYNC, SCHEDULED = "fan out a job", "sync an account of a job", "sync an account on schedule"
-LAST_TURN = 2**31 - 1
+HIGHEST_PRIORITY, LOWEST_PRIORITY = 1, 2**31 - 1
 
 
 def migrate_engine(url: str) -> None:
-    """Brings the engine's tables up to its version."""
+    """Bring the engine's tables up to its version."""
     DBOS.migrate(to_libpq_url(url))
 
 
 class JobQueue:
-    """Enqueues. Commits with the caller's transaction, or not at all."""
+    """Enqueues work that commits with the caller's transaction, or not at all.
+
+    A lower priority goes first. `occasion`: the same work with the same occasion is enqueued once.
+    """
 
     def __init__(self, client: DBOSClient) -> None:
         self._client = client
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Connects when first used."""
+        """Return a queue that connects when it is first used."""
         return cls(
             DBOSClient(
                 system_database_url=to_libpq_url(url),
@@ -48,8 +51,9 @@ class JobQueue:
         self._client.destroy()
 
     async def enqueue_fan_out(self, session: AsyncSession, viewer_id: str, job_id: UUID) -> None:
-        """The enqueueing of a job's accounts."""
-        await self._enqueue(session, FAN_OUT, f"job:{job_id}", (viewer_id, str(job_id)), turn=1)
+        """Enqueue the work that enqueues the accounts of a job."""
+        arguments = (viewer_id, str(job_id))
+        await self._enqueue(session, FAN_OUT, f"job:{job_id}", arguments, priority=HIGHEST_PRIORITY)
 
     async def enqueue_sync(
         self,
@@ -57,13 +61,13 @@ class JobQueue:
         viewer_id: str,
         result_id: UUID,
         *,
-        turn: int,
+        priority: int,
         delay: timedelta = timedelta(0),
         occasion: str = "first",
     ) -> None:
-        """One attempt to sync one account of a job; the same occasion again is the same work. Lower turns go first."""
+        """Enqueue one attempt to sync one account of a job."""
         work_id = f"sync:{result_id}:{occasion}"
-        await self._enqueue(session, SYNC, work_id, (viewer_id, str(result_id)), turn=turn, delay=delay)
+        await self._enqueue(session, SYNC, work_id, (viewer_id, str(result_id)), priority=priority, delay=delay)
 
     async def enqueue_scheduled(
         self,
@@ -74,9 +78,9 @@ class JobQueue:
         occasion: str,
         delay: timedelta = timedelta(0),
     ) -> None:
-        """A sync that the schedule asks for; the same account on the same occasion again is the same work."""
-        work_id = f"scheduled:{account_id}:{occasion}"
-        await self._enqueue(session, SCHEDULED, work_id, (viewer_id, str(account_id)), turn=LAST_TURN, delay=delay)
+        """Enqueue a sync of the schedule, behind all jobs."""
+        work_id, arguments = f"scheduled:{account_id}:{occasion}", (viewer_id, str(account_id))
+        await self._enqueue(session, SCHEDULED, work_id, arguments, priority=LOWEST_PRIORITY, delay=delay)
 
     async def _enqueue(
         self,
@@ -85,7 +89,7 @@ class JobQueue:
         work_id: str,
         arguments: tuple[str, ...],
         *,
-        turn: int,
+        priority: int,
         delay: timedelta = timedelta(0),
     ) -> None:
         options: dict[str, Any] = {
@@ -93,7 +97,7 @@ class JobQueue:
             "queue_name": QUEUE,
             "workflow_id": work_id,
             "app_version": VERSION,
-            "priority": min(max(turn, 1), LAST_TURN),
+            "priority": min(max(priority, HIGHEST_PRIORITY), LOWEST_PRIORITY),
         }
         if delay:
             options["delay_seconds"] = delay.total_seconds()

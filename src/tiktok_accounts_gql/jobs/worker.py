@@ -1,12 +1,12 @@
-"""The worker: runs what is enqueued, on this process' event loop, and takes over what dead processes left.
+"""The worker: runs what is enqueued on this process' event loop, and recovers the work of dead workers.
 
-DBOS keeps no heartbeats in its core: on PostgreSQL the work of a process that died stays PENDING under its name. So each
-worker notes by the database's clock that it lives, and the living resume the work of those who were not seen for a while.
-On SQLite there is one process, whose name stays: it recovers its own work when it starts.
+DBOS has no heartbeats in its core: on PostgreSQL the work of a process that died stays PENDING under its name. So each worker
+writes a heartbeat by the database's clock, and living workers resume the work of those without one for a while. On SQLite
+there is one process, whose name stays the same: it recovers its own work when it starts.
 
-The engine runs threads; the services live on the event loop. A workflow is a bridge of one call between the two: what it
-does is idempotent by its own keys in the database, so the engine needs no steps. A failure would be its last word for the
-engine, so a database that is away is waited for.
+The engine runs threads; the services live on the event loop. A workflow is a bridge of one call between the two: handlers
+are idempotent by their own keys in the database, so the engine needs no steps. For the engine a failure would be final, so a
+handler that finds the database down is retried here.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -31,50 +30,49 @@ from tiktok_accounts_gql.jobs.queue import APPLICATION, FAN_OUT, QUEUE, SCHEDULE
 
 POLL_SECONDS = 0.2
 LOST_AFTER = timedelta(minutes=1)
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 PRUNE_BATCH = 200
 STOP_SECONDS = 10
-MOST_RECOVERIES = 1000
+MAX_RECOVERIES = 1000
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
-Work = Callable[[str, str], Awaitable[None]]
+Handler = Callable[[str, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Works:
-    """What each kind of work does: the viewer's id, and the id of a job, a result or an account."""
+class Handlers:
+    """A handler for each kind of work. Its arguments: the viewer's id, and the id of a job, a result or an account."""
 
-    fan_out: Work
-    sync: Work
-    scheduled: Work
+    fan_out: Handler
+    sync: Handler
+    scheduled: Handler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulse:
-    """How often a process tells that it lives, and after how long without it is taken for dead."""
+class Heartbeat:
+    """How often a worker writes a heartbeat, and after how long without one it is considered dead."""
 
-    beat_every: timedelta = timedelta(seconds=10)
+    interval: timedelta = timedelta(seconds=10)
     dead_after: timedelta = timedelta(seconds=45)
 
 
 class JobWorker:
-    """One per process: the engine is global to it."""
+    """The worker of this process; there is one, because the engine is global to the process."""
 
-    def __init__(self, *, url: str, db: Database, works: Works, concurrency: int, dead_after: timedelta) -> None:
+    def __init__(self, *, url: str, db: Database, handlers: Handlers, concurrency: int, dead_after: timedelta) -> None:
         self._url = url
         self._db = db
-        self._works = works
+        self._handlers = handlers
         self._concurrency = concurrency
         self._dead_after = dead_after
-        self._under_way: set[str] = set()
-        embedded = make_url(url).get_backend_name() == "sqlite"
-        self._executor_id = "embedded" if embedded else uuid4().hex
-        self._embedded = embedded
+        self._running_ids: set[str] = set()
+        self._is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self._executor_id = "embedded" if self._is_sqlite else uuid4().hex
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Works until the block ends; then what is under way has some seconds to end, and is taken over else."""
+    async def run(self) -> AsyncGenerator[None]:
+        """Run handlers until the block ends. Those that run then have some seconds to end; others recover the rest."""
         await self._beat()
         self._configure(asyncio.get_running_loop())
         await asyncio.to_thread(self._launch)
@@ -82,49 +80,51 @@ class JobWorker:
             yield
         finally:
             await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=STOP_SECONDS)
-            with suppress(ServiceUnavailable):  # then it is dead after a while
+            with suppress(ServiceUnavailable):  # then the heartbeat ends, and this worker counts as dead after a while
                 async with self._db.transaction() as session:
                     await workers.retire(session, self._executor_id)
 
-    async def look_after(self) -> None:
-        """At every beat: tells that this one lives, and resumes the work of those who do not.
+    async def recover_dead_workers(self) -> None:
+        """Write a heartbeat, and resume lost work of this worker and all work of dead ones.
 
-        What cannot be taken over stops nothing behind it. Raises ExceptionGroup at the end then.
+        A worker that cannot be recovered does not stop the recovery of the next. Raises ExceptionGroup at the end.
         """
         await self._beat()
+        dead: Sequence[str] = []
+        if not self._is_sqlite:
+            async with self._db.read() as session:
+                dead = await workers.list_dead(session, unseen_for=self._dead_after)
         errors: list[Exception] = []
-        steps: list[Callable[[], Awaitable[None]]] = [self._resume_own]
-        steps += [partial(self._take_over, executor_id) for executor_id in await self._list_dead()]
-        for step in steps:
+        for executor_id in (self._executor_id, *dead):
             try:
-                await step()
+                await (self._resume_lost() if executor_id == self._executor_id else self._recover(executor_id))
             except Exception as error:  # noqa: BLE001 - raised below
                 errors.append(error)
         if errors:
-            raise ExceptionGroup("work was not taken over", errors)
-
-    async def _list_dead(self) -> Sequence[str]:
-        if self._embedded:
-            return []
-        async with self._db.read() as session:
-            return await workers.list_dead(session, unseen_for=self._dead_after)
-
-    async def _resume_own(self) -> None:
-        await asyncio.to_thread(self._resume_lost)
-
-    async def _take_over(self, executor_id: str) -> None:
-        resumed = await asyncio.to_thread(_resume_all, executor_id)
-        async with self._db.transaction() as session:
-            await workers.remove(session, executor_id)  # only now: a crash in between leaves it to somebody else
-        log.warning("work of a dead process taken over", executor_id=executor_id, works=resumed)
+            raise ExceptionGroup("work was not recovered", errors)
 
     async def prune(self) -> None:
-        """Work that ended a day ago."""
-        await asyncio.to_thread(_prune, datetime.now(UTC) - KEPT)
+        """Delete the engine's records of work that ended a day ago."""
+        await asyncio.to_thread(_prune, datetime.now(UTC) - RETENTION)
 
     async def _beat(self) -> None:
         async with self._db.transaction() as session:
             await workers.record_heartbeat(session, self._executor_id)
+
+    async def _resume_lost(self) -> None:
+        """Resume work that this process took and never started, because the database went down in between."""
+        dequeued = await asyncio.to_thread(_list_pending, self._executor_id, datetime.now(UTC) - LOST_AFTER)
+        lost = [workflow for workflow in dequeued if workflow.workflow_id not in self._running_ids]
+        if await asyncio.to_thread(_resume, lost):
+            log.warning("lost work resumed", count=len(lost))
+
+    async def _recover(self, executor_id: str) -> None:
+        count = await asyncio.to_thread(lambda: _resume(_list_pending(executor_id)))
+        async with self._db.transaction() as session:
+            await workers.remove(
+                session, executor_id
+            )  # last: after a crash in between, another worker recovers it again
+        log.warning("work of a dead worker resumed", executor_id=executor_id, count=count)
 
     def _configure(self, loop: asyncio.AbstractEventLoop) -> None:
         DBOS(
@@ -138,51 +138,50 @@ class JobWorker:
                 "log_level": "WARNING",
             }
         )
-        for name, work in (
-            (FAN_OUT, self._works.fan_out),
-            (SYNC, self._works.sync),
-            (SCHEDULED, self._works.scheduled),
+        for name, handler in (
+            (FAN_OUT, self._handlers.fan_out),
+            (SYNC, self._handlers.sync),
+            (SCHEDULED, self._handlers.scheduled),
         ):
-            DBOS.workflow(name=name, max_recovery_attempts=MOST_RECOVERIES)(self._bridge(loop, name, work))
+            workflow = self._build_workflow(loop, name, handler)
+            DBOS.workflow(name=name, max_recovery_attempts=MAX_RECOVERIES)(workflow)
 
     def _launch(self) -> None:
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=self._concurrency, polling_interval_sec=POLL_SECONDS)
 
-    def _bridge(self, loop: asyncio.AbstractEventLoop, name: str, work: Work) -> Callable[[str, str], None]:
-        def run(viewer_id: str, subject: str) -> None:
+    def _build_workflow(
+        self, loop: asyncio.AbstractEventLoop, name: str, handler: Handler
+    ) -> Callable[[str, str], None]:
+        """Return the bridge from the engine's thread to the handler on the event loop."""
+
+        def run(viewer_id: str, subject_id: str) -> None:
             work_id = str(DBOS.workflow_id)
-            self._under_way.add(work_id)
+            self._running_ids.add(work_id)
             try:
-                future: Future[Any] = asyncio.run_coroutine_threadsafe(_persistently(work, viewer_id, subject), loop)
+                work = _retry_while_unavailable(handler, viewer_id, subject_id)
+                future: Future[Any] = asyncio.run_coroutine_threadsafe(work, loop)
                 future.result()
             finally:
-                self._under_way.discard(work_id)
+                self._running_ids.discard(work_id)
 
         run.__name__ = run.__qualname__ = name
         return run
 
-    def _resume_lost(self) -> None:
-        """Work that this process took and never began, for the database went away in between."""
-        taken = _pending_of(self._executor_id, dequeued_before=datetime.now(UTC) - LOST_AFTER)
-        lost = [workflow for workflow in taken if workflow.workflow_id not in self._under_way]
-        if _resume(lost):
-            log.warning("lost work taken up again", works=len(lost))
 
-
-async def _persistently(work: Work, viewer_id: str, subject: str) -> None:
-    waited = False
+async def _retry_while_unavailable(handler: Handler, viewer_id: str, subject_id: str) -> None:
+    has_logged = False
     while True:
         try:
-            return await work(viewer_id, subject)
+            return await handler(viewer_id, subject_id)
         except ServiceUnavailable:
-            if not waited:
-                log.warning("work waits for the database", subject=subject)
-            waited = True
+            if not has_logged:
+                log.warning("work waits for the database", subject=subject_id)
+            has_logged = True
         await asyncio.sleep(RETRY_SECONDS)
 
 
-def _pending_of(executor_id: str, *, dequeued_before: datetime | None = None) -> list[WorkflowStatus]:
+def _list_pending(executor_id: str, dequeued_before: datetime | None = None) -> list[WorkflowStatus]:
     before = None if dequeued_before is None else dequeued_before.isoformat()
     return DBOS.list_workflows(
         status="PENDING", executor_id=executor_id, dequeued_before=before, load_input=False, load_output=False
@@ -190,13 +189,10 @@ def _pending_of(executor_id: str, *, dequeued_before: datetime | None = None) ->
 
 
 def _resume(workflows: list[WorkflowStatus]) -> int:
+    """Put workflows back into the queue; return how many."""
     if workflows:
         DBOS.resume_workflows([workflow.workflow_id for workflow in workflows], queue_name=QUEUE)
     return len(workflows)
-
-
-def _resume_all(executor_id: str) -> int:
-    return _resume(_pending_of(executor_id))
 
 
 def _prune(before: datetime) -> None:

@@ -20,7 +20,7 @@ from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import Refused
 from tiktok_accounts_gql.services.accounts import AccountPage, DisconnectedAccount
 from tiktok_accounts_gql.services.history import Growth, StatsGranularity
-from tiktok_accounts_gql.services.sync.endings import Synced
+from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 
 ALL = AccountFilterInput().understood()
 NEWEST_FIRST = AccountOrderInput().understood()
@@ -113,7 +113,7 @@ async def growth(
 
 async def sync_account(
     info: Info, input: Annotated[SyncAccountInput, strawberry.argument(description="Which account.")]
-) -> Synced:
+) -> SyncedAccount:
     return await info.context.services.syncing.sync(info.context.viewer, ids.account_key(input.id))
 
 

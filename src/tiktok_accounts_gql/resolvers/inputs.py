@@ -7,7 +7,7 @@ from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.filters import AccountFilterInput
 from tiktok_accounts_gql.services.callbacks import Callback
-from tiktok_accounts_gql.services.jobs import Target
+from tiktok_accounts_gql.services.sync.jobs import FailedAccounts, JobTarget, ListedAccounts, MatchingAccounts
 
 _ACCOUNT_ID = "The account's id."
 _IDEMPOTENCY_KEY = (
@@ -66,12 +66,12 @@ class SyncAccountsTargetInput:
         default=strawberry.UNSET, description="The accounts that failed in this job."
     )
 
-    def understood(self) -> Target:
+    def understood(self) -> JobTarget:
         if self.ids:
-            return Target(ids=tuple(ids.account_key(one) for one in self.ids))
+            return ListedAccounts(ids=tuple(ids.account_key(one) for one in self.ids))
         if isinstance(self.failed_in_job, str):
-            return Target(failed_in=ids.job_key(self.failed_in_job))
-        return Target(where=_filter(self.filter)) if self.filter else Target(ids=())
+            return FailedAccounts(job_id=ids.job_key(self.failed_in_job))
+        return MatchingAccounts(filter=_filter(self.filter)) if self.filter else ListedAccounts(ids=())
 
 
 def _filter(given: AccountFilterInput) -> AccountFilter:

@@ -14,9 +14,9 @@ from tiktok_accounts_gql.resolvers.filters import SyncJobFilterInput, SyncResult
 from tiktok_accounts_gql.resolvers.inputs import CancelSyncJobInput, SyncAccountsInput
 from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import UserError
-from tiktok_accounts_gql.services.jobs import JobAnswer
 from tiktok_accounts_gql.services.sync.job_lists import JobPage, ResultPage
 from tiktok_accounts_gql.services.sync.job_lists import progress as progress_of
+from tiktok_accounts_gql.services.sync.jobs import JobPayload
 
 
 async def sync_jobs(
@@ -35,7 +35,7 @@ async def sync_jobs(
 
 
 async def job_count(root: strawberry.Parent[JobPage], info: Info) -> int:
-    return await info.context.services.job_lists.count(info.context.viewer, root.where)
+    return await info.context.services.job_lists.count(info.context.viewer, root.filter)
 
 
 async def sync_job(
@@ -65,7 +65,7 @@ async def results(
 
 
 async def result_count(root: strawberry.Parent[ResultPage], info: Info) -> int:
-    return await info.context.loaders.result_counts(root.where).load(root.job_id) or 0
+    return await info.context.loaders.result_counts(root.filter).load(root.job_id) or 0
 
 
 async def estimated_finish_at(root: strawberry.Parent[SyncJob], info: Info) -> datetime | None:
@@ -105,13 +105,13 @@ def result_error(root: strawberry.Parent[SyncResult]) -> UserError | None:
 
 async def sync_accounts(
     info: Info, input: Annotated[SyncAccountsInput, strawberry.argument(description="Which accounts.")]
-) -> JobAnswer:
+) -> JobPayload:
     jobs, target = info.context.services.jobs, input.target.understood()
     return await jobs.start(info.context.viewer, target, input.idempotency_key)
 
 
 async def cancel_sync_job(
     info: Info, input: Annotated[CancelSyncJobInput, strawberry.argument(description="Which job.")]
-) -> JobAnswer:
+) -> JobPayload:
     key = ids.job_key(input.id)
     return await info.context.services.jobs.cancel(info.context.viewer, key)

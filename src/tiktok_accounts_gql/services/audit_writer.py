@@ -12,7 +12,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.errors import Deadlocked
 from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 
 MAX_BATCH_SIZE = 1000  # calls of `write`
 
@@ -23,9 +23,9 @@ _Entry = tuple[list[audit.EventValues], asyncio.Future[None]]
 class AuditWriter:
     """Writes events in batches. A process has one."""
 
-    def __init__(self, db: Database, failures: Failures | None = None) -> None:
+    def __init__(self, db: Database, failures: FailureLog | None = None) -> None:
         self._db = db
-        self._failures = failures or Failures()
+        self._failures = failures or FailureLog()
         self._queue: list[_Entry] = []
         self._task: asyncio.Task[None] | None = None
 

@@ -9,13 +9,13 @@ from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.connections import ConnectionService
 from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.history import HistoryService
-from tiktok_accounts_gql.services.jobs import JobService
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.start_pages import StartPages
 from tiktok_accounts_gql.services.streams import StreamLimiter
 from tiktok_accounts_gql.services.subscriptions import SubscriptionService
 from tiktok_accounts_gql.services.sync.job_lists import JobListService
-from tiktok_accounts_gql.services.sync.syncing import SyncService
+from tiktok_accounts_gql.services.sync.jobs import JobService
+from tiktok_accounts_gql.services.sync.service import SyncService
 from tiktok_accounts_gql.services.webhooks import WebhookService
 
 

@@ -17,7 +17,7 @@ from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grant_readings import GrantReading
 from tiktok_accounts_gql.services.grants import Grants
 from tiktok_accounts_gql.services.sync import profile_mapping
-from tiktok_accounts_gql.services.sync_times import SyncTimes
+from tiktok_accounts_gql.services.sync.sync_times import SyncTimes
 from tiktok_accounts_gql.services.tiktok_failures import to_operation_error
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import WrongAccount
@@ -86,17 +86,19 @@ class ConnectionWriter:
         """Build the account's columns. One that could not be read is healthy until its first sync reads it."""
         now, open_id, scopes = self.clock(), reading.grant.open_id, reading.granted_scopes
         if reading.user is not None:
-            profile, first_retry_at = profile_mapping.columns(reading.user, earlier, scopes, now), None
+            profile, first_retry_at = profile_mapping.to_columns(reading.user, earlier, scopes, now), None
         else:
-            name = earlier.display_name if earlier else profile_mapping.placeholder(open_id)
+            name = earlier.display_name if earlier else profile_mapping.to_placeholder_name(open_id)
             names = {} if earlier else accounts.name_columns(None, name)
-            profile = {**names, **profile_mapping.withheld(name, scopes)}
+            profile = {**names, **profile_mapping.to_hidden_columns(name, scopes)}
             first_retry_at = now + health.retry_in(1)
         if isinstance(reading.failure, WrongAccount):
-            health_columns = health.unread(now)
+            health_columns = health.columns_after_unread_profile(now)
             last_error = to_operation_error(reading.failure).message
         else:
-            health_columns = health.worked(None, now, scopes_missing=self.grants.has_missing_scopes(scopes))
+            health_columns = health.columns_after_success(
+                None, now, scopes_missing=self.grants.has_missing_scopes(scopes)
+            )
             last_error = None
         deadline = earlier.reauthorize_by if earlier else None
         return {

@@ -20,13 +20,13 @@ from tiktok_accounts_gql.errors import (
 )
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.connection_writer import ConnectedAccount, ConnectionWriter
+from tiktok_accounts_gql.services.durable_writes import DurableWriter
 from tiktok_accounts_gql.services.grant_readings import GrantReader
 from tiktok_accounts_gql.services.grants import GrantConflict, Grants
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy
 from tiktok_accounts_gql.services.rejected_grants import RejectedGrants
 from tiktok_accounts_gql.services.revocations import RevocationService
-from tiktok_accounts_gql.services.slots import CallPolicy
-from tiktok_accounts_gql.services.storing import Storing
 from tiktok_accounts_gql.services.tiktok_failures import to_exchange_error, to_operation_error
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import TikTokError
@@ -62,7 +62,7 @@ class ConnectionService:
     rejected_grants: RejectedGrants
     writer: ConnectionWriter
     audit: AuditService
-    storing: Storing
+    storing: DurableWriter
     revocations: RevocationService
 
     async def connect(self, viewer: Viewer, exchange: CodeExchange) -> ConnectedAccount:
@@ -84,7 +84,7 @@ class ConnectionService:
         return await self.storing.store(
             grant_id,
             partial(self._store_grant, viewer, exchange, grant, grant_id),
-            patience=STORE_TIMEOUT_SECONDS,
+            timeout=STORE_TIMEOUT_SECONDS,
             attempt_id=str(exchange.attempt_id),
         )
 

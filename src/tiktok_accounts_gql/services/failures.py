@@ -1,4 +1,4 @@
-"""Failures of background work: each is logged with its ids and counted, and stops nothing behind it."""
+"""Failures of background work: each is logged with its ids and counted, and does not stop the items behind it."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,14 +33,14 @@ def ignore(kind: FailureKind) -> None:
     del kind
 
 
-class Failures:
-    """Logs and counts. `count` is called once for each failure."""
+class FailureLog:
+    """Logs and counts failures. `count` is called once for each."""
 
     def __init__(self, count: Callable[[FailureKind], None] = ignore) -> None:
         self.count = count
 
     def record(self, kind: FailureKind, error: BaseException, **ids: str) -> None:
-        """A database that is away needs no traceback; what nobody expected does. `ids` never hold a token."""
+        """Log and count an error: with a traceback, unless the database is down. `ids` must not hold a token."""
         self.count(kind)
         if isinstance(error, ServiceUnavailable):
             log.warning("waiting for the database", kind=kind.value, **ids)
@@ -48,35 +48,38 @@ class Failures:
             log.error("background work failed", kind=kind.value, exc_info=error, **ids)
 
     @contextmanager
-    def contained(self, kind: FailureKind, **ids: str) -> Iterator[None]:
-        """A block for one item: whatever it raises is recorded and goes no further."""
+    def suppress(self, kind: FailureKind, **ids: str) -> Iterator[None]:
+        """Record whatever the block raises, and go on: the next item has nothing to do with it."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - the next item has nothing to do with it
+        except Exception as error:  # noqa: BLE001 - recorded
             self.record(kind, error, **ids)
 
-    async def in_batch(
+    async def run_bisecting(
         self,
         kind: FailureKind,
         items: Sequence[Item],
-        act: Callable[[Sequence[Item]], Awaitable[object]],
+        process: Callable[[Sequence[Item]], Awaitable[object]],
         *,
-        name: Callable[[Item], dict[str, str]],
+        ids_of: Callable[[Item], dict[str, str]],
     ) -> list[Item]:
-        """Acts on all items at once, or on their halves if that fails, and so on; returns those that failed alone.
+        """Process all items at once; if that fails, each half by itself, and so on. Return the items that failed alone.
 
-        `act` does all of its work or nothing. `name`: an item's ids for the log. Raises ServiceUnavailable.
+        `process` does all of its work or nothing. `ids_of`: an item's ids for the log. Raises ServiceUnavailable.
         """
         try:
             if items:
-                await act(items)
+                await process(items)
         except ServiceUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - one of them is to blame
+        except Exception as error:  # noqa: BLE001 - one of the items is the cause
             if len(items) > 1:
                 middle = len(items) // 2
-                halves = [await self.in_batch(kind, half, act, name=name) for half in (items[:middle], items[middle:])]
-                return [item for failed in halves for item in failed]
-            self.record(kind, error, **name(items[0]))
+                return [
+                    item
+                    for half in (items[:middle], items[middle:])
+                    for item in await self.run_bisecting(kind, half, process, ids_of=ids_of)
+                ]
+            self.record(kind, error, **ids_of(items[0]))
             return list(items)
         return []

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from tiktok_accounts_gql.db.models import Account, AuditActor
 from tiktok_accounts_gql.errors import ReauthorizationRequired, TokensUnreadable
-from tiktok_accounts_gql.services.slots import BY_ITSELF
-from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
+from tiktok_accounts_gql.services.rate_limiter import BACKGROUND
+from tiktok_accounts_gql.services.sync.tiktok_gateway import RateLimitedReader
 from tiktok_accounts_gql.services.tokens import TokenService
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, NotAsked, ScopeNotGranted
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, CallDeferred, ScopeNotGranted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class GrantChecks:
     """Checks grants with the priority of background work."""
 
     tokens: TokenService
-    reader: AccountReader
+    reader: RateLimitedReader
 
     async def is_valid(self, account: Account) -> bool:
         """Return False if TikTok refuses both the access token and the refresh token.
@@ -26,16 +26,16 @@ class GrantChecks:
         """
         system = Viewer(id=account.viewer_id, actor=AuditActor.SYSTEM)
         try:
-            token = await self.tokens.access_token(system, account.id, BY_ITSELF)
+            token = await self.tokens.get_access_token(system, account.id, BACKGROUND)
             try:
-                turn = await self.reader.slots.take(BY_ITSELF)
-                await self.reader.read(token, account.granted_scopes, policy=BY_ITSELF, turn=turn)
+                slot = await self.reader.limiter.acquire(BACKGROUND)
+                await self.reader.read(token, account.granted_scopes, policy=BACKGROUND, slot=slot)
             except AccessTokenInvalid:
-                await self.tokens.access_token(system, account.id, BY_ITSELF, refused=token)
+                await self.tokens.get_access_token(system, account.id, BACKGROUND, refused=token)
             except ScopeNotGranted:
                 return True
         except TokensUnreadable:
-            raise NotAsked(ambiguous=False) from None
+            raise CallDeferred(ambiguous=False) from None
         except ReauthorizationRequired:
             return False
         return True

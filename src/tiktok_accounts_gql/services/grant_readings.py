@@ -9,10 +9,10 @@ from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.grants import Grants
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy
 from tiktok_accounts_gql.services.scopes import read_with_accepted_scopes
-from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.sync import profile_mapping
-from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
+from tiktok_accounts_gql.services.sync.tiktok_gateway import RateLimitedReader
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, ScopeNotGranted, TikTokError, UnreadableReply
 from tiktok_accounts_gql.tiktok.pictures import Picture
@@ -45,7 +45,7 @@ class GrantReader:
     """Reads accounts by grants."""
 
     db: Database
-    reader: AccountReader
+    reader: RateLimitedReader
     grants: Grants
     avatars: AvatarService
 
@@ -67,7 +67,7 @@ class GrantReader:
         union_id = None if earlier is None else earlier.union_id
         try:
             user = await self._read_user(viewer, grant, scopes)
-            user = profile_mapping.of_account(user, open_id=grant.open_id, union_id=union_id)
+            user = profile_mapping.verify_account(user, open_id=grant.open_id, union_id=union_id)
         except TikTokError as error:
             if isinstance(error, ScopeNotGranted):
                 scopes = scopes.difference(FIELDS_OF_SCOPES)

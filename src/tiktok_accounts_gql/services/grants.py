@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -107,7 +108,7 @@ class Grants:
             values["reauthorize_by"] = now + timedelta(seconds=grant.refresh_expires_in)
         return values
 
-    def refresh_columns(self, account: Account, grant: TokenGrant) -> dict[str, object]:
+    def refresh_columns(self, account: Account, grant: TokenGrant) -> dict[str, Any]:
         """Return the account's columns that a refresh changes; what the reply lacks keeps its stored value."""
         granted_scopes = account.granted_scopes if grant.scopes is None else grant.scopes
         return {**self.expiry_columns(grant), **scope_columns(account, granted_scopes, self.scopes, self.clock())}

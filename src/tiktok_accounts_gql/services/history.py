@@ -13,7 +13,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.snapshot_queries import GrowthCounters, Point
 from tiktok_accounts_gql.db.snapshots import Period
 from tiktok_accounts_gql.errors import BadUserInput
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 from tiktok_accounts_gql.services.viewer import Viewer
 
 MAX_POINTS = 400
@@ -67,7 +67,7 @@ class HistoryService:
 
     db: Database
     clock: Clock
-    failures: Failures = field(default_factory=Failures)
+    failures: FailureLog = field(default_factory=FailureLog)
 
     def build_period(self, start: datetime | None, end: datetime | None, granularity: StatsGranularity) -> Period:
         """Fill in what is absent. Raises BadUserInput for too many points, and for an end that is not after the start.
@@ -121,8 +121,8 @@ class HistoryService:
             if not account_ids:
                 return count
             act = partial(self._downsample_day, day)
-            failed = await self.failures.in_batch(
-                FailureKind.THINNING, account_ids, act, name=lambda account_id: {"account_id": str(account_id)}
+            failed = await self.failures.run_bisecting(
+                FailureKind.THINNING, account_ids, act, ids_of=lambda account_id: {"account_id": str(account_id)}
             )
             failed_ids.update(failed)
             count += len(account_ids) - len(failed)

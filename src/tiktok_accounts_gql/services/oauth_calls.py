@@ -1,81 +1,83 @@
-"""Every call to TikTok's token and revoke endpoints, each by a slot of the endpoint's quota."""
+"""All calls to TikTok's token and revoke endpoints, each with a slot of the endpoint's quota."""
 
 import asyncio
 from dataclasses import dataclass
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
-from tiktok_accounts_gql.services.slots import CallPolicy, Slots, Turn
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy, RateLimiter, RequestSlot
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.errors import InvalidGrant, TikTokError, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
-PATIENCE_SECONDS = 30.0
-PAUSE_SECONDS = 0.5
+DATABASE_DOWN_SECONDS = 30.0
+DATABASE_RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthCalls:
-    """Raises TikTokError; NotAsked and QuotaExhausted if there is no slot."""
+    """TikTok's OAuth endpoints. Every method raises TikTokError; CallDeferred and QuotaExhausted if there is no slot."""
 
-    token_slots: Slots
-    revoke_slots: Slots
+    token_limiter: RateLimiter
+    revoke_limiter: RateLimiter
     tiktok: TikTokClient
 
     async def exchange_code(
         self, *, code: str, redirect_uri: str, code_verifier: str | None, policy: CallPolicy
     ) -> TokenGrant:
-        """Also while TikTok is taken to be down: a code lives for minutes and works once, and its user waits."""
-        turn = await self.token_slots.take(policy, probes=True)
+        """Exchange an authorization code, also while the circuit is open: a code lives for minutes, and its user waits."""
+        slot = await self.token_limiter.acquire(policy, is_probe=True)
         try:
-            async with self.token_slots.used(turn, policy):
+            async with self.token_limiter.circuit_breaker(slot, policy):
                 return await self.tiktok.exchange_code(
                     code=code, redirect_uri=redirect_uri, code_verifier=code_verifier
                 )
         except UnreadableReply as error:
-            return await self._refresh_at_once(error, None, policy, waits=True)
+            return await self._refresh_unreadable(error, None, policy, is_only_copy=True)
 
-    async def take_refresh_turn(self, policy: CallPolicy) -> Turn:
-        """Waits until it may be used, before the right to refresh is taken: no lease lasts for as long as a slot may be away."""
-        turn = await self.token_slots.take(policy)
-        await asyncio.sleep(turn.left)
-        return turn
+    async def acquire_refresh_slot(self, policy: CallPolicy) -> RequestSlot:
+        """Wait until a refresh may be sent. Call this before the refresh lease: a slot may be further away than it lasts."""
+        slot = await self.token_limiter.acquire(policy)
+        await asyncio.sleep(slot.seconds_left)
+        return slot
 
     async def refresh(
-        self, refresh_token: str, *, open_id: str | None, policy: CallPolicy, turn: Turn | None = None
+        self, refresh_token: str, *, open_id: str | None, policy: CallPolicy, slot: RequestSlot | None = None
     ) -> TokenGrant:
-        """By its turn. Without one, or if it is over: by one that is near. `open_id`: whose tokens they have to be."""
-        if turn is None or turn.is_over:
-            turn = await self.token_slots.take_near(policy)
+        """Refresh the tokens of `open_id`. Without a slot, or if it expired, take one that is near."""
+        if slot is None or slot.is_expired:
+            slot = await self.token_limiter.acquire_soon(policy)
         try:
-            async with self.token_slots.used(turn, policy):
+            async with self.token_limiter.circuit_breaker(slot, policy):
                 return await self.tiktok.refresh(refresh_token, open_id=open_id)
         except UnreadableReply as error:
-            return await self._refresh_at_once(error, open_id, policy)
+            return await self._refresh_unreadable(error, open_id, policy)
 
-    async def take_revoke_turn(self, policy: CallPolicy) -> Turn:
-        """As `take_refresh_turn`, before the lease of a revocation."""
-        return await self.revoke_slots.take(policy)
+    async def acquire_revoke_slot(self, policy: CallPolicy) -> RequestSlot:
+        """Acquire a slot before the lease of a revocation, as `acquire_refresh_slot` does."""
+        return await self.revoke_limiter.acquire(policy)
 
-    async def revoke(self, access_token: str, *, policy: CallPolicy, turn: Turn | None = None) -> None:
-        """By its turn. Without one, or if it is over: by one that is near."""
-        if turn is None or turn.is_over:
-            turn = await self.revoke_slots.take_near(policy)
-        async with self.revoke_slots.used(turn, policy):
+    async def revoke(self, access_token: str, *, policy: CallPolicy, slot: RequestSlot | None = None) -> None:
+        """Revoke a grant. Without a slot, or if it expired, take one that is near."""
+        if slot is None or slot.is_expired:
+            slot = await self.revoke_limiter.acquire_soon(policy)
+        async with self.revoke_limiter.circuit_breaker(slot, policy):
             await self.tiktok.revoke(access_token)
 
-    async def _refresh_at_once(
-        self, unreadable: UnreadableReply, open_id: str | None, policy: CallPolicy, *, waits: bool = False
+    async def _refresh_unreadable(
+        self, unreadable: UnreadableReply, open_id: str | None, policy: CallPolicy, *, is_only_copy: bool = False
     ) -> TokenGrant:
-        """A reply whose access token cannot be read may still have brought a new refresh token.
+        """Refresh at once after a reply without a readable access token: it may have brought a new refresh token.
 
-        `waits`: for a slot as long as a user may, for nothing can be stored before. Raises UnreadableReply, with the refresh
-        token that is left to be stored, and WrongAccount.
+        `is_only_copy`: the refresh token is stored nowhere yet, so wait for a slot as long as a user may. Raises
+        UnreadableReply with the refresh token that is still to be stored, and WrongAccount.
         """
         if unreadable.refresh_token is None:
             raise unreadable
         try:
-            turn = await (self._take_patiently(policy) if waits else self.token_slots.take_near(policy))
-            async with self.token_slots.used(turn, policy):
+            slot = await (
+                self._acquire_persistently(policy) if is_only_copy else self.token_limiter.acquire_soon(policy)
+            )
+            async with self.token_limiter.circuit_breaker(slot, policy):
                 return await self.tiktok.refresh(unreadable.refresh_token.get_secret_value(), open_id=open_id)
         except WrongAccount:
             raise
@@ -84,14 +86,14 @@ class OAuthCalls:
             unreadable.refresh_token = None if isinstance(error, InvalidGrant) else newer or unreadable.refresh_token
             raise unreadable from error
 
-    async def _take_patiently(self, policy: CallPolicy) -> Turn:
-        """Also while the database is away for a moment: what is to be used is known to nobody else."""
-        async with asyncio.timeout(PATIENCE_SECONDS) as patience:
+    async def _acquire_persistently(self, policy: CallPolicy) -> RequestSlot:
+        """Acquire a slot although the database may be down for a moment. Raises TimeoutError."""
+        async with asyncio.timeout(DATABASE_DOWN_SECONDS) as timeout:
             while True:
                 try:
-                    turn = await self.token_slots.take(policy, probes=True)
+                    slot = await self.token_limiter.acquire(policy, is_probe=True)
                 except ServiceUnavailable:
-                    await asyncio.sleep(PAUSE_SECONDS)
+                    await asyncio.sleep(DATABASE_RETRY_SECONDS)
                 else:
-                    patience.reschedule(None)
-                    return turn
+                    timeout.reschedule(None)
+                    return slot

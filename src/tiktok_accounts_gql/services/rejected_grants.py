@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -18,10 +17,10 @@ from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService
 from tiktok_accounts_gql.services.grants import GrantConflict, Grants
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy
 from tiktok_accounts_gql.services.revocations import RevocationService
-from tiktok_accounts_gql.services.slots import CallPolicy
 from tiktok_accounts_gql.services.sync import profile_mapping
-from tiktok_accounts_gql.services.sync.tiktok_gateway import AccountReader
+from tiktok_accounts_gql.services.sync.tiktok_gateway import RateLimitedReader
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, TikTokError, WrongAccount
 from tiktok_accounts_gql.tiktok.values import TokenGrant
@@ -35,7 +34,7 @@ class RejectedGrants:
 
     db: Database
     oauth: OAuthCalls
-    reader: AccountReader
+    reader: RateLimitedReader
     grants: Grants
     audit: AuditService
     notifications: Notifications
@@ -75,9 +74,9 @@ class RejectedGrants:
                     await self.grants.store(
                         session, current, grant, grant_id=grant_id, expected_grant_id=stored_grant_id
                     )
-                    values: dict[str, Any] = self.grants.refresh_columns(current, grant)
+                    values = self.grants.refresh_columns(current, grant)
                     if current.status is AccountStatus.EXPIRED:
-                        working = health.worked(current, self.clock(), scopes_missing=False)
+                        working = health.columns_after_success(current, self.clock(), scopes_missing=False)
                         values = {**values, **working, "last_error": None}
                     await accounts.change(session, account.viewer_id, account.id, **values)
                     event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
@@ -91,7 +90,7 @@ class RejectedGrants:
         try:
             policy = CallPolicy(viewer_id=viewer.id)
             user = await self.reader.read(grant.access_token, self.grants.granted_scopes(grant), policy=policy)
-            profile_mapping.of_account(user, open_id=grant.open_id, union_id=None)
+            profile_mapping.verify_account(user, open_id=grant.open_id, union_id=None)
         except (AccessTokenInvalid, WrongAccount):
             return False
         except TikTokError:

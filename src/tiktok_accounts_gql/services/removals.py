@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts, token_pairs
@@ -15,23 +16,23 @@ from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.grant_checks import GrantChecks
-from tiktok_accounts_gql.services.health import AFTER, Outcome
+from tiktok_accounts_gql.services.health import HEALTH_AFTER, HealthEvent
 from tiktok_accounts_gql.services.viewer import Viewer
 
 CLOCK_SKEW = timedelta(minutes=1)  # between TikTok's clock and ours, and the time that a connection takes
 
 # Source: TikTok for Developers, "Webhooks: Event Types", the reasons of `authorization.removed`.
-REASONS: dict[int, tuple[str, Outcome]] = {
-    0: ("unknown", Outcome.USER_REVOKED),
-    1: ("The user withdrew it in TikTok.", Outcome.USER_REVOKED),
-    2: ("The TikTok account was deleted.", Outcome.ACCOUNT_CLOSED),
-    3: ("The age on the TikTok account changed.", Outcome.ACCOUNT_CLOSED),
-    4: ("The TikTok account was banned.", Outcome.ACCOUNT_CLOSED),
-    5: ("It was revoked for this app.", Outcome.USER_REVOKED),
+REASONS: dict[int, tuple[str, HealthEvent]] = {
+    0: ("unknown", HealthEvent.USER_REVOKED),
+    1: ("The user withdrew it in TikTok.", HealthEvent.USER_REVOKED),
+    2: ("The TikTok account was deleted.", HealthEvent.ACCOUNT_CLOSED),
+    3: ("The age on the TikTok account changed.", HealthEvent.ACCOUNT_CLOSED),
+    4: ("The TikTok account was banned.", HealthEvent.ACCOUNT_CLOSED),
+    5: ("It was revoked for this app.", HealthEvent.USER_REVOKED),
 }
 LAST_ERRORS = {
-    Outcome.USER_REVOKED: "The authorization was withdrawn at TikTok. Connect the account again.",
-    Outcome.ACCOUNT_CLOSED: "TikTok deleted, banned or restricted the account.",
+    HealthEvent.USER_REVOKED: "The authorization was withdrawn at TikTok. Connect the account again.",
+    HealthEvent.ACCOUNT_CLOSED: "TikTok deleted, banned or restricted the account.",
 }
 
 
@@ -84,10 +85,10 @@ class RemovalService:
             current = await accounts.get(session, account.viewer_id, account.id, lock=True)
             if current.connected_at != account.connected_at:
                 return False
-            if current.status is AccountStatus.INACTIVE and current.health_reason is AFTER[outcome].reason:
+            if current.status is AccountStatus.INACTIVE and current.health_reason is HEALTH_AFTER[outcome].reason:
                 return True  # an earlier removal did this
-            values = {
-                **health.ended(current, outcome, now),
+            values: dict[str, Any] = {
+                **health.columns_after_removal(current, outcome, now),
                 "last_error": LAST_ERRORS[outcome],
                 "token_expires_at": None,
             }

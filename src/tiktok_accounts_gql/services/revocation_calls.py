@@ -17,9 +17,9 @@ from tiktok_accounts_gql.crypto import Sealer
 from tiktok_accounts_gql.db import accounts, revocations
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import PendingRevocation
+from tiktok_accounts_gql.services.durable_writes import DurableWriter
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
-from tiktok_accounts_gql.services.slots import BY_ITSELF
-from tiktok_accounts_gql.services.storing import Storing
+from tiktok_accounts_gql.services.rate_limiter import BACKGROUND
 from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
@@ -35,7 +35,7 @@ class RevocationCalls:
     db: Database
     oauth: OAuthCalls
     sealer: Sealer
-    storing: Storing
+    storing: DurableWriter
     clock: Clock
     lease: timedelta
 
@@ -56,18 +56,18 @@ class RevocationCalls:
         await self._revoke_token(revocation, await self._refresh(revocation))
 
     async def _revoke_token(self, revocation: PendingRevocation, access_token: str) -> None:
-        turn = await self.oauth.take_revoke_turn(BY_ITSELF)
+        slot = await self.oauth.acquire_revoke_slot(BACKGROUND)
         await self._acquire_lease(revocation)
-        await self.oauth.revoke(access_token, policy=BY_ITSELF, turn=turn)
+        await self.oauth.revoke(access_token, policy=BACKGROUND, slot=slot)
 
     async def _refresh(self, revocation: PendingRevocation) -> str:
         """Return a new access token. Its pair is stored before it is used: the refresh token before it is worthless now."""
         refresh_token = self._open(revocation, "refresh_token")
-        turn = await self.oauth.take_refresh_turn(BY_ITSELF)
+        slot = await self.oauth.acquire_refresh_slot(BACKGROUND)
         await self._acquire_lease(revocation)
         async with self.db.read() as session:
             open_id = await accounts.find_open_id(session, revocation.viewer_id, revocation.account_id)
-        grant = await self.oauth.refresh(refresh_token, open_id=open_id, policy=BY_ITSELF, turn=turn)
+        grant = await self.oauth.refresh(refresh_token, open_id=open_id, policy=BACKGROUND, slot=slot)
         tokens = {"refresh_token": refresh_token, **to_tokens(grant)}
         values = {
             **seal_tokens(self.sealer, revocation.id, tokens),

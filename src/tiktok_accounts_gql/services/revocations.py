@@ -24,10 +24,10 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus, PendingRevocat
 from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.db.revocations import CLAIM_DURATION, MAX_RETRY_DELAY
 from tiktok_accounts_gql.errors import TokensUnreadable
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 from tiktok_accounts_gql.services.revocation_calls import NotPending, RevocationCalls, seal_tokens, to_tokens
 from tiktok_accounts_gql.services.viewer import Viewer
-from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, InvalidGrant, NotAsked, TikTokError
+from tiktok_accounts_gql.tiktok.errors import AccessTokenInvalid, CallDeferred, InvalidGrant, TikTokError
 from tiktok_accounts_gql.tiktok.values import TokenGrant
 
 RETRY_EVERY = timedelta(minutes=1)
@@ -44,7 +44,7 @@ class RevocationService:
     db: Database
     calls: RevocationCalls
     sealer: Sealer
-    failures: Failures
+    failures: FailureLog
     clock: Clock
     tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -111,7 +111,7 @@ class RevocationService:
             account_id = str(revocation.account_id)
             log.warning("revocation pending", account_id=account_id, reason=error.message, log_id=error.log_id)
             if self.clock() < revocation.given_up_at:
-                was_asked = not isinstance(error, NotAsked)
+                was_asked = not isinstance(error, CallDeferred)
                 await self._reschedule(revocation, has_failed=was_asked)
                 return was_asked
         await self._delete(revocation)
@@ -134,7 +134,7 @@ class RevocationService:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _process_due_contained(self) -> None:
-        with self.failures.contained(FailureKind.ROUND):
+        with self.failures.suppress(FailureKind.ROUND):
             await self.process_due()
 
     @retry_on_deadlock
@@ -148,9 +148,9 @@ class RevocationService:
     async def _process_contained(self, revocation: PendingRevocation) -> bool:
         """Process one as `process` does; an unexpected failure is recorded, and tried again later or given up."""
         ids = {"account_id": str(revocation.account_id), "revocation_id": str(revocation.id)}
-        with self.failures.contained(FailureKind.REVOCATION, **ids):
+        with self.failures.suppress(FailureKind.REVOCATION, **ids):
             return await self.process(revocation)
-        with self.failures.contained(FailureKind.REVOCATION, **ids):
+        with self.failures.suppress(FailureKind.REVOCATION, **ids):
             if self.clock() < revocation.given_up_at:
                 await self._reschedule(revocation)
             else:

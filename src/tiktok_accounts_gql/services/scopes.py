@@ -61,6 +61,6 @@ def scope_columns(
         return {}
     return {
         "granted_scopes": sorted(granted),
-        **profile_mapping.withheld(account.display_name, granted),
-        **health.rescoped(account, now, scopes_missing=bool(set(requested).difference(granted))),
+        **profile_mapping.to_hidden_columns(account.display_name, granted),
+        **health.columns_after_scope_change(account, now, scopes_missing=bool(set(requested).difference(granted))),
     }

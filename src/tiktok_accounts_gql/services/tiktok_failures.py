@@ -22,7 +22,8 @@ DEFAULT_RETRY_SECONDS = 60
 _ERROR_OF: dict[type[tiktok.TikTokError], type[UserMistake]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
-    tiktok.NotAsked: TikTokUnavailable,
+    tiktok.CallDeferred: TikTokUnavailable,
+    tiktok.CircuitOpen: TikTokUnavailable,
     tiktok.QuotaExhausted: TikTokRateLimited,
     tiktok.UnreadableReply: AccountUnreadable,
     tiktok.RefreshPending: TikTokUnavailable,

@@ -18,7 +18,7 @@ from tiktok_accounts_gql.db import webhooks
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import WebhookEvent
 from tiktok_accounts_gql.services import health
-from tiktok_accounts_gql.services.failures import FailureKind, Failures
+from tiktok_accounts_gql.services.failures import FailureKind, FailureLog
 from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.webhook_bodies import parse_event_name, parse_removal
 from tiktok_accounts_gql.tiktok.errors import TikTokError
@@ -43,7 +43,7 @@ class WebhookService:
     client_secret: str = field(repr=False)
     max_age: timedelta
     clock: Clock
-    failures: Failures
+    failures: FailureLog
     received: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def is_genuine(self, signature: str | None, body: bytes) -> bool:
@@ -79,7 +79,7 @@ class WebhookService:
                     limit=BATCH,
                 )
             for event in events:
-                with self.failures.contained(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
+                with self.failures.suppress(FailureKind.WEBHOOK, body_hash=event.body_hash.hex()):
                     count += await self._process(event)
             if len(events) < BATCH:
                 return count

@@ -3,8 +3,8 @@
 ```
 TikTokError
 ├── RateLimited · Unavailable           temporary
-│   └── NotAsked
-│       └── QuotaExhausted · RefreshPending
+│   └── CallDeferred
+│       └── CircuitOpen · QuotaExhausted · RefreshPending
 ├── UnreadableReply · WrongAccount      TikTok answers, but not usefully about this account
 ├── AccessTokenInvalid                  refresh once, try once more
 ├── InvalidGrant                        the code or the refresh token is invalid
@@ -76,17 +76,21 @@ class WrongAccount(TikTokError):
         super().__init__(message, ambiguous=True, log_id=log_id)
 
 
-class NotAsked(Unavailable):
+class CallDeferred(Unavailable):
     """The request was not sent, or only to test whether TikTok is back: it says nothing about the account."""
 
     message = "TikTok was not asked, or only to find out whether it is down."
 
 
-class QuotaExhausted(NotAsked):
+class CircuitOpen(CallDeferred):
+    """The circuit breaker is open: TikTok is considered down."""
+
+
+class QuotaExhausted(CallDeferred):
     message = "Our own quota has no slot soon enough: TikTok was not asked."
 
 
-class RefreshPending(NotAsked):
+class RefreshPending(CallDeferred):
     """Another process refreshes the token. It says nothing about TikTok either."""
 
     message = "The access token is being renewed elsewhere: TikTok was not asked."

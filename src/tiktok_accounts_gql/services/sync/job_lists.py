@@ -1,4 +1,4 @@
-"""Reading sync jobs and their results."""
+"""Sync jobs and their results, listed and counted."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,100 +18,101 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage(Page[SyncJob]):
-    """Keeps its filter, so that all jobs it is a page of can be counted if somebody asks."""
+    """A page of jobs. It keeps its filter, so that `totalCount` can be resolved later."""
 
-    where: JobFilter
+    filter: JobFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage(Page[SyncResult]):
-    """As JobPage, of one job."""
+    """A page of one job's results, with its filter."""
 
     job_id: UUID
-    where: ResultFilter
+    filter: ResultFilter
 
 
+@dataclass(frozen=True, kw_only=True)
 class JobListService:
-    """Lists and finds them. What is shown within a job is covered by the event of its reading."""
+    """Lists and finds jobs and results. Reading a job is audited; fields within a job that was read are not.
 
-    def __init__(self, *, db: Database, audit: AuditService, pager: Pager, clock: Clock, interval: timedelta) -> None:
-        """`interval`: between two requests to TikTok, at the quota."""
-        self._db = db
-        self._audit = audit
-        self._pager = pager
-        self._clock = clock
-        self._interval = interval
+    `interval`: between two requests to TikTok at the quota's pace.
+    """
 
-    async def list(self, viewer: Viewer, page: PageRequest, where: JobFilter) -> JobPage:
-        """Newest first. Raises BadUserInput for cursors of another list."""
-        statement = sync_jobs.select_jobs(viewer.id, where)
-        found = await self._pager.list_page(statement, sync_jobs.NEWEST_FIRST, page)
-        await self._recorded(viewer, len(found.edges))
-        return JobPage(edges=found.edges, page_info=found.page_info, where=where)
+    db: Database
+    audit: AuditService
+    pager: Pager
+    clock: Clock
+    interval: timedelta
 
-    async def count(self, viewer: Viewer, where: JobFilter) -> int:
-        async with self._db.read() as session:
-            return await sync_jobs.count(session, sync_jobs.select_jobs(viewer.id, where))
+    async def list(self, viewer: Viewer, page: PageRequest, filter: JobFilter) -> JobPage:
+        """List jobs, newest first. Raises BadUserInput for cursors of another list."""
+        jobs = await self.pager.list_page(sync_jobs.select_jobs(viewer.id, filter), sync_jobs.NEWEST_FIRST, page)
+        await self._record_read(viewer, len(jobs.edges))
+        return JobPage(edges=jobs.edges, page_info=jobs.page_info, filter=filter)
+
+    async def count(self, viewer: Viewer, filter: JobFilter) -> int:
+        async with self.db.read() as session:
+            return await sync_jobs.count(session, sync_jobs.select_jobs(viewer.id, filter))
 
     async def read(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncJob]:
-        """Those of these jobs that are the viewer's."""
+        """Return the viewer's jobs with these ids, and write the audit event."""
         jobs = await self.find(viewer, ids)
-        await self._recorded(viewer, len(jobs))
+        await self._record_read(viewer, len(jobs))
         return jobs
 
     async def find(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncJob]:
-        """As `read`, for whoever follows a job whose reading was recorded when that began."""
-        async with self._db.read() as session:
+        """Return jobs as `read` does, for a caller that follows a job whose reading was audited when that began."""
+        async with self.db.read() as session:
             return {job.id: job for job in await sync_jobs.list_by_ids(session, viewer.id, ids)}
 
-    async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, where: ResultFilter) -> ResultPage:
-        """In the order of the request. Raises BadUserInput for cursors of another list."""
-        statement = sync_jobs.select_results(viewer.id, job_id, where)
-        found = await self._pager.list_page(statement, sync_jobs.IN_ORDER, page)
-        return ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
+    async def list_results(self, viewer: Viewer, job_id: UUID, page: PageRequest, filter: ResultFilter) -> ResultPage:
+        """List a job's results in the order of the request. Raises BadUserInput for cursors of another list."""
+        statement = sync_jobs.select_results(viewer.id, job_id, filter)
+        results = await self.pager.list_page(statement, sync_jobs.IN_ORDER, page)
+        return ResultPage(edges=results.edges, page_info=results.page_info, job_id=job_id, filter=filter)
 
     async def list_first_results(
-        self, viewer: Viewer, job_ids: Sequence[UUID], page: PageRequest, where: ResultFilter
+        self, viewer: Viewer, job_ids: Sequence[UUID], page: PageRequest, filter: ResultFilter
     ) -> dict[UUID, ResultPage]:
-        """As `list_results`, of several jobs by one statement; for a page without cursors."""
-        async with self._db.read() as session:
-            ends = await result_pages.list_first_pages(
-                session, viewer.id, job_ids, where, size=page.size, backward=page.backward
+        """List results as `list_results` does, of several jobs by one statement; for a page without cursors."""
+        async with self.db.read() as session:
+            slices = await result_pages.list_first_pages(
+                session, viewer.id, job_ids, filter, size=page.size, backward=page.backward
             )
         pages: dict[UUID, ResultPage] = {}
-        for job_id, end in ends.items():
-            found = build_page(sync_jobs.IN_ORDER, end)
-            pages[job_id] = ResultPage(edges=found.edges, page_info=found.page_info, job_id=job_id, where=where)
+        for job_id, rows in slices.items():
+            results = build_page(sync_jobs.IN_ORDER, rows)
+            pages[job_id] = ResultPage(edges=results.edges, page_info=results.page_info, job_id=job_id, filter=filter)
         return pages
 
-    async def count_all_results(self, viewer: Viewer, job_ids: Sequence[UUID], where: ResultFilter) -> dict[UUID, int]:
-        """Of several jobs, by one statement."""
-        async with self._db.read() as session:
-            return await result_pages.count(session, viewer.id, job_ids, where)
+    async def count_all_results(self, viewer: Viewer, job_ids: Sequence[UUID], filter: ResultFilter) -> dict[UUID, int]:
+        """Count the results of several jobs by one statement."""
+        async with self.db.read() as session:
+            return await result_pages.count(session, viewer.id, job_ids, filter)
 
     async def read_results(self, viewer: Viewer, ids: Collection[UUID]) -> dict[UUID, SyncResult]:
-        """Those of these results that are the viewer's."""
-        async with self._db.read() as session:
+        """Return the viewer's results with these ids, and write the audit event."""
+        async with self.db.read() as session:
             results = await sync_jobs.list_results_by_ids(session, viewer.id, ids)
-        await self._recorded(viewer, len(results))
+        await self._record_read(viewer, len(results))
         return {result.id: result for result in results}
 
     async def estimate_end(self, viewer: Viewer, job: SyncJob) -> datetime | None:
-        """From the quota and what is queued ahead."""
+        """Estimate when the job ends, from the quota and the accounts queued before its last one; None if it has ended."""
         if job.finished_at is not None or not job.pending_count:
             return None
-        async with self._db.read() as session:
-            ahead = await sync_jobs.count_ahead(session, viewer.id, job.id)
-        return self._clock() + self._interval * ahead
+        async with self.db.read() as session:
+            count = await sync_jobs.count_ahead(session, viewer.id, job.id)
+        return self.clock() + self.interval * count
 
-    async def _recorded(self, viewer: Viewer, count: int) -> None:
-        await self._audit.record_read(viewer, AuditAction.SYNC_JOBS_READ, Detail(name="count", value=count))
+    async def _record_read(self, viewer: Viewer, count: int) -> None:
+        await self.audit.record_read(viewer, AuditAction.SYNC_JOBS_READ, Detail(name="count", value=count))
 
 
 def progress(job: SyncJob) -> float:
-    """What was read, in relation to the total; 1 once the job has ended, unless it was canceled.
+    """Return the share of accounts that were synced, from 0 to 1; 1 once the job has ended, unless it was canceled.
 
-    Canceled accounts do not count: a job that is canceled in its middle stays there, and nothing ever falls.
+    Canceled accounts do not count: a job that is canceled in its middle stays there, and progress never falls.
     """
-    ended = job.finished_at is not None and job.state is not JobState.CANCELED
-    return 1.0 if ended or not job.total_count else (job.succeeded_count + job.failed_count) / job.total_count
+    has_ended = job.finished_at is not None and job.state is not JobState.CANCELED
+    return 1.0 if has_ended or not job.total_count else (job.succeeded_count + job.failed_count) / job.total_count

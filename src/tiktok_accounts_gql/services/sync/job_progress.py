@@ -1,7 +1,8 @@
-"""How far a job is: its counters, its state that follows from them, and who is told of it."""
+"""The progress of a job: its counters, the state that follows from them, and the events that tell about it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
@@ -15,66 +16,64 @@ from tiktok_accounts_gql.services.audit import JOB_DETAIL, AuditService, Detail
 from tiktok_accounts_gql.services.viewer import Viewer
 
 
+@dataclass(frozen=True, kw_only=True)
 class JobProgress:
-    """Counts, ends and tells, always in the transaction of what happened."""
+    """Counts results, finishes jobs and publishes their events, always in the caller's transaction."""
 
-    def __init__(self, *, audit: AuditService, notifications: Notifications, clock: Clock) -> None:
-        self._audit = audit
-        self._notifications = notifications
-        self._clock = clock
+    audit: AuditService
+    notifications: Notifications
+    clock: Clock
 
-    def count(self, session: Session, viewer: Viewer, job_id: UUID, outcome: SyncOutcome) -> None:
-        """One more of the job's accounts has come to its end: all that the transaction ends are counted at once."""
-        defer(session, FlushStep.JOB_COUNTS, self._count_all, [(job_id, viewer.id, outcome)])
+    def count(self, session: Session, viewer_id: str, job_id: UUID, outcome: SyncOutcome) -> None:
+        """Count one more result that has ended. All results of the transaction are counted at once, at its end."""
+        defer(session, FlushStep.JOB_COUNTS, self._count_all, [(job_id, viewer_id, outcome)])
 
-    async def _count_all(self, session: Session, ended: Sequence[tuple[UUID, str, SyncOutcome]]) -> None:
-        jobs: dict[tuple[UUID, str], list[SyncOutcome]] = {}
-        for job_id, viewer_id, outcome in sorted(ended):  # as everybody locks them
-            jobs.setdefault((job_id, viewer_id), []).append(outcome)
-        for (job_id, viewer_id), outcomes in jobs.items():
-            await self._count(session, viewer_id, job_id, outcomes)
+    async def _count_all(self, session: Session, results: Sequence[tuple[UUID, str, SyncOutcome]]) -> None:
+        outcomes: dict[tuple[UUID, str], list[SyncOutcome]] = defaultdict(list)
+        for job_id, viewer_id, outcome in sorted(results):  # all transactions lock jobs in this order
+            outcomes[job_id, viewer_id].append(outcome)
+        for (job_id, viewer_id), job_outcomes in outcomes.items():
+            job = await sync_jobs.add_counts(session, viewer_id, job_id, Counter(job_outcomes))
+            self.publish(session, job)
+            await self.finish_if_done(session, job)
 
-    async def _count(self, session: Session, viewer_id: str, job_id: UUID, ended: Sequence[SyncOutcome]) -> None:
-        job = await sync_jobs.add_counts(session, viewer_id, job_id, Counter(ended))
-        self.publish(session, job)
-        await self.finished_if_done(session, job)
-
-    async def finished_if_done(self, session: Session, job: SyncJob) -> SyncJob:
-        """The job as it is then."""
+    async def finish_if_done(self, session: Session, job: SyncJob) -> SyncJob:
+        """Finish the job if none of its accounts is pending; return it as it is then."""
         if job.pending_count:
             return job
         system = Viewer(id=job.viewer_id, actor=AuditActor.SYSTEM, request_id=job.request_id)
-        finished: sync_jobs.JobUpdate = {"state": state_of_finished(job), "finished_at": self._clock()}
-        job = await sync_jobs.change(session, job.viewer_id, job.id, **finished)
+        state, now = state_of_finished(job), self.clock()
+        job = await sync_jobs.change(session, job.viewer_id, job.id, state=state, finished_at=now)
         self.record(session, system, AuditAction.SYNC_JOB_FINISHED, job)
         return job
 
     def publish(self, session: Session, job: SyncJob) -> None:
-        self._notifications.publish(session, job.viewer_id, JobChanged(job_id=job.id))
+        self.notifications.publish(session, job.viewer_id, JobChanged(job_id=job.id))
 
     def record(self, session: Session, viewer: Viewer, action: AuditAction, job: SyncJob) -> None:
-        counts = {
-            "total": job.total_count,
-            "succeeded": job.succeeded_count,
-            "failed": job.failed_count,
-            "canceled": job.canceled_count,
-        }
-        details = [Detail(name=JOB_DETAIL, value=job.id), *(Detail(name=name, value=n) for name, n in counts.items())]
-        self._audit.record(session, viewer, action, details=details)
+        """Write an audit event with the job's counters."""
+        details = [
+            Detail(name=JOB_DETAIL, value=job.id),
+            Detail(name="total", value=job.total_count),
+            Detail(name="succeeded", value=job.succeeded_count),
+            Detail(name="failed", value=job.failed_count),
+            Detail(name="canceled", value=job.canceled_count),
+        ]
+        self.audit.record(session, viewer, action, details=details)
 
     def record_repetition(self, session: Session, viewer: Viewer, operation: str, job: SyncJob) -> None:
-        """Of a mutation that an earlier call had done."""
-        self._audit.record_repetition(session, viewer, operation, details=[Detail(name=JOB_DETAIL, value=job.id)])
+        """Write the audit event of a mutation that an earlier call has done already."""
+        self.audit.record_repetition(session, viewer, operation, details=[Detail(name=JOB_DETAIL, value=job.id)])
 
 
 def state_of_finished(job: SyncJob) -> JobState:
-    """The state of a job without pending accounts, by its counts.
+    """Return the state of a job without pending accounts, by its counters.
 
     | succeeded | failed | canceled | state |
     |---|---|---|---|
-    | 0 | 0 | 0 | SUCCEEDED: nothing was to be done |
+    | 0 | 0 | 0 | SUCCEEDED: there was nothing to do |
     | any | any | 1 or more, and `cancelSyncJob` was called | CANCELED |
-    | 0 | 0 | 1 or more | CANCELED: all were disconnected meanwhile |
+    | 0 | 0 | 1 or more | CANCELED: all accounts were disconnected meanwhile |
     | 1 or more | 0 | any | SUCCEEDED |
     | 1 or more | 1 or more | any | PARTIALLY_FAILED |
     | 0 | 1 or more | any | FAILED |

@@ -1,10 +1,11 @@
-"""When what failed is tried again, and what is."""
+"""When a failed sync of a job is tried again."""
 
 import random
 from datetime import timedelta
 
+from tiktok_accounts_gql.backoff import backoff
 from tiktok_accounts_gql.errors import UserMistake
-from tiktok_accounts_gql.tiktok.errors import NotAsked
+from tiktok_accounts_gql.tiktok.errors import CallDeferred
 
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=2)
@@ -12,12 +13,12 @@ LONGEST_RETRY = timedelta(minutes=5)
 
 
 def retry_in(attempts: int, error: UserMistake) -> timedelta:
-    """Doubles with each attempt, with equal jitter; TikTok's own word counts if it is longer."""
-    jittered = min(FIRST_RETRY * (1 << (attempts - 1)), LONGEST_RETRY) * random.uniform(0.5, 1)  # noqa: S311 - no secret
-    told = timedelta(seconds=error.retry_after_seconds or 0) if error.retry_is_told else timedelta(0)
-    return max(jittered, told * random.uniform(1, 1.1))  # noqa: S311
+    """Return the pause after so many attempts: a backoff, or what TikTok asked for if that is longer."""
+    seconds = error.retry_after_seconds or 0 if error.retry_is_told else 0
+    retry_after = timedelta(seconds=seconds) * random.uniform(1, 1.1)  # noqa: S311 - no secret
+    return max(backoff(attempts, first=FIRST_RETRY, longest=LONGEST_RETRY), retry_after)
 
 
-def wait_for_tiktok(error: NotAsked) -> timedelta:
-    """Not all at once: the first one finds out for the others."""
+def retry_deferred_in(error: CallDeferred) -> timedelta:
+    """Return the pause after which a deferred call is made: at random, so that the first probe tells the others."""
     return timedelta(seconds=error.retry_after or 1) * random.uniform(1, 2)  # noqa: S311 - no secret

@@ -1,42 +1,42 @@
-"""Every reading of an account at TikTok, each by a slot of the endpoint's quota."""
+"""All requests for an account's profile at TikTok, each with a slot of the endpoint's quota."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from tiktok_accounts_gql.services.lines import IN_BACKGROUND
-from tiktok_accounts_gql.services.slots import CallPolicy, Slots, Turn
+from tiktok_accounts_gql.services.rate_limit_queues import BACKGROUND_LEAD
+from tiktok_accounts_gql.services.rate_limiter import CallPolicy, RateLimiter, RequestSlot
 from tiktok_accounts_gql.tiktok.client import TikTokClient
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
-BeforeWaiting = Callable[[Turn], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountReader:
-    """Reads one account at a time. Raises TikTokError."""
+class RateLimitedReader:
+    """Reads profiles from TikTok, one request at a time."""
 
-    slots: Slots
+    limiter: RateLimiter
     tiktok: TikTokClient
 
     def stop(self) -> None:
-        """Work in the background that waits for its turn, at any endpoint, gives up; what is under way is not touched."""
-        self.slots.stopping.set()
+        """Make background work stop waiting for slots, at any endpoint; requests that were sent are not touched."""
+        self.limiter.stopping.set()
 
     async def read(
-        self,
-        access_token: str,
-        scopes: Collection[str],
-        *,
-        policy: CallPolicy,
-        turn: Turn | None = None,
-        before_waiting: BeforeWaiting | None = None,
+        self, access_token: str, scopes: Collection[str], *, policy: CallPolicy, slot: RequestSlot | None = None
     ) -> TikTokUser:
-        """By its turn. Without one, or if it is over: by the next one of a user's, or by one in the background that is near."""
-        if turn is None or turn.is_over:
-            turn = await (self.slots.take(policy) if policy.is_for_user else self.slots.take_near(policy))
-        if before_waiting is not None:
-            await before_waiting(turn)
-        async with self.slots.used(turn, policy):
-            if turn.slot.wait > IN_BACKGROUND:
-                await self.slots.check()  # a good while since the slot was taken
+        """Request the profile with a slot, or with one that `ensure_slot` acquires. Raises TikTokError."""
+        return await self.send(access_token, scopes, policy=policy, slot=await self.ensure_slot(policy, slot))
+
+    async def ensure_slot(self, policy: CallPolicy, slot: RequestSlot | None = None) -> RequestSlot:
+        """Return the slot; if there is none or it expired, the next one for a user, a near one for background work."""
+        if slot is not None and not slot.is_expired:
+            return slot
+        return await (self.limiter.acquire(policy) if policy.is_for_user else self.limiter.acquire_soon(policy))
+
+    async def send(
+        self, access_token: str, scopes: Collection[str], *, policy: CallPolicy, slot: RequestSlot
+    ) -> TikTokUser:
+        """Send one request when its slot comes. Raises TikTokError."""
+        async with self.limiter.circuit_breaker(slot, policy):
+            if slot.wait > BACKGROUND_LEAD:
+                await self.limiter.check_circuit()  # it may have opened since the slot was acquired
             return await self.tiktok.user_info(access_token, scopes=scopes)
