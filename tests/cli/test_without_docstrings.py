@@ -19,7 +19,7 @@ from tests.cli.test_serve import own
 from tests.support.backends import on_sqlite
 from tests.support.sockets import opened
 from tiktok_accounts_gql.db.database import Deadlocked, PreparedStatementsLost
-from tiktok_accounts_gql.errors import AppError, RequestError, UserMistake
+from tiktok_accounts_gql.errors import AppError, OperationError, RequestError
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tiktok.errors import TikTokError
@@ -27,7 +27,7 @@ from tiktok_accounts_gql.tiktok.errors import TikTokError
 __all__ = ["own"]  # a fixture
 
 pytestmark = [pytest.mark.unnoted, pytest.mark.proof]
-BASES = (AppError, UserMistake, RequestError, TikTokError)
+BASES = (AppError, OperationError, RequestError, TikTokError)
 SAY_AS_THEIR_BASE = {Deadlocked, PreparedStatementsLost}
 MESSAGES = """
 import json

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tiktok_accounts_gql.errors import AppError, ErrorCode, RequestError, UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import AppError, ErrorCode, OperationError, RequestError, UserErrorCode
 from tiktok_accounts_gql.reference import configuration_page, errors_page
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,7 +26,7 @@ def leaves(kind: type[AppError]) -> list[type[AppError]]:
 def test_every_error_has_a_code_of_the_lists_and_a_message() -> None:
     for kind in leaves(RequestError):
         assert isinstance(kind.code, ErrorCode)  # type: ignore[attr-defined]
-    for kind in leaves(UserMistake):
+    for kind in leaves(OperationError):
         assert isinstance(kind.code, UserErrorCode)  # type: ignore[attr-defined]
     told = {kind().message for kind in leaves(AppError)} - {"PersistedQueryNotFound"}  # which clients look for
     assert all(message.endswith(".") for message in told)

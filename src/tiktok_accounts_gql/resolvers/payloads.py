@@ -6,7 +6,7 @@ from uuid import UUID
 import strawberry
 
 from tiktok_accounts_gql.db.models import AuditAction
-from tiktok_accounts_gql.errors import BadUserInput, UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import BadUserInput, OperationError, UserErrorCode
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 
@@ -15,7 +15,7 @@ from tiktok_accounts_gql.resolvers.context import Info
 class Refused:
     """A mutation that did nothing: every field but `userErrors` is empty."""
 
-    error: UserMistake
+    error: OperationError
     account: None = None
     synced_at: None = None
     disconnected_account_id: None = None
@@ -25,7 +25,7 @@ class Refused:
     job: None = None
 
 
-async def refuse(info: Info, mistake: UserMistake, account: str | None) -> Refused:
+async def refuse(info: Info, mistake: OperationError, account: str | None) -> Refused:
     """`account`: the id that the mutation was about, if it was given one."""
     refused = [(info.field_name, mistake.code)]
     audit, viewer = info.context.services.audit, info.context.viewer
@@ -46,7 +46,7 @@ def success(root: strawberry.Parent[object]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserError:
-    """A UserMistake as data: graphql-core raises every exception that it meets as a value."""
+    """A OperationError as data: graphql-core raises every exception that it meets as a value."""
 
     code: UserErrorCode
     message: str
@@ -67,5 +67,5 @@ def query(root: strawberry.Parent[object]) -> object:
     return root
 
 
-def _error(root: object) -> UserMistake | None:
+def _error(root: object) -> OperationError | None:
     return getattr(root, "error", None)

@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 from strawberry.extensions import FieldExtension
 
-from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.errors import OperationError
 from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import payloads as payload_resolvers
@@ -18,12 +18,12 @@ from tiktok_accounts_gql.schema.user_errors import UserError
 
 
 class UserErrors(FieldExtension):
-    """A UserMistake becomes `userErrors` of the payload and an event, so that no mutation has a `try`."""
+    """A OperationError becomes `userErrors` of the payload and an event, so that no mutation has a `try`."""
 
     async def resolve_async(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         try:
             return await next_(source, info, **kwargs)
-        except UserMistake as mistake:
+        except OperationError as mistake:
             given = kwargs["input"]
             account = getattr(given, "account_id", None) or getattr(given, "id", None)
             return await payload_resolvers.refuse(info, mistake, account)

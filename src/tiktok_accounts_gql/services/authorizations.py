@@ -32,7 +32,7 @@ from tiktok_accounts_gql.errors import (
     AuthorizationStateInvalid,
     InvalidInput,
     LimitReached,
-    UserMistake,
+    OperationError,
 )
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.callbacks import Callback, Finished
@@ -188,24 +188,24 @@ class AuthorizationService:
         return await self._as_the_first(viewer, attempt, callback)
 
     async def _end(self, viewer: Viewer, attempt: ConnectionAttempt, callback: Callback) -> Finished:
-        async def refused(mistake: UserMistake) -> None:
+        async def refused(mistake: OperationError) -> None:
             async with self._db.transaction() as session:
                 await connection_attempts.end(session, viewer.id, attempt.id, error=mistake.code.value)
                 self._record(viewer, mistake, session, attempt.account_id)
 
         try:
             consent = self._consent(attempt, callback)
-        except UserMistake as mistake:
+        except OperationError as mistake:
             await refused(mistake)
             return Finished(return_to=attempt.return_to, mistake=mistake)
         try:
             connected = await self._connections.connect(viewer, consent, refused)
-        except UserMistake as mistake:
+        except OperationError as mistake:
             return Finished(return_to=attempt.return_to, mistake=mistake)
         return Finished(return_to=attempt.return_to, connected=connected)
 
     def _consent(self, attempt: ConnectionAttempt, callback: Callback) -> Consent:
-        """Raises UserMistake."""
+        """Raises OperationError."""
         if callback.code is None:
             raise callback.refusal()
         return Consent(
@@ -247,12 +247,14 @@ class AuthorizationService:
             self._audit.record_repetition(session, viewer, CONNECT, account_id=account_id, details=details)
         return finished
 
-    async def _refuse(self, viewer: Viewer, attempt: ConnectionAttempt, mistake: UserMistake) -> Finished:
+    async def _refuse(self, viewer: Viewer, attempt: ConnectionAttempt, mistake: OperationError) -> Finished:
         async with self._db.transaction() as session:
             self._record(viewer, mistake, session, attempt.account_id)
         return Finished(return_to=attempt.return_to, mistake=mistake)
 
-    def _record(self, viewer: Viewer, mistake: UserMistake, session: Session, account_id: UUID | None = None) -> None:
+    def _record(
+        self, viewer: Viewer, mistake: OperationError, session: Session, account_id: UUID | None = None
+    ) -> None:
         action, details = AuditAction.AUTHORIZATION_FAILED, [Detail(name="reason", value=mistake.code)]
         self._audit.record(session, viewer, action, account_id=account_id, details=details)
 

@@ -10,18 +10,18 @@ from tiktok_accounts_gql.errors import (
     AuthorizationStateInvalid,
     ConnectedElsewhere,
     InvalidInput,
+    OperationError,
     ScopeMissing,
     SyncFailed,
     TikTokRateLimited,
     TikTokUnavailable,
-    UserMistake,
     WrongTikTokAccount,
 )
 from tiktok_accounts_gql.services.connections import Connected
 
 LONGEST_ANSWER = 4096
 
-_MISTAKES: dict[str, type[UserMistake]] = {
+_MISTAKES: dict[str, type[OperationError]] = {
     kind.code.value: kind
     for kind in (
         AppMisconfigured,
@@ -36,7 +36,7 @@ _MISTAKES: dict[str, type[UserMistake]] = {
         WrongTikTokAccount,
     )
 }
-_TIKTOK_SAYS: dict[str, type[UserMistake]] = {
+_TIKTOK_SAYS: dict[str, type[OperationError]] = {
     "access_denied": AuthorizationDenied,
     "server_error": TikTokUnavailable,
     "temporarily_unavailable": TikTokUnavailable,
@@ -66,7 +66,7 @@ class Callback:
                 return InvalidInput(f"`{name}` has 1 to {LONGEST_ANSWER} characters.", field=("input", name))
         return None
 
-    def refusal(self) -> UserMistake:
+    def refusal(self) -> OperationError:
         """Why there is no code."""
         return _TIKTOK_SAYS.get(self.error or "", AppMisconfigured)()
 
@@ -77,7 +77,7 @@ class Finished:
 
     return_to: str | None
     connected: Connected | None = None
-    mistake: UserMistake | None = None
+    mistake: OperationError | None = None
 
     def outcome(self) -> Connected:
         """Raises the mistake."""

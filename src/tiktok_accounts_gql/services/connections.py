@@ -19,8 +19,8 @@ from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     ConnectedElsewhere,
+    OperationError,
     ScopeMissing,
-    UserMistake,
     WrongTikTokAccount,
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
@@ -46,12 +46,12 @@ from tiktok_accounts_gql.tiktok.values import BASIC_SCOPE, TokenGrant
 
 PATIENCE_SECONDS = 45.0
 
-Refused = Callable[[UserMistake], Awaitable[None]]
+Refused = Callable[[OperationError], Awaitable[None]]
 
 log = structlog.get_logger()
 
 
-async def nobody(mistake: UserMistake) -> None:
+async def nobody(mistake: OperationError) -> None:
     del mistake
 
 
@@ -118,7 +118,7 @@ class ConnectionService:
         await self._revocations.postpone(viewer)
         try:
             grant = await self._exchange(viewer, consent)
-        except UserMistake as mistake:
+        except OperationError as mistake:
             await refused(mistake)
             raise
         grant_id = uuid7()
@@ -126,7 +126,7 @@ class ConnectionService:
         async def keep() -> Connected:
             try:
                 return await self._keep(viewer, consent, grant, grant_id)
-            except UserMistake as mistake:
+            except OperationError as mistake:
                 await refused(mistake)
                 raise
 

@@ -28,7 +28,7 @@ from enum import Enum, auto
 from typing import Any
 
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthAction, HealthReason, HealthState
-from tiktok_accounts_gql.errors import AccountUnreadable, TokensUnreadable, UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import AccountUnreadable, OperationError, TokensUnreadable, UserErrorCode
 
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=6)
@@ -114,7 +114,7 @@ def unread(now: datetime) -> dict[str, Any]:
     return _columns(None, AFTER[Outcome.REFUSED], now, failures=1)
 
 
-def failed(before: Account, error: UserMistake, now: datetime) -> dict[str, Any]:
+def failed(before: Account, error: OperationError, now: datetime) -> dict[str, Any]:
     """The columns of an account that could not be read."""
     retry_after = timedelta(seconds=error.retry_after_seconds or 0)
     by_kind = {AccountUnreadable: Outcome.UNREADABLE, TokensUnreadable: Outcome.TOKENS_UNREADABLE}

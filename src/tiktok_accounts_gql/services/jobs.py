@@ -140,6 +140,6 @@ def _check(target: Target) -> None:
     if target.ids is None:
         return
     if not target.ids:
-        raise InvalidInput("`ids` has 1 to 500 ids.", field=("input", "target", "ids"))
+        raise InvalidInput(f"`ids` has 1 to {MAX_IDS} ids.", field=("input", "target", "ids"))
     if len(target.ids) > MAX_IDS:
-        raise TooManyIds(field=("input", "target", "ids"))
+        raise TooManyIds(f"More ids than allowed: {MAX_IDS} at most.", field=("input", "target", "ids"))

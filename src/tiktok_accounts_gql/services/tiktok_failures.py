@@ -7,12 +7,12 @@ from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     AuthorizationCodeInvalid,
     AuthorizationDenied,
+    OperationError,
     ReauthorizationRequired,
     ScopeMissing,
     SyncFailed,
     TikTokRateLimited,
     TikTokUnavailable,
-    UserMistake,
 )
 from tiktok_accounts_gql.tiktok import errors as tiktok
 
@@ -21,7 +21,7 @@ DEFAULT_RETRY_SECONDS = 60
 OUR_QUOTA = "Too many requests to TikTok are waiting at this moment. Try again later."
 RENEWED_ELSEWHERE = "The account's authorization is being renewed at this moment. Try again later."
 
-_MEANING: dict[type[tiktok.TikTokError], type[UserMistake]] = {
+_MEANING: dict[type[tiktok.TikTokError], type[OperationError]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
     tiktok.NotAsked: TikTokUnavailable,
@@ -40,7 +40,7 @@ _BETTER_SAID: dict[type[tiktok.TikTokError], str] = {
 _TOLD_WHEN = (TikTokRateLimited, TikTokUnavailable)
 
 
-def user_mistake(error: tiktok.TikTokError) -> UserMistake:
+def user_mistake(error: tiktok.TikTokError) -> OperationError:
     """What to tell the user; SYNC_FAILED for everything that has no code of its own."""
     if isinstance(error, tiktok.WrongAccount):
         return SyncFailed(f"{error.message} Nothing of it was stored.")
@@ -48,11 +48,11 @@ def user_mistake(error: tiktok.TikTokError) -> UserMistake:
     if issubclass(meaning, _TOLD_WHEN):
         seconds = ceil(error.retry_after or DEFAULT_RETRY_SECONDS)
         message = _BETTER_SAID.get(type(error))
-        return meaning(message, retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
+        return meaning(message, retry_after_seconds=seconds, retry_after_from_tiktok=error.retry_after is not None)
     return meaning()
 
 
-def code_mistake(error: tiktok.TikTokError) -> UserMistake:
+def code_mistake(error: tiktok.TikTokError) -> OperationError:
     """What to tell the user whose authorization code was not exchanged."""
     match error:
         case tiktok.InvalidGrant():

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
+from tiktok_accounts_gql.error_catalog import ERRORS
 from tiktok_accounts_gql.errors import AppError, ErrorCode, LimitExceeded, RequestError
 from tiktok_accounts_gql.web.media_types import EVENTS, JSON
 from tiktok_accounts_gql.web.requests import (
@@ -24,15 +25,6 @@ from tiktok_accounts_gql.web.requests import (
     UnsupportedMediaType,
 )
 
-STATUS = {
-    ErrorCode.UNAUTHENTICATED: 401,
-    ErrorCode.FORBIDDEN: 403,
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.PERSISTED_QUERY_NOT_FOUND: 200,
-    ErrorCode.RATE_LIMITED: 429,
-    ErrorCode.SERVICE_UNAVAILABLE: 503,
-    ErrorCode.INTERNAL_SERVER_ERROR: 500,
-}
 _STATUS_OF: Mapping[type[RequestError], int] = {
     BodyTooLarge: 413,
     ForeignOrigin: 403,
@@ -54,7 +46,7 @@ def refusal(
     error: RequestError, request_id: str, *, media_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The answer to a request that is not executed."""
-    status = _STATUS_OF.get(type(error)) or STATUS.get(error.code, 400)
+    status = _STATUS_OF.get(type(error)) or ERRORS[error.code].status
     if error.retry_after_seconds is not None:
         headers = {"Retry-After": str(error.retry_after_seconds), **(headers or {})}
     return respond({"errors": [said(error, request_id)]}, status, media_type, headers)
@@ -165,7 +157,7 @@ def _refused_status(errors: Sequence[Mapping[str, Any]], media_type: str) -> int
     codes = {error["extensions"]["code"] for error in errors}
     if media_type == JSON and codes <= _PASSED_BY_JSON:
         return 200
-    status = max(STATUS.get(ErrorCode(code), 400) for code in codes)
+    status = max(ERRORS[ErrorCode(code)].status for code in codes)
     return 200 if media_type == EVENTS and status < HTTPStatus.TOO_MANY_REQUESTS else status
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from tiktok_accounts_gql.errors import RequestError, UserMistake
+from tiktok_accounts_gql.errors import OperationError, RequestError
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.start_pages import StartPage
 from tiktok_accounts_gql.web import answers, pages
@@ -42,14 +42,14 @@ async def start(request: Request) -> Response:
     services: Services = request.state.services
     try:
         return await (_go_on(request, services) if request.method == "POST" else _show(request, services))
-    except UserMistake as mistake:
+    except OperationError as mistake:
         return _refused(mistake.message, 400)
     except RequestError as error:
         return answers.refusal(error, request_id(request))
 
 
 async def _show(request: Request, services: Services) -> Response:
-    """Raises UserMistake and RequestError."""
+    """Raises OperationError and RequestError."""
     browser = find_browser(request, services.public_url)
     shown = await services.start_pages.find(pages.query_value(request, "state") or "", browser)
     body = _BODY.substitute(app=escape(shown.app), who=_who(shown))
@@ -62,7 +62,7 @@ async def _show(request: Request, services: Services) -> Response:
 
 
 async def _go_on(request: Request, services: Services) -> Response:
-    """Raises UserMistake and RequestError."""
+    """Raises OperationError and RequestError."""
     if not _is_from_own_page(request, services.public_url):
         return _refused(_NOT_OURS, 403)
     browser = find_browser(request, services.public_url)

@@ -20,13 +20,13 @@ from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     NotFound,
+    OperationError,
     ReauthorizationRequired,
     ScopeMissing,
     SyncFailed,
     TikTokRateLimited,
     TikTokUnavailable,
     TokensUnreadable,
-    UserMistake,
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, scopes
@@ -47,7 +47,7 @@ class Synced:
 
     account: Account
     synced_at: datetime | None = None
-    error: UserMistake | None = None
+    error: OperationError | None = None
     was_asked: bool = True
 
 
@@ -72,7 +72,7 @@ class Reading:
     lease: Lease
 
 
-_MISTAKES: dict[HealthReason | None, type[UserMistake]] = {
+_MISTAKES: dict[HealthReason | None, type[OperationError]] = {
     HealthReason.RATE_LIMITED: TikTokRateLimited,
     HealthReason.TIKTOK_UNAVAILABLE: TikTokUnavailable,
     HealthReason.SCOPE_MISSING: ScopeMissing,
@@ -151,7 +151,7 @@ class SyncEndings:
 
         return await self._end(_Ending(reading=reading, change=change))
 
-    async def failed(self, reading: Reading, error: UserMistake, details: Iterable[Detail] = ()) -> Synced:
+    async def failed(self, reading: Reading, error: OperationError, details: Iterable[Detail] = ()) -> Synced:
         """Only a refused authorization changes the status: every other failure passes."""
         viewer, before, now = reading.viewer, reading.account, self._clock()
         why = [Detail(name="reason", value=error.code), *details]
@@ -168,7 +168,7 @@ class SyncEndings:
 
         return await self._end(_Ending(reading=reading, change=change))
 
-    async def not_asked(self, reading: Reading, error: UserMistake) -> Synced:
+    async def not_asked(self, reading: Reading, error: OperationError) -> Synced:
         """TikTok was not asked, which says nothing about the account: only the audit keeps that somebody wanted to."""
         viewer, why = reading.viewer, [Detail(name="reason", value=error.code)]
 
@@ -223,7 +223,7 @@ class SyncEndings:
             await reading.background.also(session, synced)
         return synced
 
-    def _refused(self, before: Account, account: Account, error: UserMistake) -> dict[str, Any]:
+    def _refused(self, before: Account, account: Account, error: OperationError) -> dict[str, Any]:
         """TikTok shows nothing of the account: then none of the scopes that would show it is granted."""
         if not isinstance(error, ScopeMissing):
             return {}

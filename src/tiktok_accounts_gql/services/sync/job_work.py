@@ -22,7 +22,7 @@ from tiktok_accounts_gql.db.closing import at_end
 from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.grouped import Grouped
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
-from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable, SyncFailed, UserMistake
+from tiktok_accounts_gql.errors import NotFound, OperationError, ServiceUnavailable, SyncFailed
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.sync.endings import Background, Synced
 from tiktok_accounts_gql.services.sync.job_progress import JobProgress
@@ -122,15 +122,17 @@ class JobWork:
             log.exception("unexpected error", result_id=str(result.id))
             await self._end_alone(viewer, result, SyncOutcome.FAILED, SyncFailed())
 
-    async def _conclude(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake | None) -> None:
+    async def _conclude(
+        self, session: Session, viewer: Viewer, result: SyncResult, error: OperationError | None
+    ) -> None:
         if error is None:
             self._end(session, viewer, result, SyncOutcome.SUCCEEDED)
-        elif error.passes and result.attempts < MAX_ATTEMPTS:
+        elif error.is_transient and result.attempts < MAX_ATTEMPTS:
             await self._again(session, viewer, result, error)
         else:
             self._end(session, viewer, result, SyncOutcome.FAILED, error)
 
-    async def _again(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake) -> None:
+    async def _again(self, session: Session, viewer: Viewer, result: SyncResult, error: OperationError) -> None:
         """Later, unless the job was canceled meanwhile."""
         job = await sync_jobs.get(session, viewer.id, result.job_id, lock=True)
         if job.state is JobState.CANCELING:
@@ -164,7 +166,7 @@ class JobWork:
 
     @again_if_undone
     async def _end_alone(
-        self, viewer: Viewer, result: SyncResult, outcome: SyncOutcome, error: UserMistake | None = None
+        self, viewer: Viewer, result: SyncResult, outcome: SyncOutcome, error: OperationError | None = None
     ) -> None:
         with suppress(AlreadyEnded):
             async with self._db.transaction() as session:
@@ -176,7 +178,7 @@ class JobWork:
         viewer: Viewer,
         result: SyncResult,
         outcome: SyncOutcome,
-        error: UserMistake | None = None,
+        error: OperationError | None = None,
     ) -> None:
         """At the end of the session's transaction, with others that end alike."""
         said = error if outcome is SyncOutcome.FAILED else None

@@ -3,7 +3,7 @@
 import random
 from datetime import timedelta
 
-from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.errors import OperationError
 from tiktok_accounts_gql.tiktok.errors import NotAsked
 
 MAX_ATTEMPTS = 5
@@ -11,10 +11,10 @@ FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
 
 
-def retry_in(attempts: int, error: UserMistake) -> timedelta:
+def retry_in(attempts: int, error: OperationError) -> timedelta:
     """Doubles with each attempt, with equal jitter; TikTok's own word counts if it is longer."""
     jittered = min(FIRST_RETRY * (1 << (attempts - 1)), LONGEST_RETRY) * random.uniform(0.5, 1)  # noqa: S311 - no secret
-    told = timedelta(seconds=error.retry_after_seconds or 0) if error.retry_is_told else timedelta(0)
+    told = timedelta(seconds=error.retry_after_seconds or 0) if error.retry_after_from_tiktok else timedelta(0)
     return max(jittered, told * random.uniform(1, 1.1))  # noqa: S311
 
 

@@ -10,7 +10,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthReason
-from tiktok_accounts_gql.errors import ReauthorizationRequired, UserMistake
+from tiktok_accounts_gql.errors import OperationError, ReauthorizationRequired
 from tiktok_accounts_gql.services.audit import Detail
 from tiktok_accounts_gql.services.lines import FOR_USERS
 from tiktok_accounts_gql.services.scopes import read_granted
@@ -40,7 +40,7 @@ class Preparation:
     """
 
     turn: Turn | None = None
-    failure: TikTokError | UserMistake | None = None
+    failure: TikTokError | OperationError | None = None
     refused: str | None = None
 
 
@@ -176,7 +176,7 @@ class SyncService:
         except TikTokError as error:
             details = [Detail(name="tiktokLogId", value=error.log_id)] if error.log_id else []
             return await self._endings.failed(reading, user_mistake(error), details)
-        except UserMistake as error:
+        except OperationError as error:
             return await self._endings.failed(reading, error)
         return await self._endings.succeeded(reading, user)
 
