@@ -21,12 +21,12 @@ from tiktok_accounts_gql.db.changes import BELIEVED, Changes, CountedChanges, He
 from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.notifications import PING_EVERY, Notifications
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Hub, address_of
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Hub, hash_viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running
 
 Act = Callable[[Session, Account], Awaitable[object]]
-ADDRESS = address_of("viewer")
+ADDRESS = hash_viewer("viewer")
 
 
 async def heard(changes: Changes, viewer: str, before: object) -> None:
@@ -149,7 +149,7 @@ def test_nothing_from_before_a_silence_is_as_it_was() -> None:
     assert changes.mark("viewer") not in (before, None)
 
 
-@pytest.mark.parametrize(("told", "same"), [(ADDRESS, False), (address_of("viewer 2"), True), ("what?", False)])
+@pytest.mark.parametrize(("told", "same"), [(ADDRESS, False), (hash_viewer("viewer 2"), True), ("what?", False)])
 def test_only_the_own_place_counts_unless_a_message_cannot_be_read(told: str, same: bool) -> None:
     changes = HeardChanges(monotonic=lambda: 0.0)
     changes.believe(0.0)

@@ -24,7 +24,7 @@ from tests.live.acting import WATCH_ACCOUNTS
 from tests.support.backends import on_sqlite
 from tests.support.server import Api, started
 from tests.support.sockets import PROTOCOL, Socket, address, connected, opened, parts, streamed, token
-from tiktok_accounts_gql.events import MOST_HELD, AccountChanged, ChangeKind, Hub, address_of
+from tiktok_accounts_gql.events import MAX_PENDING, AccountChanged, ChangeKind, Hub, hash_viewer
 from tiktok_accounts_gql.server import SocketProtocol
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
@@ -86,10 +86,10 @@ async def flood(server: uvicorn.Server, viewer: str, count: int) -> tuple[int, i
     """Tells of many accounts; returns the most that was held, as events and as bytes."""
     hub, held, size = hub_of(server), 0, 0
     for number in range(count):
-        hub.deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.DISCONNECTED))
+        hub.publish(hash_viewer(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.DISCONNECTED))
         if number % 50 == 0:
             await asyncio.sleep(0.005)
-            held, size = max(held, hub.held()), max(size, buffered(server))
+            held, size = max(held, hub.pending_count()), max(size, buffered(server))
     return held, size
 
 
@@ -102,11 +102,11 @@ async def test_a_client_that_does_not_read_costs_no_memory_and_is_let_go_of(
         for number in range(OPERATIONS):
             await client.subscribe(WIDE, str(number))
         hub = hub_of(server)
-        await comes_true(lambda: hub.watching() == OPERATIONS)
+        await comes_true(lambda: hub.subscriber_count() == OPERATIONS)
         held, size = await flood(server, viewer, 10_000)
-        assert 0 < held <= OPERATIONS * (MOST_HELD + 1)
+        assert 0 < held <= OPERATIONS * (MAX_PENDING + 1)
         assert size < HIGH_WATER + OPERATIONS * 4096
-        await comes_true(lambda: hub.watching() == 0)
+        await comes_true(lambda: hub.subscriber_count() == 0)
         assert (await client.closed())[0] in (None, 1006)  # what was sent before may still be read
 
 
@@ -114,13 +114,13 @@ async def test_a_client_that_reads_slowly_gets_the_latest_of_each(own_settings: 
     account_id = uuid4()
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
-        await comes_true(lambda: hub_of(server).watching() == 1)
+        await comes_true(lambda: hub_of(server).subscriber_count() == 1)
         await comes_true(lambda: server.lifespan.state["lists"]._changes.mark(viewer) is not None)  # it hears
         for _ in range(5000):
-            hub_of(server).deliver(
-                address_of(viewer), AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
+            hub_of(server).publish(
+                hash_viewer(viewer), AccountChanged(account_id=account_id, kind=ChangeKind.DISCONNECTED)
             )
-        assert hub_of(server).held() == 1
+        assert hub_of(server).pending_count() == 1
         await client.next()
         assert await client.silent(1.2)
 
@@ -129,7 +129,7 @@ async def test_sockets_and_streams_end_at_once_when_the_server_stops(own_setting
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
         async with streamed(api, WATCH_ACCOUNTS, lifetime=timedelta(hours=1)) as response:
-            await comes_true(lambda: hub_of(server).watching() == 2)
+            await comes_true(lambda: hub_of(server).subscriber_count() == 2)
             began = asyncio.get_running_loop().time()
             server.should_exit = True
             [end] = [one async for one in parts(response)]
@@ -174,7 +174,7 @@ async def test_a_viewer_has_so_many_sockets_and_streams_at_most(own_settings: Se
             [error] = json.loads(await response.aread())["errors"]
         assert (response.status_code, error["extensions"]["code"]) == (429, "RATE_LIMITED")
         assert response.headers["Retry-After"]
-        await comes_true(lambda: hub_of(server).watching() == 1)
+        await comes_true(lambda: hub_of(server).subscriber_count() == 1)
         async with connected(replace(api, viewer=f"another-{viewer}")):
             pass
     async with served(settings, viewer) as (_, api):
@@ -189,16 +189,16 @@ async def test_who_goes_is_forgotten(own_settings: Settings, viewer: str) -> Non
         async with connected(api) as client:
             await client.subscribe(WATCH_ACCOUNTS)
             async with streamed(api, WATCH_ACCOUNTS):
-                await comes_true(lambda: hub_of(server).watching() == 2)
-        await comes_true(lambda: hub_of(server).watching() == 0)
+                await comes_true(lambda: hub_of(server).subscriber_count() == 2)
+        await comes_true(lambda: hub_of(server).subscriber_count() == 0)
 
 
 async def test_what_breaks_in_between_ends_the_subscription_and_is_masked(own_settings: Settings, viewer: str) -> None:
     async with served(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
-        await comes_true(lambda: hub_of(server).watching() == 1)
+        await comes_true(lambda: hub_of(server).subscriber_count() == 1)
         server.lifespan.state["services"].live._db = None  # what nobody expects
-        hub_of(server).deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
+        hub_of(server).publish(hash_viewer(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
         message = await client.receive()
         [error] = message["payload"]["errors"]
         assert error["message"] == "Unexpected error."

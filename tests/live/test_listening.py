@@ -16,7 +16,7 @@ from sqlalchemy import text
 from tests.support.backends import on_postgresql
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.notifications import CHANGES_CHANNEL, CHANNEL
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Missed, Subscription, address_of
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, EventSubscription, Resync, hash_viewer
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -41,15 +41,15 @@ async def listener(own_settings: Settings) -> AsyncGenerator[Listener]:
 
 
 @asynccontextmanager
-async def watching(listener: Listener, viewer: str) -> AsyncGenerator[Subscription]:
+async def watching(listener: Listener, viewer: str) -> AsyncGenerator[EventSubscription]:
     """Once the listener hears."""
-    with listener.running.hub.subscribe(viewer, wants=lambda event: event is not None) as subscription:
-        assert isinstance(await soon(subscription), Missed)
+    with listener.running.hub.subscribe(viewer, matches=lambda event: event is not None) as subscription:
+        assert isinstance(await soon(subscription), Resync)
         await comes_true(lambda: listener.running.changes.mark(viewer) is not None)
         yield subscription
 
 
-async def soon(subscription: Subscription) -> Event | Missed:
+async def soon(subscription: EventSubscription) -> Event | Resync:
     async with asyncio.timeout(10):
         return await anext(subscription)
 
@@ -68,7 +68,7 @@ async def say(listener: Listener, channel: str, payload: str) -> None:
 async def changed(listener: Listener, viewer: str) -> AccountChanged:
     """An event of another process."""
     event = AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED)
-    message = {"to": address_of(viewer), "account": str(event.account_id), "kind": "UPDATED"}
+    message = {"to": hash_viewer(viewer), "account": str(event.account_id), "kind": "UPDATED"}
     await say(listener, CHANNEL, json.dumps(message))
     return event
 
@@ -108,7 +108,7 @@ async def test_a_connection_that_is_ended_is_followed_by_the_next_one(
         for _ in range(times):
             async with listener.running.db.read() as session:
                 await session.execute(text(ended + " AND datname = current_database()"))
-            assert isinstance(await soon(subscription), Missed)
+            assert isinstance(await soon(subscription), Resync)
             await comes_true(lambda: listener.running.changes.mark(viewer) is not None)
             event = await changed(listener, viewer)
             assert await soon(subscription) == event
@@ -130,7 +130,7 @@ async def test_an_error_that_nobody_expects_ends_no_listener(
 
     async with watching(listener, viewer) as subscription:
         monkeypatch.setattr(asyncpg.Connection, "execute", failing)
-        assert isinstance(await soon(subscription), Missed)
+        assert isinstance(await soon(subscription), Resync)
         await comes_true(lambda: listener.running.changes.mark(viewer) is not None)
         event = await changed(listener, viewer)
         assert await soon(subscription) == event

@@ -19,7 +19,7 @@ async def test_a_hundred_changed_accounts_are_three_statements(running: Running,
     first = asyncio.create_task(anext(changes))
     await asyncio.sleep(0)  # it has subscribed
     with counting() as statements:
-        running.hub.deliver_missed(now - timedelta(seconds=1))
+        running.hub.publish_resync(now - timedelta(seconds=1))
         told = [await first, *[await anext(changes) for _ in range(CHANGED - 1)]]
     await changes.aclose()
     assert {one.account_id for one in told} == {one.id for one in stored}

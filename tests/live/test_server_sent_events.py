@@ -18,7 +18,7 @@ from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import PARTS, token
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, address_of
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, hash_viewer
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.web.multipart import HEARTBEAT_SECONDS
@@ -128,7 +128,7 @@ async def test_what_is_ended_from_outside_is_not_complete(api: Api) -> None:
 
 async def test_it_ends_at_once_when_the_server_stops(own_settings: Settings, viewer: str) -> None:
     async with served(own_settings, viewer) as (server, api), streamed(api, WATCH_ACCOUNTS) as response:
-        await comes_true(lambda: hub_of(server).watching() == 1)
+        await comes_true(lambda: hub_of(server).subscriber_count() == 1)
         began = asyncio.get_running_loop().time()
         server.should_exit = True
         [(name, data)] = await told(response)
@@ -159,8 +159,8 @@ async def test_one_too_many_is_refused_in_the_type_that_was_asked_for(
                 assert response.headers["Content-Type"].startswith("multipart/mixed;boundary=")
                 assert body.startswith("--graphql\r\nContent-Type: application/json\r\n\r\n{")
                 assert body.endswith("}\r\n--graphql--\r\n")
-            await comes_true(lambda: hub_of(server).watching() == 1)
-        await comes_true(lambda: hub_of(server).watching() == 0)
+            await comes_true(lambda: hub_of(server).subscriber_count() == 1)
+        await comes_true(lambda: hub_of(server).subscriber_count() == 0)
         async with streamed(api, WATCH_ACCOUNTS, Accept=accept) as stream:  # who goes makes room
             assert stream.status_code == 200
 
@@ -305,9 +305,9 @@ async def test_what_breaks_in_between_is_masked_and_ends_it(own_settings: Settin
     ):
         assert (await told(response))[-1] == ("complete", None)
         async with streamed(api, WATCH_ACCOUNTS) as broken:
-            await comes_true(lambda: hub_of(server).watching() == 1)
+            await comes_true(lambda: hub_of(server).subscriber_count() == 1)
             server.lifespan.state["services"].live._db = None  # what nobody expects
-            hub_of(server).deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
+            hub_of(server).publish(hash_viewer(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
             [(name, data), complete] = await told(broken)
     assert (name, data["errors"][0]["extensions"]["code"]) == ("next", "INTERNAL_SERVER_ERROR")
     assert complete == ("complete", None)
@@ -321,8 +321,8 @@ async def test_who_goes_is_forgotten(own_settings: Settings, viewer: str) -> Non
     async with served(own_settings, viewer) as (server, api):
         for method in ("POST", "GET"):
             async with streamed(api, WATCH_ACCOUNTS, method=method):
-                await comes_true(lambda: hub_of(server).watching() == 1)
-            await comes_true(lambda: hub_of(server).watching() == 0)
+                await comes_true(lambda: hub_of(server).subscriber_count() == 1)
+            await comes_true(lambda: hub_of(server).subscriber_count() == 0)
 
 
 async def test_an_unknown_job_is_a_result_with_an_error(api: Api) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import make_url
 
-from tiktok_accounts_gql.events import address_of
+from tiktok_accounts_gql.events import hash_viewer
 
 Mark = tuple[int, int]
 
@@ -84,7 +84,7 @@ class HeardChanges:
     def mark(self, viewer_id: str) -> Mark | None:
         if self._monotonic() >= self._until:
             return None
-        return self._times, self._numbers[_place(address_of(viewer_id))]
+        return self._times, self._numbers[_place(hash_viewer(viewer_id))]
 
     def close(self) -> None:
         self.lose()

@@ -29,7 +29,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.database_urls import for_asyncpg
 from tiktok_accounts_gql.db.changes import Changes, HeardChanges
 from tiktok_accounts_gql.db.closing import at_end
-from tiktok_accounts_gql.events import MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, address_of
+from tiktok_accounts_gql.events import CLOCK_MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, hash_viewer
 
 CHANNEL = "accounts_events"
 CHANGES_CHANNEL = "account_changes"  # on which the triggers speak
@@ -86,7 +86,7 @@ class Notifications:
 
     def publish(self, session: AsyncSession, viewer_id: str, event: Event) -> None:
         """Tells whoever watches, if and when the session's transaction commits; the same event once."""
-        at_end(session, self._publish, [(address_of(viewer_id), event)])
+        at_end(session, self._publish, [(hash_viewer(viewer_id), event)])
 
     async def _publish(self, session: AsyncSession, addressed: Sequence[tuple[str, Event]]) -> None:
         told = dict.fromkeys(addressed)
@@ -97,7 +97,7 @@ class Notifications:
         def committed(_: object) -> None:
             for address, event in told:
                 if self._engine is None:
-                    self._hub.deliver(address, event)
+                    self._hub.publish(address, event)
                 else:  # it comes back to this process too, but maybe after the answer to whoever changed something
                     self._changes.changed(address)
 
@@ -138,7 +138,7 @@ class Notifications:
             async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has none
                 await connection.add_listener(CHANNEL, self._heard)
                 await connection.add_listener(CHANGES_CHANNEL, self._heard_change)
-            self._hub.deliver_missed(self._heard_until - MARGIN)  # only now: nothing falls in between
+            self._hub.publish_resync(self._heard_until - CLOCK_MARGIN)  # only now: nothing falls in between
             await _prove_hearing(engine, connection)
             self._changes.begin()
             while not lost.is_set():
@@ -155,7 +155,7 @@ class Notifications:
     def _heard(self, connection: object, pid: int, channel: str, payload: str) -> None:
         del connection, pid, channel
         try:
-            self._hub.deliver(*_read(payload))
+            self._hub.publish(*_read(payload))
         except Exception:  # noqa: BLE001 - of another version, or of somebody else: anybody can send anything here
             log.warning("unknown event")
 

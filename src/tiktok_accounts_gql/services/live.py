@@ -11,7 +11,7 @@ from tiktok_accounts_gql.db import accounts, sync_jobs
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account, AuditAction, SyncJob
 from tiktok_accounts_gql.errors import NoSuchJob
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Hub, JobChanged, Missed, Subscription
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, EventSubscription, Hub, JobChanged, Resync
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.viewer import Viewer
 
@@ -47,7 +47,7 @@ class LiveService:
 
     async def watch_accounts(self, viewer: Viewer) -> AsyncGenerator[AccountChange]:
         """Every change; those of one account within a second are one. What is told is audited as read."""
-        with self._hub.subscribe(viewer.id, wants=_is_of_account, hold=GATHERED) as subscription:
+        with self._hub.subscribe(viewer.id, matches=_is_of_account, merge_window=GATHERED) as subscription:
             async for event in subscription:
                 changes = await self._changes(viewer, event)
                 for start in range(0, len(changes), TOLD_TOGETHER):
@@ -59,7 +59,7 @@ class LiveService:
             return isinstance(event, JobChanged) and event.job_id == job_id
 
         told = None
-        with self._hub.subscribe(viewer.id, wants=is_of_job) as subscription:
+        with self._hub.subscribe(viewer.id, matches=is_of_job) as subscription:
             while job := await self._find_job(viewer, job_id):
                 if _place(job) != told:
                     told = _place(job)
@@ -74,8 +74,8 @@ class LiveService:
             found = await sync_jobs.list_by_ids(session, viewer.id, [job_id])
         return found[0] if found else None
 
-    async def _changes(self, viewer: Viewer, event: Event | Missed) -> list[AccountChanged]:
-        if isinstance(event, Missed):
+    async def _changes(self, viewer: Viewer, event: Event | Resync) -> list[AccountChanged]:
+        if isinstance(event, Resync):
             async with self._db.read() as session:
                 changed = await accounts.list_changed(session, viewer.id, since=event.since)
             return [_as_changed(account, event.since) for account in changed]
@@ -91,7 +91,7 @@ class LiveService:
         return [_as_told(change, found.get(change.account_id)) for change in changes]
 
 
-async def _news(subscription: Subscription) -> None:
+async def _news(subscription: EventSubscription) -> None:
     """Or some time without any: then a look costs little, and finds what a process without events has done."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LOOK_EVERY.total_seconds()):
