@@ -29,7 +29,7 @@ from bench.in_process import InProcess, started
 from bench.much import ACCOUNTS, PAGE, VIEWER, event_id, job_id, much_store, result_id
 from bench.ours import ask, bench_settings
 from bench.rows import account_id
-from tiktok_accounts_gql.app import create_app, tame_collector
+from tiktok_accounts_gql.app import create_app, tune_gc
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.schema.build import create_schema
@@ -121,8 +121,8 @@ async def texts(client: InProcess) -> Texts:
         for way in ("after", "before")
     }
     jobs, accounts = ([ids.encode(kind, key) for key in keys] for kind, keys in _keys())
-    others = [ids.encode(ids.Kind.AUDIT_EVENT, event_id(number)) for number in range(PAGE)]
-    others += [ids.encode(ids.Kind.SYNC_RESULT, result_id(number, 0)) for number in range(PAGE)]
+    others = [ids.encode(ids.NodeKind.AUDIT_EVENT, event_id(number)) for number in range(PAGE)]
+    others += [ids.encode(ids.NodeKind.SYNC_RESULT, result_id(number, 0)) for number in range(PAGE)]
     return {
         **cursors,
         "after": ['""'],
@@ -140,10 +140,10 @@ async def texts(client: InProcess) -> Texts:
     }
 
 
-def _keys() -> list[tuple[ids.Kind, list[Any]]]:
+def _keys() -> list[tuple[ids.NodeKind, list[Any]]]:
     return [
-        (ids.Kind.SYNC_JOB, [job_id(number) for number in range(PAGE)]),
-        (ids.Kind.ACCOUNT, [account_id(VIEWER, number) for number in range(0, ACCOUNTS, 5)]),
+        (ids.NodeKind.SYNC_JOB, [job_id(number) for number in range(PAGE)]),
+        (ids.NodeKind.ACCOUNT, [account_id(VIEWER, number) for number in range(0, ACCOUNTS, 5)]),
     ]
 
 
@@ -183,7 +183,7 @@ def _keep(known: list[tuple[Cost, Generated]], taken: Cost, operation: Generated
 async def _main(url: str, seconds: float, seed: int) -> dict[str, str]:
     """The best operation for each aim, which are printed."""
     async with client(url) as asked:
-        tame_collector()
+        tune_gc()
         found = await search(asked, seconds, Random(seed))
         winners = {}
         for aim, known in found.items():

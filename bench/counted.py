@@ -10,7 +10,7 @@ from bench.documents import CASES, SUMMARY
 from bench.in_process import InProcess, started
 from bench.load import Ask
 from bench.ours import ask, bench_settings, list_ask
-from tiktok_accounts_gql.app import create_app, tame_collector
+from tiktok_accounts_gql.app import create_app, tune_gc
 
 VIEWERS = 4
 WARM_UP, BATCH, BATCHES = 2 * VIEWERS, VIEWERS, 5  # of each operation; BATCH and WARM_UP in requests
@@ -48,7 +48,7 @@ async def count(client: InProcess, counter: Counter) -> None:
     """Dumps batches of each operation. What was done once is over by then: imports, plans, statements, caches."""
     for name, asks in (await operations(client)).items():
         await _ask(client, asks, WARM_UP)
-        tame_collector()  # as the server does: else a look at all objects falls into one batch or another
+        tune_gc()  # as the server does: else a look at all objects falls into one batch or another
         for _ in range(BATCHES):
             await _ask(client, asks, BATCH)  # a dump takes its time: what came due meanwhile is done with before
             counter.start()

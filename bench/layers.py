@@ -22,7 +22,7 @@ from bench.peers.least import PAGE
 from bench.processes import SERVER, pinned
 from bench.rows import viewer_id
 from bench.stores import plain
-from tiktok_accounts_gql.app import create_app, create_engine, tame_collector
+from tiktok_accounts_gql.app import create_app, create_graphql_engine, tune_gc
 from tiktok_accounts_gql.db import account_rows, accounts
 from tiktok_accounts_gql.db.account_rows import Ahead
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
@@ -63,7 +63,7 @@ async def _measured(database: str) -> dict[str, float]:
         layers = _layers(drivers, state, InProcess(app, state))
         for ask in layers.values():
             await _asked(ask)
-        tame_collector()
+        tune_gc()
         least = dict.fromkeys(layers, float("inf"))
         for _ in range(ROUNDS):
             for name, ask in layers.items():
@@ -111,7 +111,7 @@ def _of_services(db: Database, services: Services, viewers: list[Viewer]) -> dic
 
 
 def _of_execution(services: Services, viewers: list[Viewer]) -> Layer:
-    engine = create_engine(development=False, compiled=True, metrics=Metrics())
+    engine = create_graphql_engine(development=False, compiled=True, metrics=Metrics())
 
     async def execute(number: int) -> Any:
         viewer = viewers[number]

@@ -26,7 +26,7 @@ from tests.support.server import Api
 from tests.support.standstill import collecting_as_a_server
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.web.answers import MAX_BYTES
+from tiktok_accounts_gql.web.responses import MAX_BYTES
 
 pytestmark = [on_sqlite, pytest.mark.unnoted]
 

@@ -30,7 +30,7 @@ TOKEN = "/v2/oauth/token/"
 
 
 async def sync(api: Api, account: Account) -> dict[str, Any]:
-    payload: dict[str, Any] = (await api.data(SYNC, id=ids.encode(ids.Kind.ACCOUNT, account.id)))["syncAccount"]
+    payload: dict[str, Any] = (await api.data(SYNC, id=ids.encode(ids.NodeKind.ACCOUNT, account.id)))["syncAccount"]
     return payload
 
 
@@ -140,7 +140,7 @@ async def test_many_callers_share_one_reading(api: Api, tiktok: TikTok, running:
 async def test_somebody_elses_account_is_not_found(api: Api, stranger: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(stranger.viewer)
     theirs = await sync(api, account)
-    unknown = (await api.data(SYNC, id=ids.encode(ids.Kind.ACCOUNT, uuid4())))["syncAccount"]
+    unknown = (await api.data(SYNC, id=ids.encode(ids.NodeKind.ACCOUNT, uuid4())))["syncAccount"]
     assert theirs == unknown
     assert theirs["userErrors"][0]["code"] == "NOT_FOUND"
     assert theirs["account"] is None

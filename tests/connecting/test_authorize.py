@@ -187,7 +187,7 @@ async def test_an_account_that_is_not_mine_is_not_found(
     api: Api, stranger: Api, tiktok: TikTok, running: Running
 ) -> None:
     theirs = await tiktok.connect(stranger.viewer)
-    for account in ("nonsense", ids.encode(ids.Kind.ACCOUNT, uuid4()), ids.encode(ids.Kind.ACCOUNT, theirs.id)):
+    for account in ("nonsense", ids.encode(ids.NodeKind.ACCOUNT, uuid4()), ids.encode(ids.NodeKind.ACCOUNT, theirs.id)):
         payload = await flows.start(api, accountId=account)
         assert (flows.codes(payload), payload["authorizationUrl"]) == (["NOT_FOUND"], None)
     assert await stored.attempts(running, api.viewer) == []
@@ -196,7 +196,7 @@ async def test_an_account_that_is_not_mine_is_not_found(
 async def test_a_start_is_audited_with_its_account(api: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
     await flows.started(api)
-    await flows.started(api, accountId=ids.encode(ids.Kind.ACCOUNT, account.id))
+    await flows.started(api, accountId=ids.encode(ids.NodeKind.ACCOUNT, account.id))
     begun = [one for one in await stored.events(running, api.viewer) if one.action == "AUTHORIZATION_STARTED"]
     assert [(one.account_id, one.actor, one.details) for one in begun] == [
         (None, "USER", []),

@@ -40,7 +40,7 @@ async def sync(running: Running, account: Account) -> Synced:
 
 
 async def sync_by_api(api: Api, account: Account) -> dict[str, Any]:
-    payload: dict[str, Any] = (await api.data(SYNC, id=ids.encode(ids.Kind.ACCOUNT, account.id)))["syncAccount"]
+    payload: dict[str, Any] = (await api.data(SYNC, id=ids.encode(ids.NodeKind.ACCOUNT, account.id)))["syncAccount"]
     return payload
 
 

@@ -111,10 +111,10 @@ async def own(tiktok: TikTok, viewer: str, place: Place) -> str:
     """An id of the viewer's, of the kind that belongs there."""
     account = await tiktok.connect(viewer)
     if not is_of_job(place):
-        return ids.encode(ids.Kind.ACCOUNT, account.id)
+        return ids.encode(ids.NodeKind.ACCOUNT, account.id)
     jobs = tiktok.running.services.jobs
     job = (await jobs.start(Viewer(id=viewer), Target(where=AccountFilter()), None)).job
-    return ids.encode(ids.Kind.SYNC_JOB, job.id)
+    return ids.encode(ids.NodeKind.SYNC_JOB, job.id)
 
 
 def told(answer: dict[str, Any]) -> str:
@@ -126,7 +126,7 @@ def told(answer: dict[str, Any]) -> str:
 async def test_a_strangers_id_answers_as_an_unknown_one(api: Api, stranger: Api, tiktok: TikTok, place: Place) -> None:
     await tiktok.connect(api.viewer)
     theirs = await own(tiktok, stranger.viewer, place)
-    unknown = ids.encode(ids.Kind.SYNC_JOB if is_of_job(place) else ids.Kind.ACCOUNT, uuid4())
+    unknown = ids.encode(ids.NodeKind.SYNC_JOB if is_of_job(place) else ids.NodeKind.ACCOUNT, uuid4())
     seen = [told(await api.data(document(place), v=place.wrap(one))) for one in (theirs, unknown)]
     assert seen[0] == seen[1]
     kept = await stranger.data("{ accounts { totalCount edges { node { displayName } } } }")
@@ -138,7 +138,7 @@ async def test_a_strangers_id_answers_as_an_unknown_one(api: Api, stranger: Api,
 async def test_the_owners_id_does_answer(api: Api, tiktok: TikTok, place: Place) -> None:
     """So that the test above would notice."""
     mine = await own(tiktok, api.viewer, place)
-    unknown = ids.encode(ids.Kind.SYNC_JOB if is_of_job(place) else ids.Kind.ACCOUNT, uuid4())
+    unknown = ids.encode(ids.NodeKind.SYNC_JOB if is_of_job(place) else ids.NodeKind.ACCOUNT, uuid4())
     answers = [told(await api.data(document(place), v=place.wrap(one))) for one in (unknown, mine)]
     assert answers[0] != answers[1]
 

@@ -42,7 +42,7 @@ TEXTS = {
 JOB = "mutation { syncAccounts(input: { target: { filter: {} } }) { job { id } } }"
 TEXT_TYPES = {"String", "ID", "DateTime"}
 NESTED = ("SyncJob", "TikTokAccount")  # of the types below a root, those whose fields have arguments
-UNKNOWN = ids.encode(ids.Kind.ACCOUNT, uuid4())
+UNKNOWN = ids.encode(ids.NodeKind.ACCOUNT, uuid4())
 
 Input = GraphQLArgument | GraphQLInputField
 
@@ -136,7 +136,7 @@ def test_every_kind_of_text_is_among_them() -> None:
 async def test_no_text_is_a_failure_of_ours(api: Api, running: Running, text: str) -> None:
     [row] = await store(running.db, account(api.viewer))
     job = (await api.data(JOB))["syncAccounts"]["job"]["id"]
-    global_ids = {"TikTokAccount": ids.encode(ids.Kind.ACCOUNT, row.id), "SyncJob": job}
+    global_ids = {"TikTokAccount": ids.encode(ids.NodeKind.ACCOUNT, row.id), "SyncJob": job}
     for place, request in requests(text, global_ids):
         response = await api.http.post(
             "/graphql",

@@ -38,7 +38,7 @@ PATIENCE = 30
 
 
 def global_id(key: Any) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, key)
+    return ids.encode(ids.NodeKind.ACCOUNT, key)
 
 
 async def start(api: Api, target: dict[str, Any], key: str | None = None) -> dict[str, Any]:
@@ -128,7 +128,7 @@ async def test_the_same_key_answers_the_same_job(api: Api, tiktok: TikTok, runni
     [
         ({"ids": []}, "INVALID_INPUT"),
         ({"ids": [global_id(uuid4()) for _ in range(501)]}, "TOO_MANY_IDS"),
-        ({"failedInJob": ids.encode(ids.Kind.SYNC_JOB, uuid4())}, "NOT_FOUND"),
+        ({"failedInJob": ids.encode(ids.NodeKind.SYNC_JOB, uuid4())}, "NOT_FOUND"),
         ({"failedInJob": "?"}, "NOT_FOUND"),
         ({"failedInJob": ""}, "NOT_FOUND"),
     ],

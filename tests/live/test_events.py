@@ -32,7 +32,7 @@ def subscription(
     merge_window: float = 0, most: int = 1000, matches: Callable[[Event], bool] = everything
 ) -> EventSubscription:
     return EventSubscription(
-        clock=lambda: NOW, matches=matches, merge_window=timedelta(seconds=merge_window), most=most
+        clock=lambda: NOW, matches=matches, merge_window=timedelta(seconds=merge_window), max_pending=most
     )
 
 

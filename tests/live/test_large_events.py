@@ -11,7 +11,7 @@ from tests.live.test_server_sent_events import told
 from tests.support.server import Api
 from tests.support.sockets import connected, parts, streamed
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.web import answers
+from tiktok_accounts_gql.web import responses
 
 BOUND = 1000
 LARGE = "subscription L { accountChanged { " + " ".join(f"a{n}: accountId" for n in range(30)) + " } }"
@@ -21,7 +21,7 @@ SMALL = WATCH_ACCOUNTS
 @pytest.fixture(autouse=True)
 def bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the server, which runs in this process."""
-    monkeypatch.setattr(answers, "MAX_BYTES", BOUND)
+    monkeypatch.setattr(responses, "MAX_BYTES", BOUND)
 
 
 def check(payload: dict[str, Any]) -> None:

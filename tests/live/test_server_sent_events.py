@@ -326,6 +326,6 @@ async def test_who_goes_is_forgotten(own_settings: Settings, viewer: str) -> Non
 
 
 async def test_an_unknown_job_is_a_result_with_an_error(api: Api) -> None:
-    async with streamed(api, WATCH_JOB, {"id": ids.encode(ids.Kind.SYNC_JOB, uuid4())}) as response:
+    async with streamed(api, WATCH_JOB, {"id": ids.encode(ids.NodeKind.SYNC_JOB, uuid4())}) as response:
         [(name, data), complete] = await told(response)
     assert (name, data["errors"][0]["extensions"]["code"], complete) == ("next", "NOT_FOUND", ("complete", None))

@@ -15,7 +15,7 @@ EVENTS = "{ auditEvents(first: 50) { edges { node { id action accountId account 
 
 
 def global_id(key: Any) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, key)
+    return ids.encode(ids.NodeKind.ACCOUNT, key)
 
 
 async def test_every_kind_of_object_is_found_by_its_id(api: Api, running: Running) -> None:

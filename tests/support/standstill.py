@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-from tiktok_accounts_gql.app import tame_collector
+from tiktok_accounts_gql.app import tune_gc
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class StandStill:
 def collecting_as_a_server() -> Iterator[None]:
     """Within the block the collector does not go through what the tests have loaded."""
     thresholds = gc.get_threshold()
-    tame_collector()
+    tune_gc()
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ GIF = b"GIF89a" + bytes(20)
 
 
 def global_id(account: Account) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, account.id)
+    return ids.encode(ids.NodeKind.ACCOUNT, account.id)
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +142,8 @@ async def test_links_that_lead_to_no_picture_are_not_found(
     other = await pictures.connect(stranger.viewer, pictures.link("b"))
     _, _, mine, content_hash = (await path(api, account, settings)).split("/")
     _, _, _, other_hash = (await path(stranger, other, settings)).split("/")
-    event = ids.encode(ids.Kind.AUDIT_EVENT, account.id)
-    viewer = ids.encode(ids.Kind.VIEWER, api.viewer)
+    event = ids.encode(ids.NodeKind.AUDIT_EVENT, account.id)
+    viewer = ids.encode(ids.NodeKind.VIEWER, api.viewer)
     wrong = [
         (mine, other_hash),
         (mine, "0" * 32),
@@ -157,7 +157,7 @@ async def test_links_that_lead_to_no_picture_are_not_found(
         (mine + "=", content_hash),
         (mine[:-1], content_hash),
         (str(account.id), content_hash),
-        (ids.encode(ids.Kind.ACCOUNT, uuid4()), content_hash),
+        (ids.encode(ids.NodeKind.ACCOUNT, uuid4()), content_hash),
         (event, content_hash),
         (viewer, content_hash),
         ("%00", content_hash),

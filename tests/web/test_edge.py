@@ -21,7 +21,7 @@ from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
-from tiktok_accounts_gql.web.edge import Edge
+from tiktok_accounts_gql.web.middleware import RequestMiddleware
 
 QUERY = "{ viewer { userId } }"
 LISTED, FOREIGN = "https://app.example.com", "https://app.example.com.evil.example"
@@ -183,7 +183,7 @@ async def test_it_is_not_ready_while_the_database_is_away(settings: Settings, re
 
 
 def behind_the_edge(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> httpx.AsyncClient:
-    edge = Edge(app, hosts=["testserver"])
+    edge = RequestMiddleware(app, hosts=["testserver"])
     return httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://testserver")
 
 
@@ -223,7 +223,7 @@ async def test_a_failure_after_the_answer_began_is_logged_and_adds_nothing() -> 
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"testserver")]}
     with capture_logs() as logs:
-        await Edge(failing, hosts=["testserver"])(scope, receive, send)
+        await RequestMiddleware(failing, hosts=["testserver"])(scope, receive, send)
     assert sent == ["http.response.start"]
     assert [line["event"] for line in logs] == ["unexpected error", "request"]
 

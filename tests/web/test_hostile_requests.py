@@ -12,7 +12,7 @@ from tests.support.raw import raw, request
 from tests.support.server import Api
 from tests.web.test_edge import client_of
 from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings
-from tiktok_accounts_gql.web.hosts import own_hosts
+from tiktok_accounts_gql.web.allowed_hosts import build_host_check
 
 QUERY = '{"query": "{ viewer { userId } }"}'
 NAMES = ("accounts.example.com", "localhost", "127.0.0.1", "[::1]", "2001:db8::1", "*.example.org", "")
@@ -54,7 +54,7 @@ NAMES = ("accounts.example.com", "localhost", "127.0.0.1", "[::1]", "2001:db8::1
     ],
 )
 def test_hosts_are_exact(host: str, own: bool) -> None:
-    assert own_hosts(NAMES)(host.encode()) is own
+    assert build_host_check(NAMES)(host.encode()) is own
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ async def jwt(settings: Settings) -> Finding:
         return skipped("Neither a secret nor a JWKS URL is set.")
     jwks = JwksKeys(settings.jwt_jwks_url)
     try:
-        algorithms = await jwks.served()
+        algorithms = await jwks.list_algorithms()
     except ValueError as error:
         return failed(f"The key set is of no use: {error}", "Mend ACCOUNTS_JWT_JWKS_URL, or what is served there.")
     except (httpx.HTTPError, TimeoutError, RecursionError):

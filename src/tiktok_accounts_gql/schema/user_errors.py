@@ -13,8 +13,8 @@ describe(
 )
 
 
-@strawberry.type(description="A failure that the user, or the client's author, can act on.")
-class UserError:
+@strawberry.type(name="UserError", description="A failure that the user, or the client's author, can act on.")
+class UserErrorType:
     code: UserErrorCode = strawberry.field(description="For programs.")
     message: str = strawberry.field(description="An English sentence for people. It may change: never compare it.")
     field: list[str] | None = strawberry.field(
