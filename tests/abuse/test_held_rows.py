@@ -10,12 +10,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.accounts.test_disconnect import DISCONNECT, disconnect, global_id
-from tests.accounts.test_sync import sync
 from tests.support.backends import on_postgresql
 from tests.support.server import Api
 from tests.support.tiktok import TikTok
@@ -23,16 +22,35 @@ from tiktok_accounts_gql.db import account_groups, accounts
 from tiktok_accounts_gql.db.again import again_if_undone
 from tiktok_accounts_gql.db.database import Database, Deadlocked
 from tiktok_accounts_gql.db.models import Account, AuditAction
+from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.wiring import Running
 
 pytestmark = on_postgresql
 
+SYNC = "mutation Sync($id: ID!) { syncAccount(input: { id: $id }) { success userErrors { code } } }"
+DISCONNECT = """
+mutation Disconnect($input: DisconnectAccountInput!) { disconnectAccount(input: $input) { userErrors { code } } }
+"""
 HELD_SECONDS = float(os.environ.get("TEST_HELD_SECONDS", "1"))
 MIX_SECONDS = float(os.environ.get("TEST_MIX_SECONDS", "4"))
 SOON = float(os.environ.get("TEST_SOON_SECONDS", str(HELD_SECONDS / 2)))  # beside other tests, far from being held
 LIST = "{ accounts { edges { node { id displayName } } } }"
 ONE = "query ($id: ID!) { account(id: $id) { id displayName } }"
+
+
+def global_id(account: Account) -> str:
+    return ids.encode(ids.NodeKind.ACCOUNT, account.id)
+
+
+async def sync(api: Api, account: Account) -> dict[str, Any]:
+    payload: dict[str, Any] = (await api.data(SYNC, id=global_id(account)))["syncAccount"]
+    return payload
+
+
+async def disconnect(api: Api, account: Account) -> dict[str, Any]:
+    payload: dict[str, Any] = (await api.data(DISCONNECT, input={"id": global_id(account)}))["disconnectAccount"]
+    return payload
 
 
 @asynccontextmanager

@@ -11,18 +11,16 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
 
 from tests.cli.serving import served
 from tests.connecting import flows
 from tests.live.acting import disconnect, global_id, sync
 from tests.live.observing import KEPT, Observed, current
-from tests.live.test_processes import KILL
 from tests.support.backends import on_postgresql, on_sqlite
+from tests.support.listeners import terminate_listeners
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
-from tests.web.test_webhooks import post, processed, removal
-from tiktok_accounts_gql.db import notifications
+from tests.support.webhooks import post, processed, removal
 from tiktok_accounts_gql.db.accounts import connected
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -171,7 +169,7 @@ async def test_without_a_listener_nothing_is_kept_and_what_was_kept_is_forgotten
 ) -> None:
     api = Api(http=http, settings=settings, viewer=viewer)
     await listening(api)
-    await kill(running)
+    await terminate_listeners(running)
     said = [await status(api)]
     async with asyncio.timeout(20):
         while "stored" not in said[-1]:
@@ -182,11 +180,6 @@ async def test_without_a_listener_nothing_is_kept_and_what_was_kept_is_forgotten
     assert said[0] == "tiktok-accounts; fwd=bypass"
     assert said[-1] == "tiktok-accounts; fwd=miss; stored"
     assert "hit" in await status(api)
-
-
-async def kill(running: Running) -> None:
-    async with running.db.transaction() as session:
-        await session.execute(text(KILL), {"name": notifications.CHANNEL})
 
 
 async def status(api: Api) -> str:
@@ -204,7 +197,7 @@ async def test_a_change_that_was_not_heard_is_shown_all_the_same(
     api = Api(http=http, settings=settings, viewer=viewer)
     for count in range(1, 4):
         await listening(api)
-        await kill(running)
+        await terminate_listeners(running)
         while "hit" in await status(api):
             continue
         account = await tiktok.connect(viewer)

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from tests.jobs.test_sync_accounts import POLL, START
 from tests.support.rows import account, store
 from tests.support.server import Api
 from tests.support.sockets import connected
@@ -40,6 +39,19 @@ MUTATIONS = {
         "mutation M($id: ID!) { m: syncAccounts(input: { target: { failedInJob: $id } }) { userErrors { code } } }"
     ),
 }
+START = """
+mutation Start($input: SyncAccountsInput!) {
+  syncAccounts(input: $input) { job { id totalCount failedCount } userErrors { code message field } }
+}
+"""
+POLL = """
+query Poll($id: ID!, $first: Int) {
+  syncJob(id: $id) {
+    id state totalCount succeededCount failedCount pendingCount finishedAt
+    results(first: $first) { totalCount edges { node { id accountId account { id } outcome error { code message field } } } }
+  }
+}
+"""
 ACCOUNT = ids.encode(ids.NodeKind.ACCOUNT, uuid4())
 GARBAGE = [
     pytest.param("", id="empty"),

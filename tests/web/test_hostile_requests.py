@@ -9,8 +9,7 @@ from tests.cli.serving import requests_in, served
 from tests.connecting.flows import come_back, consented
 from tests.support.backends import on_sqlite
 from tests.support.raw import raw, request
-from tests.support.server import Api
-from tests.web.test_edge import client_of
+from tests.support.server import Api, serving_api
 from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings
 from tiktok_accounts_gql.web.allowed_hosts import build_host_check
 
@@ -146,7 +145,7 @@ async def test_what_is_no_request_is_told_so_in_json(api: Api, line: str, status
 async def test_the_audit_has_an_address_or_nothing(
     settings: Settings, viewer: str, forwarded: str, stored: str
 ) -> None:
-    async with client_of(settings, viewer) as api:
+    async with serving_api(settings, viewer) as api:
         await api.post("{ accounts { edges { cursor } } }", X_Forwarded_For=forwarded)
         page = await api.data("{ auditEvents(first: 1) { edges { node { ipAddress } } } }")
     assert page["auditEvents"]["edges"] == [{"node": {"ipAddress": stored}}]

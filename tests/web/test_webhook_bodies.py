@@ -13,7 +13,7 @@ from tests.connecting import flows, stored
 from tests.support.server import Api
 from tests.support.slots import set_row
 from tests.support.tiktok import TikTok
-from tests.web.test_webhooks import event, only_account, post, processed, removal, removals
+from tests.support.webhooks import event, only_account, post, processed, removal, removals
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.quota import Endpoint

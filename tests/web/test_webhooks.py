@@ -1,84 +1,32 @@
 """POST /webhooks/tiktok"""
 
 import asyncio
-import hmac
-import json
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select
-from sqlmodel import col
 
 from tests.connecting import flows, stored
 from tests.support.backends import on_sqlite
 from tests.support.server import Api, serving
-from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
+from tests.support.tiktok import TikTok
+from tests.support.webhooks import event, only_account, post, processed, removal, removals, signature
 from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db.models import Account, WebhookEvent
 from tiktok_accounts_gql.services.removals import REASONS
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
+from tiktok_accounts_gql.web.webhooks import PATH, SIGNATURE
 from tiktok_accounts_gql.wiring import Running, open_services
 
-PATH = "/webhooks/tiktok"
-SIGNATURE = "TikTok-Signature"
 AUDIT = """
 { auditEvents(filter: { action: [AUTHORIZATION_REMOVED] }) {
   edges { node { actor account { status } details { name value } } }
 } }
 """
-
-
-def removal(open_id: str, reason: Any = 1, *, at: float | None = None, **changes: Any) -> bytes:
-    """As TikTok's pages show it: `content` is a JSON string."""
-    body = {
-        "client_key": CLIENT_KEY,
-        "event": "authorization.removed",
-        "create_time": int(time.time() + 1 if at is None else at),
-        "user_openid": open_id,
-        "content": json.dumps({"reason": reason}),
-    }
-    return json.dumps({**body, **changes}).encode()
-
-
-def signature(body: bytes, *, at: float | None = None, secret: str = CLIENT_SECRET) -> str:
-    when = int(time.time() if at is None else at)
-    return f"t={when},s={hmac.new(secret.encode(), b'%d.' % when + body, sha256).hexdigest()}"
-
-
-async def post(http: httpx.AsyncClient, body: bytes, *, signed: str | None = None) -> httpx.Response:
-    headers = {"Content-Type": "application/json", SIGNATURE: signature(body) if signed is None else signed}
-    return await http.post(PATH, content=body, headers=headers)
-
-
-async def event(running: Running, body: bytes) -> WebhookEvent | None:
-    async with running.db.read() as session:
-        found: WebhookEvent | None = await session.scalar(
-            select(WebhookEvent).where(col(WebhookEvent.body_hash) == sha256(body).digest())
-        )
-    return found
-
-
-async def processed(running: Running, body: bytes, *, seconds: float = 2) -> None:
-    deadline = time.monotonic() + seconds
-    while (found := await event(running, body)) is None or found.processed_at is None:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
-async def only_account(running: Running, viewer: str) -> Account:
-    [account] = await stored.accounts(running, viewer)
-    return account
-
-
-async def removals(running: Running, viewer: str) -> int:
-    return (await stored.actions(running, viewer)).count("AUTHORIZATION_REMOVED")
 
 
 async def test_a_removal_is_answered_at_once_and_done_within_two_seconds(

@@ -53,11 +53,9 @@ def viewer_user_id(root: strawberry.Parent[Viewer]) -> str:
 
 async def _load_node(info: Info, id: str) -> AnyNode | None:
     """Load an object of the viewer; None if there is none. Each read is audited, one that finds nothing too."""
-    decoded = global_ids.decode(id)
-    if decoded is None:
-        return await info.context.loaders.account_reads.load(global_ids.account_key(id))  # a key that no account has
-    kind, key = decoded
     loaders = info.context.loaders
+    # An id that is not one of ours is audited as an account that was not found.
+    kind, key = global_ids.decode(id) or (NodeKind.ACCOUNT, global_ids.account_key(id))
     match kind:
         case NodeKind.ACCOUNT:
             return await loaders.account_reads.load(key)
@@ -68,14 +66,10 @@ async def _load_node(info: Info, id: str) -> AnyNode | None:
         case NodeKind.SYNC_RESULT:
             return await loaders.sync_results.load(key)
         case NodeKind.VIEWER:
-            return await _load_viewer(info, key)
+            if key == info.context.viewer.id:
+                return await viewer(info)
+            not_found = Detail(name="notFound", value=1)
+            await info.context.services.audit.record_read(info.context.viewer, AuditAction.VIEWER_READ, not_found)
+            return None
         case _:
             assert_never(kind)
-
-
-async def _load_viewer(info: Info, id: str) -> Viewer | None:
-    if id == info.context.viewer.id:
-        return await viewer(info)
-    not_found = Detail(name="notFound", value=1)
-    await info.context.services.audit.record_read(info.context.viewer, AuditAction.VIEWER_READ, not_found)
-    return None

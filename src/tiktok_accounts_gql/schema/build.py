@@ -30,7 +30,10 @@ def create_schema() -> GraphQLSchema:
     )
     schema = strawberry_schema._schema  # noqa: SLF001 - Strawberry has no public name for it
     for inputs in _list_inputs(schema):
-        _remove_null_defaults(inputs)
+        for input_ in inputs.values():
+            # Without a default a resolver gets the default of its Python parameter; `= null` would be in the schema.
+            if input_.default_value is None:
+                input_.default_value = Undefined
     for name, as_it_is in SERIALIZED_AS_IS.items():
         schema.type_map[name].extensions[AS_IT_IS] = as_it_is
     for type_ in schema.type_map.values():
@@ -58,10 +61,3 @@ def _list_inputs(schema: GraphQLSchema) -> Iterable[Mapping[str, GraphQLArgument
 def _is_one_of(type_: GraphQLInputObjectType) -> bool:
     definition = type_.extensions.get("strawberry-definition")
     return any(isinstance(directive, OneOf) for directive in getattr(definition, "directives", None) or ())
-
-
-def _remove_null_defaults(inputs: Mapping[str, GraphQLArgument | GraphQLInputField]) -> None:
-    """Remove defaults of null, so that the schema has none. A resolver then gets the default of its Python parameter."""
-    for input_ in inputs.values():
-        if input_.default_value is None:
-            input_.default_value = Undefined

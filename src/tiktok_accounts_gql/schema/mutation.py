@@ -1,4 +1,4 @@
-"""The mutation type."""
+"""The root type of mutations."""
 
 from collections.abc import Callable
 from typing import Any

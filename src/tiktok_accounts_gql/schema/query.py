@@ -1,4 +1,4 @@
-"""The query type."""
+"""The root type of queries."""
 
 import strawberry
 

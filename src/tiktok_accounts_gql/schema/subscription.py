@@ -1,4 +1,4 @@
-"""The subscription type."""
+"""The root type of subscriptions."""
 
 import strawberry
 

@@ -109,7 +109,11 @@ class Authenticator:
         """
         digest = hashlib.sha256((authorization or "").encode("utf-8", "surrogatepass")).digest()
         cached = self._verified.get(digest)
-        if cached is not None and await self._is_still_valid(cached):
+        if (
+            cached is not None
+            and time.time() < cached.valid_until
+            and await self._keys.find(cached.key_id, cached.algorithm) is cached.key
+        ):
             return cached.identity
         verified = await self._verify(_get_token(authorization))
         self._verified.pop(digest, None)
@@ -120,9 +124,6 @@ class Authenticator:
 
     async def aclose(self) -> None:
         await self._keys.aclose()
-
-    async def _is_still_valid(self, token: _VerifiedToken) -> bool:
-        return time.time() < token.valid_until and await self._keys.find(token.key_id, token.algorithm) is token.key
 
     async def _verify(self, token: str) -> _VerifiedToken:
         key_id, algorithm = _read_header(token, self._keys.algorithms)

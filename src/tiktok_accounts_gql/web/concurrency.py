@@ -58,7 +58,11 @@ class ConcurrencyLimiter:
         else:
             slot = await self._wait(scope)
         if slot is None:
-            await _refuse(scope, receive, send)
+            media_type = negotiate(HTTPConnection(scope).headers.get("accept")).error
+            response = responses.error_response(
+                Overloaded(), state["request_id"], media_type=media_type, headers=RETRY_AFTER
+            )
+            await frame_response(response, media_type)(scope, receive, send)
             return
         state[_SLOT] = self, slot
         try:
@@ -86,7 +90,10 @@ class ConcurrencyLimiter:
         """Return a slot, or None if the queue is full or the request waited for too long."""
         if self._queue.length >= MAX_QUEUED:
             return None
-        key = _queue_key(scope)
+        connection = HTTPConnection(
+            scope
+        )  # requests of one caller have the token in common, or without one the address
+        key = connection.headers.get("authorization") or (connection.client.host if connection.client else "")
         queued = self._queue.join(key)
         if self._slow_check is None:
             self._move_slow()
@@ -127,16 +134,3 @@ def release_slot(scope: Scope) -> None:
     if slot := scope["state"].pop(_SLOT, None):
         limiter, number = slot
         limiter.release(number)
-
-
-def _queue_key(scope: Scope) -> str:
-    """Return what requests of one caller have in common: the token, or without one the address."""
-    connection = HTTPConnection(scope)
-    return connection.headers.get("authorization") or (connection.client.host if connection.client else "")
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    media_type = negotiate(HTTPConnection(scope).headers.get("accept")).error
-    request_id = scope["state"]["request_id"]
-    response = responses.error_response(Overloaded(), request_id, media_type=media_type, headers=RETRY_AFTER)
-    await frame_response(response, media_type)(scope, receive, send)

@@ -44,13 +44,11 @@ class PatternCorsMiddleware(CORSMiddleware):
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
-        names = request_headers.get("access-control-request-headers", "").split(",")
-        if all(self._is_allowed(name.strip().lower()) for name in names):
-            return response
-        return PlainTextResponse("Disallowed CORS headers", 400, self.preflight_headers)
-
-    def _is_allowed(self, name: str) -> bool:
-        return not name or any(fnmatchcase(name, allowed) for allowed in self._headers)
+        for part in request_headers.get("access-control-request-headers", "").split(","):
+            name = part.strip().lower()
+            if name and not any(fnmatchcase(name, pattern) for pattern in self._headers):
+                return PlainTextResponse("Disallowed CORS headers", 400, self.preflight_headers)
+        return response
 
 
 def add_cors(app: ASGIApp, settings: Settings) -> PatternCorsMiddleware:

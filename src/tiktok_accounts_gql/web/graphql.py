@@ -52,7 +52,9 @@ class GraphQLEndpoint:
         try:
             response = await self._respond(request, types)
         except RequestError as error:
-            headers = _error_headers(error)
+            headers = CHALLENGE if error.code is ErrorCode.UNAUTHENTICATED else None
+            if isinstance(error, MethodNotAllowed):
+                headers = {"Allow": error.allow}
             response = responses.error_response(error, request_id(request), media_type=types.error, headers=headers)
         return response if isinstance(response, SubscriptionResponse) else frame_response(response, types.error)
 
@@ -105,9 +107,3 @@ class GraphQLEndpoint:
             return responses.execution_response(payloads, caller.request_id, types.error, 0)
         respond = server_sent_events.respond if types.stream == EVENTS else multipart.respond
         return respond(payloads, caller, request.state.stopping, error_media_type=types.error)
-
-
-def _error_headers(error: RequestError) -> dict[str, str] | None:
-    if isinstance(error, MethodNotAllowed):
-        return {"Allow": error.allow}
-    return CHALLENGE if error.code is ErrorCode.UNAUTHENTICATED else None

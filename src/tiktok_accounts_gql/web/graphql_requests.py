@@ -79,7 +79,11 @@ class GraphQLRequest:
 async def read_request(request: Request) -> GraphQLRequest:
     """Read a GET or POST. Raises BadUserInput, UnsupportedMediaType, BodyTooLarge, RequestTimeout."""
     if request.method == "GET":
-        return to_graphql_request(_read_query_parameters(request), "GET")
+        parameters: dict[str, Any] = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if parameters.get(name):
+                parameters[name] = _parse_json(parameters[name].encode("utf-8", "surrogatepass"))
+        return to_graphql_request(parameters, "GET")
     media_type, charset = _parse_content_type(request.headers.get("content-type", ""))
     if media_type != JSON or charset not in _UTF_8:
         raise UnsupportedMediaType
@@ -94,14 +98,6 @@ def _parse_content_type(content_type: str) -> tuple[str, str]:
     header = Message()
     header["content-type"] = content_type
     return header.get_content_type(), (header.get_content_charset() or "utf-8")
-
-
-def _read_query_parameters(request: Request) -> dict[str, Any]:
-    parameters: dict[str, Any] = dict(request.query_params)
-    for name in ("variables", "extensions"):
-        if parameters.get(name):
-            parameters[name] = _parse_json(parameters[name].encode("utf-8", "surrogatepass"))
-    return parameters
 
 
 async def read_body(request: Request) -> bytes:

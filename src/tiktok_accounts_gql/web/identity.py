@@ -50,10 +50,9 @@ def is_viewer_id(subject: str) -> bool:
 def _find_name(claims: dict[str, Any]) -> str | None:
     """Return a claim of OpenID Connect that users cannot choose freely: not `name`, which may be that of someone else."""
     is_unverified = claims.get("email_verified") is False
-    trusted = ("preferred_username",) if is_unverified else ("email", "preferred_username")
-    return next((text for text in map(claims.get, trusted) if isinstance(text, str) and _is_printable(text)), None)
-
-
-def _is_printable(text: str) -> bool:
-    """Return whether a text displays as it is written: `isprintable` excludes characters that hide or reverse others."""
-    return 0 < len(text) <= MAX_SUBJECT_LENGTH and text.isprintable()
+    for claim in ("preferred_username",) if is_unverified else ("email", "preferred_username"):
+        text = claims.get(claim)
+        # `isprintable` excludes characters that hide or reverse others, so the text displays as it is written.
+        if isinstance(text, str) and 0 < len(text) <= MAX_SUBJECT_LENGTH and text.isprintable():
+            return text
+    return None

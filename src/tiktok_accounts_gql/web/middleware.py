@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -84,16 +84,13 @@ class RequestMiddleware:
         headers = dict(scope["headers"])
         app = self._app
         if not self._is_allowed_host(headers.get(b"host", b"")) and scope["path"] not in PROBES:
-            app = _refuse_host
-        if len(headers) != len(scope["headers"]) and _has_duplicates(scope):
-            app = _refuse_duplicates
+            app = partial(_refuse, "This server does not serve the host that the request is for.")
+        if len(headers) != len(scope["headers"]):
+            # With two values a proxy and this server could each trust another one.
+            names = [name for name, _ in scope["headers"]]
+            if any(names.count(name) > 1 for name in _SINGLE_HEADERS):
+                app = partial(_refuse, "A request has one Host and one Authorization at most.")
         await _RequestCycle(scope, send, self._observe, headers.get(REQUEST_ID_BYTES, b"")).run(app, receive)
-
-
-def _has_duplicates(scope: Scope) -> bool:
-    """Return whether Host or Authorization is repeated: a proxy and this server could each trust another one."""
-    names = [name for name, _ in scope["headers"]]
-    return any(names.count(name) > 1 for name in _SINGLE_HEADERS)
 
 
 def _shorten_startup_failure(message: Message) -> Message:
@@ -104,14 +101,8 @@ def _shorten_startup_failure(message: Message) -> Message:
     return message
 
 
-async def _refuse_host(scope: Scope, receive: Receive, send: Send) -> None:
-    error = BadUserInput("This server does not serve the host that the request is for.")
-    await responses.error_response(error, scope["state"]["request_id"])(scope, receive, send)
-
-
-async def _refuse_duplicates(scope: Scope, receive: Receive, send: Send) -> None:
-    error = BadUserInput("A request has one Host and one Authorization at most.")
-    await responses.error_response(error, scope["state"]["request_id"])(scope, receive, send)
+async def _refuse(message: str, scope: Scope, receive: Receive, send: Send) -> None:
+    await responses.error_response(BadUserInput(message), scope["state"]["request_id"])(scope, receive, send)
 
 
 class _RequestCycle:

@@ -38,7 +38,7 @@ class _Entry:
 
     @property
     def size(self) -> int:
-        """Bytes of memory."""
+        """The memory of the entry, in bytes."""
         return sys.getsizeof(self.query) + _ENTRY_BYTES
 
 
@@ -64,7 +64,10 @@ class PersistedQueries:
         digest = request.digest
         if digest is None:
             return request, await self._engine.prepare(request.query, request.operation_name)
-        cached_query = self._get(digest)
+        cached_query = None
+        if entry := self._entries.get(digest):
+            self._entries.move_to_end(digest)
+            cached_query = entry.query
         if not request.query:
             if cached_query is None:
                 raise PersistedQueryNotFound
@@ -75,13 +78,6 @@ class PersistedQueries:
         if cached_query is None and prepared.document is not None:
             self._put(digest, _Entry(request.query, viewer_id))
         return request, prepared
-
-    def _get(self, digest: bytes) -> str | None:
-        entry = self._entries.get(digest)
-        if entry is None:
-            return None
-        self._entries.move_to_end(digest)
-        return entry.query
 
     def _put(self, digest: bytes, entry: _Entry) -> None:
         """Store a query, and evict the least recently used: of this viewer beyond their share, then of all viewers."""

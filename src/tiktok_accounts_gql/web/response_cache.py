@@ -43,7 +43,7 @@ class CachedResponse:
 
     @property
     def size(self) -> int:
-        """Bytes of memory."""
+        """The memory of the entry, in bytes."""
         records = _AUDIT_RECORD_BYTES * len(self.audit_records)
         return sys.getsizeof(self.body) + sys.getsizeof(self.key.viewer_id) + _ENTRY_BYTES + records
 

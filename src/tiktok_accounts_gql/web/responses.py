@@ -79,17 +79,13 @@ def exception_response(error: Exception, request_id: str) -> Response:
     if isinstance(error, RequestError):
         return error_response(error, request_id)
     if isinstance(error, HTTPException):
-        return _http_exception_response(error, request_id)
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return not_found_response(request_id)
+        is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+        message = "This path is not asked by this method." if is_method else error.detail
+        return _plain_error_response(ErrorCode.BAD_USER_INPUT, message, request_id, error.status_code, error.headers)
     extensions = {"code": ErrorCode.INTERNAL_SERVER_ERROR, "errorId": _log_error(error), "requestId": request_id}
     return json_response({"errors": [{"message": MASKED_MESSAGE, "extensions": extensions}]}, 500, JSON)
-
-
-def _http_exception_response(error: HTTPException, request_id: str) -> Response:
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return not_found_response(request_id)
-    is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
-    message = "This path is not asked by this method." if is_method else error.detail
-    return _plain_error_response(ErrorCode.BAD_USER_INPUT, message, request_id, error.status_code, error.headers)
 
 
 def _plain_error_response(

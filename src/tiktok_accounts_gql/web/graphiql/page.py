@@ -82,25 +82,23 @@ class Explorer:
         return [Mount(f"{self.endpoint}/static", app=_VersionedFiles(directory=STATIC), name="graphiql-static")]
 
     def page(self) -> Response:
-        """Return the page."""
+        """Return the HTML, for a GET of the endpoint that accepts it."""
+        links = []  # relative ones, which fill the editor
+        for example in self.examples:
+            parameters = {"query": example.query} | ({"variables": example.variables} if example.variables else {})
+            link = escape("?" + urlencode(parameters, quote_via=quote))
+            links.append(f'<a href="{link}">{escape(example.title)}</a>')
         html = _PAGE.substitute(
             endpoint=escape(self.endpoint),
             icon=self._asset_url("icon.svg"),
             styles="\n".join(f'<link rel="stylesheet" href="{self._asset_url(name)}">' for name in _STYLES),
             scripts="\n".join(f'<script defer src="{self._asset_url(name)}"></script>' for name in _SCRIPTS),
-            examples="\n".join(_example_link(example) for example in self.examples),
+            examples="\n".join(links),
         )
         return HTMLResponse(html, headers=_HEADERS)
 
     def _asset_url(self, name: str) -> str:
         return escape(f"{self.endpoint}/static/{name}?v={_version(name)}")
-
-
-def _example_link(example: Example) -> str:
-    """Return a relative link that fills the editor."""
-    parameters = {"query": example.query, "variables": example.variables}
-    query_string = urlencode({name: value for name, value in parameters.items() if value}, quote_via=quote)
-    return f'<a href="?{escape(query_string)}">{escape(example.title)}</a>'
 
 
 @cache
