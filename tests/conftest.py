@@ -30,7 +30,7 @@ from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import trusted
 from tiktok_accounts_gql.wiring import Running, open_services
 
-NOTED_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+COVERAGE_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,7 +46,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: no collection of garbage looks at it again."""
+    """Exclude all imported modules and collected tests from garbage collection."""
     gc.collect()
     gc.freeze()
 
@@ -57,25 +57,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """What a test covers is noted on SQLite alone: it is the same code, and noting nearly doubles what a test takes.
+    """Measure coverage on SQLite only: the code is the same on PostgreSQL, and measuring nearly doubles the time of a test.
 
-    Nor where a test is marked `unnoted`: it takes long, and covers nothing that others do not.
+    Tests marked `unnoted` are left out too: they take long, and cover nothing that others do not.
     """
     callspec = getattr(item, "callspec", None)
     on_postgresql = callspec is not None and callspec.params.get("backend") == "postgresql"
     if not (on_postgresql or item.get_closest_marker("unnoted")):
         return (yield)
-    in_processes = os.environ.pop(NOTED_IN_PROCESSES, None)
-    here, in_threads = sys.gettrace(), threading.gettrace()
+    in_processes = os.environ.pop(COVERAGE_IN_PROCESSES, None)
+    trace, thread_trace = sys.gettrace(), threading.gettrace()
     sys.settrace(None)  # `Coverage.stop` would only go on with the one that this process was started with
     threading.settrace(None)
     try:
         return (yield)
     finally:
-        sys.settrace(here)
-        threading.settrace(in_threads)
+        sys.settrace(trace)
+        threading.settrace(thread_trace)
         if in_processes is not None:
-            os.environ[NOTED_IN_PROCESSES] = in_processes
+            os.environ[COVERAGE_IN_PROCESSES] = in_processes
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -87,7 +87,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 async def database_url(
     backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[str]:
-    """A migrated database that no other test process uses."""
+    """Yield the URL of a migrated database that no other test process uses."""
     async with own_database(backend, request.config, tmp_path_factory.mktemp("db")) as url:
         yield url
 
@@ -132,7 +132,7 @@ def settings(database_url: str, sandbox_url: str) -> Settings:
 async def own_settings(
     backend: str, settings: Settings, request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncGenerator[Settings]:
-    """Of a database that one test has for itself."""
+    """Yield settings with a database that no other test uses."""
     async with own_database(backend, request.config, tmp_path) as url:
         yield settings.model_copy(update={"database_url": url})
 
@@ -151,7 +151,7 @@ async def http(server_url: str) -> AsyncGenerator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture(scope="session")
 async def running(settings: Settings) -> AsyncGenerator[Running]:
-    """Services of a second process, as it were: beside those of the server, on the same database."""
+    """Yield services beside those of the server, on the same database, as a second process would have them."""
     async with open_services(settings) as services:
         yield services
 
