@@ -64,9 +64,9 @@ async def held(db: Database, account: Account) -> AsyncGenerator[None]:
 async def slowest(work: Callable[[], Awaitable[object]], times: int) -> float:
     took = []
     for _ in range(times):
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         await work()
-        took.append(time.perf_counter() - began)
+        took.append(time.perf_counter() - started_at)
     return sorted(took)[-2]  # one may meet this machine's other work
 
 
@@ -78,17 +78,17 @@ async def test_a_held_account_delays_only_who_needs_its_row(
     await asyncio.gather(api.data(LIST), stranger.data(LIST), sync(api, others[0]), sync(stranger, theirs))
     async with held(running.db, account):
         stuck = asyncio.create_task(sync(api, account))
-        began = time.monotonic()
-        left = list(others)
-        while time.monotonic() - began < HELD_SECONDS and left:
+        started_at = time.monotonic()
+        remaining = list(others)
+        while time.monotonic() - started_at < HELD_SECONDS and remaining:
             assert await slowest(lambda: api.data(LIST), 3) < SOON
             assert await slowest(lambda: api.data(ONE, id=global_id(account)), 3) < SOON
             assert await slowest(lambda: stranger.data(LIST), 3) < SOON
             assert await slowest(lambda: sync(api, others[-1]), 3) < 2 * SOON  # it asks TikTok
             assert await slowest(lambda: sync(stranger, theirs), 3) < 2 * SOON
-            if len(left) > 1:
-                gone = left.pop(0)
-                assert await slowest(lambda: api.post(DISCONNECT, {"input": {"id": global_id(gone)}}), 2) < SOON  # noqa: B023
+            if len(remaining) > 1:
+                removed = remaining.pop(0)
+                assert await slowest(lambda: api.post(DISCONNECT, {"input": {"id": global_id(removed)}}), 2) < SOON  # noqa: B023
         assert not stuck.done()
     assert (await stuck)["success"]
 
@@ -152,37 +152,37 @@ async def test_a_mix_of_reads_syncs_and_disconnects_tells_nobody_of_a_deadlock(
     api: Api, stranger: Api, tiktok: TikTok, running: Running, record_property: Callable[[str, object], None]
 ) -> None:
     """Several callers share the same accounts, and connect them again; every answer is looked at."""
-    users = {one.viewer: [await tiktok.connect(one.viewer) for _ in range(6)] for one in (api, stranger)}
+    users = {client.viewer: [await tiktok.connect(client.viewer) for _ in range(6)] for client in (api, stranger)}
     until = time.monotonic() + MIX_SECONDS
     done = Counter[str]()
 
-    async def act(one: Api) -> None:
+    async def act(client: Api) -> None:
         while time.monotonic() < until:
-            account = random.choice(users[one.viewer])
-            what = random.choices(["list", "read", "sync", "again"], [5, 5, 4, 1])[0]
-            if what == "list":
-                await one.data(LIST)
-            elif what == "read":
-                await one.data(ONE, id=global_id(account))
-            elif what == "sync":
-                payload = await sync(one, account)
+            account = random.choice(users[client.viewer])
+            action = random.choices(["list", "read", "sync", "again"], [5, 5, 4, 1])[0]
+            if action == "list":
+                await client.data(LIST)
+            elif action == "read":
+                await client.data(ONE, id=global_id(account))
+            elif action == "sync":
+                payload = await sync(client, account)
                 assert {error["code"] for error in payload["userErrors"]} <= {"NOT_FOUND", "REAUTHORIZATION_REQUIRED"}
             else:
-                payload = await disconnect(one, account)
+                payload = await disconnect(client, account)
                 assert {error["code"] for error in payload["userErrors"]} <= {"NOT_FOUND"}
-                await tiktok.connect(one.viewer, account.open_id)
-            done[what] += 1
+                await tiktok.connect(client.viewer, account.open_id)
+            done[action] += 1
 
     before = await deadlocks(running.db)
-    await asyncio.gather(*(act(one) for one in (api, stranger) for _ in range(6)))
+    await asyncio.gather(*(act(client) for client in (api, stranger) for _ in range(6)))
     record_property("done", dict(done))
     record_property("deadlocks in PostgreSQL", await deadlocks(running.db) - before)
-    assert min(done[what] for what in ("list", "read", "sync", "again")) > 0
+    assert min(done[action] for action in ("list", "read", "sync", "again")) > 0
 
 
 async def deadlocks(db: Database) -> int:
     async with db.read() as session:
-        found: int = await session.scalar(
+        count: int = await session.scalar(
             text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
         )
-    return found
+    return count

@@ -113,16 +113,16 @@ class Actor:
 
     def _open_id(self, api: Api) -> str:
         """A new one, or one that is or was this viewer's."""
-        known = self._open_ids.setdefault(api.viewer, [])
-        if not known or self._chance.random() < 0.5:
-            known.append(f"user-{uuid4().hex}")
-        return self._chance.choice(known)
+        open_ids = self._open_ids.setdefault(api.viewer, [])
+        if not open_ids or self._chance.random() < 0.5:
+            open_ids.append(f"user-{uuid4().hex}")
+        return self._chance.choice(open_ids)
 
 
 def clients(settings: Settings, *https: httpx.AsyncClient) -> list[list[Api]]:
     """Three viewers, each with a client of every server."""
     viewers = [f"viewer-{uuid4().hex}" for _ in range(3)]
-    return [[Api(http=one, settings=settings, viewer=viewer) for one in https] for viewer in viewers]
+    return [[Api(http=http, settings=settings, viewer=viewer) for http in https] for viewer in viewers]
 
 
 async def observe(apis: list[list[Api]], observed: Observed, tiktok: TikTok, *, seed: int, rounds: int) -> None:
@@ -170,23 +170,23 @@ async def test_without_a_listener_nothing_is_kept_and_what_was_kept_is_forgotten
     api = Api(http=http, settings=settings, viewer=viewer)
     await listening(api)
     await terminate_listeners(running)
-    said = [await status(api)]
+    statuses = [await status(api)]
     async with asyncio.timeout(20):
-        while "stored" not in said[-1]:
-            said.append(await status(api))
-    while said and "hit" in said[0]:  # until the process has seen the end of its connection
-        said.pop(0)
-    assert not any("hit" in one for one in said), said
-    assert said[0] == "tiktok-accounts; fwd=bypass"
-    assert said[-1] == "tiktok-accounts; fwd=miss; stored"
+        while "stored" not in statuses[-1]:
+            statuses.append(await status(api))
+    while statuses and "hit" in statuses[0]:  # until the process has seen the end of its connection
+        statuses.pop(0)
+    assert not any("hit" in entry for entry in statuses), statuses
+    assert statuses[0] == "tiktok-accounts; fwd=bypass"
+    assert statuses[-1] == "tiktok-accounts; fwd=miss; stored"
     assert "hit" in await status(api)
 
 
 async def status(api: Api) -> str:
     answer = await api.post(KEPT)
     assert answer.status_code == 200
-    found: str = answer.headers["Cache-Status"]
-    return found
+    value: str = answer.headers["Cache-Status"]
+    return value
 
 
 @on_postgresql

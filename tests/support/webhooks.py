@@ -42,15 +42,15 @@ async def post(http: httpx.AsyncClient, body: bytes, *, signed: str | None = Non
 
 async def event(running: Running, body: bytes) -> WebhookEvent | None:
     async with running.db.read() as session:
-        found: WebhookEvent | None = await session.scalar(
+        webhook_event: WebhookEvent | None = await session.scalar(
             select(WebhookEvent).where(col(WebhookEvent.body_hash) == sha256(body).digest())
         )
-    return found
+    return webhook_event
 
 
 async def processed(running: Running, body: bytes, *, seconds: float = 2) -> None:
     deadline = time.monotonic() + seconds
-    while (found := await event(running, body)) is None or found.processed_at is None:
+    while (webhook_event := await event(running, body)) is None or webhook_event.processed_at is None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
 

@@ -36,9 +36,9 @@ async def test_a_removal_is_answered_at_once_and_done_within_two_seconds(
     answer = await post(http, body := removal(account.open_id))
     assert (answer.status_code, answer.json()) == (200, {})
     await processed(running, body)
-    gone, kept = await stored.accounts(running, api.viewer)
-    assert (gone.status, gone.health_reason, gone.token_expires_at) == ("INACTIVE", "USER_REVOKED", None)
-    assert kept == other
+    removed, remaining = await stored.accounts(running, api.viewer)
+    assert (removed.status, removed.health_reason, removed.token_expires_at) == ("INACTIVE", "USER_REVOKED", None)
+    assert remaining == other
     assert [pair.account_id for pair in await stored.sealed_pairs(running, api.viewer)] == [other.id]
     [edge] = (await api.data(AUDIT))["auditEvents"]["edges"]
     assert (edge["node"]["actor"], edge["node"]["account"]["status"]) == ("TIKTOK", "INACTIVE")
@@ -52,9 +52,9 @@ async def test_each_reason_is_told(
     account = await tiktok.connect(viewer)
     await post(http, body := removal(account.open_id, reason))
     await processed(running, body)
-    gone = await only_account(running, viewer)
+    removed = await only_account(running, viewer)
     says, _ = REASONS[reason]
-    assert (gone.status, gone.health_reason) == (
+    assert (removed.status, removed.health_reason) == (
         "INACTIVE",
         "ACCOUNT_CLOSED" if reason in (2, 3, 4) else "USER_REVOKED",
     )
@@ -145,9 +145,9 @@ async def test_the_same_again_is_answered_and_done_once(
     account = await tiktok.connect(viewer)
     body = removal(account.open_id)
     async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=trusted()) as other:
-        answers = await asyncio.gather(*[post(one, body) for one in (http, other) * 5])
+        answers = await asyncio.gather(*[post(client, body) for client in (http, other) * 5])
     answers.append(await post(http, body))
-    assert {(one.status_code, one.content) for one in answers} == {(200, b"{}")}
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, b"{}")}
     await processed(running, body)
     assert await removals(running, viewer) == 1
 
@@ -183,8 +183,8 @@ async def test_a_second_removal_for_another_reason_is_told_as_well(
         await post(http, body := removal(account.open_id, reason))
         await processed(running, body)
     assert (await only_account(running, viewer)).health_reason == "ACCOUNT_CLOSED"
-    told = await stored.reasons(running, viewer, "AUTHORIZATION_REMOVED")
-    assert told == [REASONS[1][0], REASONS[4][0]]
+    reasons = await stored.reasons(running, viewer, "AUTHORIZATION_REMOVED")
+    assert reasons == [REASONS[1][0], REASONS[4][0]]
 
 
 IGNORED: dict[str, Callable[[str], bytes]] = {
@@ -284,7 +284,7 @@ async def test_processed_twice_it_changes_nothing_more(
     """As after a crash between the effect and its mark; at once in two processes, and once more."""
     account = await tiktok.connect(viewer)
     async with open_services(settings) as other:
-        both = [one.services.removals.remove(account.open_id, 1, utc_now()) for one in (running, other)]
+        both = [process.services.removals.remove(account.open_id, 1, utc_now()) for process in (running, other)]
         await asyncio.gather(*both)
     first = await only_account(running, viewer)
     await running.services.removals.remove(account.open_id, 1, utc_now())
@@ -295,13 +295,13 @@ async def test_processed_twice_it_changes_nothing_more(
 async def test_two_processes_that_process_at_once_do_it_once(
     tiktok: TikTok, own_settings: Settings, viewer: str
 ) -> None:
-    async with open_services(own_settings) as one, open_services(own_settings) as two:
-        connect = TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=one).connect
+    async with open_services(own_settings) as first, open_services(own_settings) as second:
+        connect = TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=first).connect
         accounts = [await connect(f"{viewer}-{number}") for number in range(5)]
         for account in accounts:
-            await one.services.webhooks.receive(removal(account.open_id))
-        await asyncio.gather(one.services.webhooks.process_all(), two.services.webhooks.process_all())
-        assert [await removals(one, account.viewer_id) for account in accounts] == [1] * 5
+            await first.services.webhooks.receive(removal(account.open_id))
+        await asyncio.gather(first.services.webhooks.process_all(), second.services.webhooks.process_all())
+        assert [await removals(first, account.viewer_id) for account in accounts] == [1] * 5
 
 
 async def test_hashes_are_kept_for_a_week_and_what_waits_is_never_forgotten(own_settings: Settings) -> None:
