@@ -30,7 +30,7 @@ from bench.load import Request
 from bench.operation_generator import GeneratedOperation, Literals, OperationGenerator
 from bench.ours import bench_settings, build_request
 from bench.rows import account_id
-from tiktok_accounts_gql.app import create_app, tame_collector
+from tiktok_accounts_gql.app import create_app, tune_gc
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.schema.build import create_schema
@@ -122,10 +122,10 @@ async def list_literals(client: InProcessClient) -> Literals:
         for field, edges in edges_by_field.items()
         for argument in ("after", "before")
     }
-    jobs = [ids.encode(ids.Kind.SYNC_JOB, job_id(number)) for number in range(PAGE)]
-    accounts = [ids.encode(ids.Kind.ACCOUNT, account_id(VIEWER, number)) for number in range(0, ACCOUNTS, 5)]
-    nodes = [ids.encode(ids.Kind.AUDIT_EVENT, event_id(number)) for number in range(PAGE)]
-    nodes += [ids.encode(ids.Kind.SYNC_RESULT, result_id(number, 0)) for number in range(PAGE)]
+    jobs = [ids.encode(ids.NodeKind.SYNC_JOB, job_id(number)) for number in range(PAGE)]
+    accounts = [ids.encode(ids.NodeKind.ACCOUNT, account_id(VIEWER, number)) for number in range(0, ACCOUNTS, 5)]
+    nodes = [ids.encode(ids.NodeKind.AUDIT_EVENT, event_id(number)) for number in range(PAGE)]
+    nodes += [ids.encode(ids.NodeKind.SYNC_RESULT, result_id(number, 0)) for number in range(PAGE)]
     return {
         **cursors,
         "after": ['""'],
@@ -182,7 +182,7 @@ def _add_candidate(
 async def _main(url: str, seconds: float, seed: int) -> dict[str, str]:
     """Print and return the best operation for each aim."""
     async with run_client(url) as client:
-        tame_collector()
+        tune_gc()
         best = await search(client, seconds, Random(seed))
         winners = {}
         for aim, candidates in best.items():

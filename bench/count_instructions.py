@@ -10,7 +10,7 @@ from bench.documents import CASES, SUMMARY
 from bench.in_process import InProcessClient, run_lifespan
 from bench.load import Request
 from bench.ours import bench_settings, build_list_request, build_request
-from tiktok_accounts_gql.app import create_app, tame_collector
+from tiktok_accounts_gql.app import create_app, tune_gc
 
 VIEWERS = 4
 WARM_UP, BATCH, BATCHES = 2 * VIEWERS, VIEWERS, 5  # of each operation; BATCH and WARM_UP in requests
@@ -52,7 +52,7 @@ async def count(client: InProcessClient, counter: InstructionCounter) -> None:
     """Dump batches of each operation, after a warm-up for what is done once: imports, plans, statements, caches."""
     for name, requests in (await operations(client)).items():
         await _send(client, requests, WARM_UP)
-        tame_collector()  # as the server does: a full garbage collection would fall into some of the batches
+        tune_gc()  # as the server does: a full garbage collection would fall into some of the batches
         for _ in range(BATCHES):
             await _send(client, requests, BATCH)  # a dump takes its time: what result due meanwhile is done with before
             counter.start()

@@ -22,7 +22,7 @@ from bench.peers.least import PAGE
 from bench.processes import SERVER, pin_processors
 from bench.rows import viewer_id
 from bench.stores import to_driver_url
-from tiktok_accounts_gql.app import create_app, create_engine, tame_collector
+from tiktok_accounts_gql.app import create_app, create_graphql_engine, tune_gc
 from tiktok_accounts_gql.db import account_queries, accounts
 from tiktok_accounts_gql.db.account_queries import LoadHints
 from tiktok_accounts_gql.db.accounts import AccountFilter, AccountOrderField
@@ -63,7 +63,7 @@ async def _measure(database: str) -> dict[str, float]:
         layers = _build_layers(drivers, state, InProcessClient(app, state))
         for call in layers.values():
             await _measure_calls(call)
-        tame_collector()
+        tune_gc()
         fastest = dict.fromkeys(layers, float("inf"))
         for _ in range(ROUNDS):
             for name, call in layers.items():
@@ -111,7 +111,7 @@ def _build_service_layers(db: Database, services: Services, viewers: list[Viewer
 
 
 def _build_execution_layer(services: Services, viewers: list[Viewer]) -> Layer:
-    engine = create_engine(development=False, compiled=True, metrics=Metrics())
+    engine = create_graphql_engine(development=False, compiled=True, metrics=Metrics())
 
     async def execute(number: int) -> Any:
         viewer = viewers[number]

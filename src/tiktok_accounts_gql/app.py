@@ -1,9 +1,9 @@
-"""The application: routes, middleware, lifespan."""
+"""Creates the ASGI application: routes, middleware, lifespan."""
 
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TypedDict
 from urllib.parse import urlsplit
@@ -24,68 +24,59 @@ from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings, load_settings
 from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.web import avatars, start_page, webhooks
-from tiktok_accounts_gql.web.admission import Admission
 from tiktok_accounts_gql.web.authentication import Authenticator
-from tiktok_accounts_gql.web.connections import Connections, most_connections
-from tiktok_accounts_gql.web.cors import share
-from tiktok_accounts_gql.web.edge import Edge
+from tiktok_accounts_gql.web.concurrency import ConcurrencyLimiter
+from tiktok_accounts_gql.web.connection_limits import ConnectionLimiter, max_connections
+from tiktok_accounts_gql.web.cors import add_cors
 from tiktok_accounts_gql.web.graphiql.examples import load_examples
 from tiktok_accounts_gql.web.graphiql.page import Explorer
 from tiktok_accounts_gql.web.graphql import PATH, GraphQLEndpoint
 from tiktok_accounts_gql.web.health import livez, readyz
 from tiktok_accounts_gql.web.list_cache import ListCache
 from tiktok_accounts_gql.web.metrics import Metrics
+from tiktok_accounts_gql.web.middleware import RequestMiddleware
 from tiktok_accounts_gql.web.oauth import callback
 from tiktok_accounts_gql.web.persisted_queries import PersistedQueries
 from tiktok_accounts_gql.web.sockets import SocketEndpoint
 from tiktok_accounts_gql.wiring import open_services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-
-
-class LifespanState(TypedDict):
-    """What the application holds from its start to its end. Requests find it in `scope["state"]`."""
-
-    connections: Connections
-    authenticator: Authenticator
-    services: Services
-    db: Database
-    lists: ListCache | None
-    stopping: asyncio.Event
+# Of Python's garbage collector, for generations 0 to 2: a page has thousands of objects, hardly any of them in cycles.
+GC_THRESHOLDS = (20_000, 20, 50)
 
 
 def create_app(settings: Settings, *, worker: bool = True) -> ASGIApp:
-    """The same application everywhere. It opens its database and its client when it starts, not before.
+    """Return the application, the same in production and in tests. It opens its database and its clients when it starts.
 
-    `worker`: sync jobs run in this process as well.
+    `worker`: whether sync jobs run in this process as well.
     """
-    development = settings.environment == "development"
-    explorer = Explorer(load_examples()) if development else None
+    is_development = settings.environment == "development"
+    explorer = Explorer(load_examples()) if is_development else None
     metrics = Metrics()
-    engine = create_engine(development=development, compiled=settings.compiled_operations, metrics=metrics)
+    engine = create_graphql_engine(development=is_development, compiled=settings.compiled_operations, metrics=metrics)
     persisted = PersistedQueries(engine)
     sockets = SocketEndpoint(engine=engine, persisted=persisted, origins=settings.origins)
-    everything_else = Router(
+    router = Router(
         routes=[WebSocketRoute(PATH, sockets.handle), *create_routes(metrics, explorer)],
-        lifespan=_lifespan(settings, metrics, worker=worker),
+        lifespan=_create_lifespan(settings, metrics, worker=worker),
         redirect_slashes=False,
-        default=_nothing,
+        default=_not_found,
     )
     graphql = GraphQLEndpoint(engine=engine, explorer=explorer, persisted=persisted)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        """What is asked for most goes past the router."""
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the GraphQL endpoint without going through the router, because most requests are for it."""
         if scope["type"] == "http" and scope["path"] == PATH:
             await graphql(scope, receive, send)
             return
-        scope["app"] = everything_else  # a route raises then, in place of answering by itself
-        await everything_else(scope, receive, send)
+        scope["app"] = router  # so that Starlette's routes raise HTTPException, and do not send a response of their own
+        await router(scope, receive, send)
 
-    return _at_the_edge(app, settings, metrics)
+    return _add_middleware(dispatch, settings, metrics)
 
 
 def create_routes(metrics: Metrics, explorer: Explorer | None) -> list[BaseRoute]:
-    """By HTTP, all but the endpoint of GraphQL."""
+    """Return all HTTP routes except the GraphQL endpoint."""
     return [
         Route(START_PATH, start_page.start, methods=["GET", "POST"]),
         Route(CALLBACK_PATH, callback),
@@ -99,27 +90,31 @@ def create_routes(metrics: Metrics, explorer: Explorer | None) -> list[BaseRoute
 
 
 def app_from_environment() -> ASGIApp:
-    """For uvicorn, which calls this in every process that it starts."""
-    return _from_environment(worker=True)
+    """Create the application from environment variables. Uvicorn calls this in every process that it starts."""
+    return _create_from_environment(worker=True)
 
 
 def app_without_worker() -> ASGIApp:
-    """As `app_from_environment`; sync jobs run in other processes."""
-    return _from_environment(worker=False)
+    """Create the application as `app_from_environment` does; sync jobs run in other processes."""
+    return _create_from_environment(worker=False)
 
 
-def _from_environment(*, worker: bool) -> ASGIApp:
+def _create_from_environment(*, worker: bool) -> ASGIApp:
     settings = load_settings()
     configure_logs(settings.environment)
     app = create_app(settings, worker=worker)
-    tame_collector()
+    tune_gc()
     return app
 
 
-def tame_collector() -> None:
-    """Once all that lives as long as the process is there: looking at it again and again would stop every request."""
+def tune_gc() -> None:
+    """Exclude the objects that exist now from garbage collection, and collect less often.
+
+    To be called when the application has been created: its objects live as long as the process, and going through them in each
+    collection would interrupt every request.
+    """
     gc.collect()
-    gc.set_threshold(20_000, 20, 50)  # a page has thousands of objects, and next to none in circles
+    gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()
 
 
@@ -134,56 +129,66 @@ def create_authenticator(settings: Settings) -> Authenticator:
     )
 
 
-def create_engine(*, development: bool, compiled: bool, metrics: Metrics) -> Engine:
+def create_graphql_engine(*, development: bool, compiled: bool, metrics: Metrics) -> Engine:
+    """Return the engine. Introspection and suggestions in error messages are available in development only."""
     schema = create_schema()
     documents = DocumentCache(schema, Limits(), introspection=development, hide_suggestions=not development)
     return Engine(schema, documents, hide_suggestions=not development, compiled=compiled, count=metrics.count_operation)
 
 
-def _lifespan(
+class AppState(TypedDict):
+    """The state that the lifespan yields: Starlette copies it into `scope["state"]` of each request."""
+
+    connections: ConnectionLimiter
+    authenticator: Authenticator
+    services: Services
+    db: Database
+    lists: ListCache | None
+    stopping: asyncio.Event  # set by the server when it is about to stop
+
+
+def _create_lifespan(
     settings: Settings, metrics: Metrics, *, worker: bool
-) -> Callable[[Router], AbstractAsyncContextManager[LifespanState]]:
+) -> Callable[[Router], AbstractAsyncContextManager[AppState]]:
     @asynccontextmanager
-    async def lifespan(app: Router) -> AsyncGenerator[LifespanState]:
-        del app
-        async with open_services(
-            settings, count_unreadable=metrics.count_unreadable, count_failure=metrics.count_failure
-        ) as running:
+    async def lifespan(router: Router) -> AsyncGenerator[AppState]:
+        del router
+        async with AsyncExitStack() as stack:
+            running = await stack.enter_async_context(
+                open_services(settings, count_unreadable=metrics.count_unreadable, count_failure=metrics.count_failure)
+            )
             await check_migrated(running.db)
-            async with in_background(running, settings, worker=worker, watched=True):
-                authenticator = create_authenticator(settings)
-                connections = Connections(most=most_connections(settings))
-                watching = asyncio.create_task(connections.watch())
-                try:
-                    yield {
-                        "connections": connections,
-                        "authenticator": authenticator,
-                        "services": running.services,
-                        "db": running.db,
-                        "lists": ListCache.open(settings, running.changes, metrics.count_lookup),
-                        "stopping": asyncio.Event(),  # set by the server
-                    }
-                finally:
-                    await cancel_and_wait(watching)
-                    await authenticator.aclose()
+            await stack.enter_async_context(in_background(running, settings, worker=worker, watched=True))
+            authenticator = create_authenticator(settings)
+            stack.push_async_callback(authenticator.aclose)
+            connections = ConnectionLimiter(max_connections=max_connections(settings))
+            stack.push_async_callback(cancel_and_wait, asyncio.create_task(connections.watch_deadlines()))
+            yield AppState(
+                connections=connections,
+                authenticator=authenticator,
+                services=running.services,
+                db=running.db,
+                lists=ListCache.open(settings, running.changes, metrics.count_lookup),
+                stopping=asyncio.Event(),
+            )
 
     return lifespan
 
 
-def _at_the_edge(app: ASGIApp, settings: Settings, metrics: Metrics) -> Edge:
-    public = urlsplit(settings.public_url).hostname or ""
-    admitted = Admission(app, most=settings.max_requests)
-    shared = share(admitted, settings)
+def _add_middleware(app: ASGIApp, settings: Settings, metrics: Metrics) -> RequestMiddleware:
+    limited = ConcurrencyLimiter(app, max_running=settings.max_requests)
+    with_cors = add_cors(limited, settings)
 
-    async def entered(scope: Scope, receive: Receive, send: Send) -> None:
-        """Pages of other origins say so; nobody else has anything to do with CORS."""
-        asked = shared if b"origin" in dict(scope.get("headers", ())) else admitted
-        await asked(scope, receive, send)
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        """Skip the CORS middleware for requests without an Origin: they are not from a page of another origin."""
+        has_origin = b"origin" in dict(scope.get("headers", ()))
+        await (with_cors if has_origin else limited)(scope, receive, send)
 
-    hosts = (public, *LOOPBACK, *settings.allowed_hosts)
-    return Edge(entered, hosts=hosts, observe=metrics.observe_request)
+    public_host = urlsplit(settings.public_url).hostname or ""
+    hosts = (public_host, *LOOPBACK, *settings.allowed_hosts)
+    return RequestMiddleware(dispatch, hosts=hosts, observe=metrics.observe_request)
 
 
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     del scope, receive, send
     raise HTTPException(404)

@@ -1,27 +1,27 @@
-"""Every error that a caller of the API can act on.
+"""The errors that a caller of the API can act on.
 
 ```
 AppError                      has a code and a message for people
-├── UserMistake               what the user can mend: `userErrors` of a payload (UserErrorCode)
+├── OperationError            a mutation failed: `userErrors` of its payload (UserErrorCode)
 │   ├── InvalidInput · TooManyIds · LimitReached · NotFound · IdempotencyKeyReused · JobFinished
 │   ├── AuthorizationStateInvalid · AuthorizationStateExpired · AuthorizationCodeInvalid · AuthorizationDenied
 │   ├── WrongTikTokAccount · ConnectedElsewhere · ScopeMissing · ReauthorizationRequired (TokensUnreadable)
 │   └── SyncFailed (AccountUnreadable) · TikTokRateLimited · TikTokUnavailable · AppMisconfigured
-└── RequestError              what the client or the server got wrong: top-level `extensions.code` (ErrorCode)
+└── RequestError              a request or a field failed: top-level `extensions.code` (ErrorCode)
     └── Unauthenticated · Forbidden · NoSuchJob · BadUserInput · LimitExceeded · TooManyStreams ·
         BudgetExhausted · ServiceUnavailable
 ```
 
-A class' `message` is for people, unless a better one is given. It is an attribute and no docstring: `python -OO` takes
-docstrings away. Everything else that is raised is masked as INTERNAL_SERVER_ERROR. `docs/errors.md` lists all codes; a test
-compares it with this module.
+The `message` of a class is for people; an instance may have a more specific one. It is an attribute and not the docstring,
+because `python -OO` removes docstrings. Every other exception is masked as INTERNAL_SERVER_ERROR. What each code means:
+`error_catalog.py`.
 """
 
 from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Values of `extensions.code` of top-level errors: a closed list."""
+    """The values of `extensions.code` of top-level errors, a closed list."""
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
     FORBIDDEN = "FORBIDDEN"
@@ -38,7 +38,7 @@ class ErrorCode(StrEnum):
 
 
 class UserErrorCode(StrEnum):
-    """Codes of `userErrors`."""
+    """The values of `code` in `userErrors`, a closed list."""
 
     NOT_FOUND = "NOT_FOUND"
     INVALID_INPUT = "INVALID_INPUT"
@@ -61,7 +61,7 @@ class UserErrorCode(StrEnum):
 
 
 class AppError(Exception):
-    """Something went wrong that the caller can act on."""
+    """The base class of errors with a message that the caller may read."""
 
     message = "Something went wrong."
 
@@ -70,11 +70,14 @@ class AppError(Exception):
         super().__init__(self.message)
 
 
-class UserMistake(AppError):
-    """The user can mend this. `passes`: by itself, so that work in the background tries again."""
+class OperationError(AppError):
+    """The base class of errors that a mutation returns as `userErrors`, and a sync job as the outcome of an account.
+
+    `is_transient`: work in the background tries again.
+    """
 
     code: UserErrorCode
-    passes: bool = False
+    is_transient: bool = False
 
     def __init__(
         self,
@@ -82,76 +85,79 @@ class UserMistake(AppError):
         *,
         field: tuple[str, ...] | None = None,
         retry_after_seconds: int | None = None,
-        retry_is_told: bool = False,
+        retry_after_from_tiktok: bool = False,
     ) -> None:
-        """`retry_is_told`: TikTok said when, it is not our guess."""
+        """Set the path of the input that caused it (`field`), and when to try again.
+
+        `retry_after_from_tiktok`: TikTok sent the delay; otherwise it is our own estimate.
+        """
         super().__init__(message)
         self.field = field
         self.retry_after_seconds = retry_after_seconds
-        self.retry_is_told = retry_is_told
+        self.retry_after_from_tiktok = retry_after_from_tiktok
 
 
-class InvalidInput(UserMistake):
+class InvalidInput(OperationError):
     message = "An input breaks a rule in its description."
     code = UserErrorCode.INVALID_INPUT
 
 
-class NotFound(UserMistake):
+class NotFound(OperationError):
     message = "There is no such object."
     code = UserErrorCode.NOT_FOUND
 
 
-class TooManyIds(UserMistake):
-    message = "More ids than allowed: 500 at most."
+class TooManyIds(OperationError):
+    message = "More ids than allowed."
     code = UserErrorCode.TOO_MANY_IDS
 
 
-class LimitReached(UserMistake):
+class LimitReached(OperationError):
     message = "As much is under way already as one user may have."
     code = UserErrorCode.LIMIT_REACHED
 
 
-class JobFinished(UserMistake):
+class JobFinished(OperationError):
     message = "The job has ended: there is nothing to cancel."
     code = UserErrorCode.JOB_FINISHED
 
 
-class IdempotencyKeyReused(UserMistake):
+class IdempotencyKeyReused(OperationError):
     message = "An earlier call had this idempotencyKey with another input."
     code = UserErrorCode.IDEMPOTENCY_KEY_REUSED
 
 
-class AuthorizationStateInvalid(UserMistake):
+class AuthorizationStateInvalid(OperationError):
     message = "The authorization is unknown, was used, or belongs to another user. Start again."
     code = UserErrorCode.AUTHORIZATION_STATE_INVALID
 
 
-class AuthorizationStateExpired(UserMistake):
+class AuthorizationStateExpired(OperationError):
     message = "The authorization was started too long ago. Start again."
     code = UserErrorCode.AUTHORIZATION_STATE_EXPIRED
 
 
-class AuthorizationDenied(UserMistake):
+class AuthorizationDenied(OperationError):
     message = "The authorization was denied at TikTok."
     code = UserErrorCode.AUTHORIZATION_DENIED
 
 
-class WrongTikTokAccount(UserMistake):
+class WrongTikTokAccount(OperationError):
     message = "Another TikTok account was signed in than the one to reconnect."
     code = UserErrorCode.WRONG_TIKTOK_ACCOUNT
 
 
-class AuthorizationCodeInvalid(UserMistake):
+class AuthorizationCodeInvalid(OperationError):
     message = "TikTok refuses the authorization code. Start again."
     code = UserErrorCode.AUTHORIZATION_CODE_INVALID
 
 
-class ConnectedElsewhere(UserMistake):
+class ConnectedElsewhere(OperationError):
     message = "Another user has connected this TikTok account."
     code = UserErrorCode.ACCOUNT_CONNECTED_ELSEWHERE
 
 
-class ReauthorizationRequired(UserMistake):
+class ReauthorizationRequired(OperationError):
     message = "TikTok no longer accepts this account's authorization. Connect the account again."
     code = UserErrorCode.REAUTHORIZATION_REQUIRED
 
@@ -160,43 +166,42 @@ class TokensUnreadable(ReauthorizationRequired):
     message = "The stored tokens of this account cannot be opened. Connect the account again."
 
 
-class ScopeMissing(UserMistake):
+class ScopeMissing(OperationError):
     message = "The user did not grant what this needs. Connect the account again and grant the missing scopes."
     code = UserErrorCode.SCOPE_MISSING
 
 
-class SyncFailed(UserMistake):
+class SyncFailed(OperationError):
     message = "The account could not be read from TikTok."
     code = UserErrorCode.SYNC_FAILED
 
 
 class AccountUnreadable(SyncFailed):
     message = "TikTok's reply about the account cannot be read. Try again later."
+    is_transient = True
 
-    passes = True
 
-
-class TikTokRateLimited(UserMistake):
+class TikTokRateLimited(OperationError):
     message = "TikTok asks for fewer requests. Try again later."
-    passes = True
+    is_transient = True
     code = UserErrorCode.TIKTOK_RATE_LIMITED
 
 
-class TikTokUnavailable(UserMistake):
+class TikTokUnavailable(OperationError):
     message = "TikTok does not answer, or not as documented. Try again later."
-    passes = True
+    is_transient = True
     code = UserErrorCode.TIKTOK_UNAVAILABLE
 
 
-class AppMisconfigured(UserMistake):
-    message = "TikTok refuses this server's own credentials. Its operator has to mend that."
+class AppMisconfigured(OperationError):
+    message = "TikTok refuses this server's own credentials. Its operator has to fix that."
     code = UserErrorCode.APP_MISCONFIGURED
 
 
 class RequestError(AppError):
-    """The request as a whole, or one of its fields, cannot be answered.
+    """The base class of errors that fail a request, or one field of it.
 
-    `retry_after_seconds`: after which another try makes sense, if that is known.
+    `retry_after_seconds`: when to try again; None if that is not known.
     """
 
     code: ErrorCode

@@ -1,8 +1,8 @@
-"""What happened, told to whoever watches: within one process, by memory.
+"""Publishes changes to the subscribers of this process, in memory.
 
-A subscriber never grows: news about the same thing are one piece of news, and whoever is too far behind is told only
-since when it has to read again. So events name things and carry no state; a subscriber reads the state when it gets to it,
-and the latest one wins.
+The queue of a subscriber is bounded: events about the same object are merged into one, and a subscriber with too many pending
+events gets a single `Resync` in their place. So events name objects and carry no state. A subscriber reads the state when it
+handles an event, and the latest state wins.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from uuid import UUID
 
 from tiktok_accounts_gql.clock import Clock
 
-MOST_HELD = 1000
-# What is told now may have been written a while ago: a transaction takes its time, and machines' clocks differ.
-MARGIN = timedelta(seconds=60)
+MAX_PENDING = 1000
+# An event may be published some time after the row was written: a transaction takes its time, and clocks of machines differ.
+CLOCK_MARGIN = timedelta(seconds=60)
 
 
 class ChangeKind(StrEnum):
@@ -32,7 +32,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChanged:
-    """`kind` is the sum of what happened since the subscriber looked last."""
+    """An account changed. `kind` sums up everything since the subscriber's last event about it."""
 
     account_id: UUID
     kind: ChangeKind
@@ -40,7 +40,7 @@ class AccountChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobChanged:
-    """Its counters or its state."""
+    """The counters or the state of a sync job changed."""
 
     job_id: UUID
 
@@ -50,124 +50,131 @@ Event = AccountChanged | JobChanged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resync:
-    """Events were lost: read again what changed since then."""
+    """Events were lost: the subscriber has to read everything that changed since then."""
 
     since: datetime
 
 
-class Subscription:
-    """An async iterator of what a subscriber has not seen yet; each event is held for a while, to become one with others."""
+class EventSubscription:
+    """An async iterator over the pending events of one subscriber."""
 
-    def __init__(self, *, clock: Clock, wants: Callable[[Event], bool], hold: timedelta, most: int) -> None:
+    def __init__(
+        self, *, clock: Clock, matches: Callable[[Event], bool], merge_window: timedelta, max_pending: int
+    ) -> None:
+        """`merge_window`: how long each event waits for further ones about the same object, to be merged with them."""
         self._clock = clock
-        self._wants = wants
-        self._hold = hold.total_seconds()
-        self._most = most
-        self._held: dict[UUID, tuple[Event, float]] = {}  # in the order in which they are due
-        self._since: datetime | None = None
-        self._missed: datetime | None = None
-        self._news = asyncio.Event()
+        self._matches = matches
+        self._merge_window = merge_window.total_seconds()
+        self._max_pending = max_pending
+        self._pending: dict[UUID, tuple[Event, float]] = {}  # with the loop's time when each is due; the next one first
+        self._pending_since: datetime | None = None
+        self._resync_since: datetime | None = None
+        self._not_empty = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._pending)
 
-    def publish(self, event: Event) -> None:
-        if not self._wants(event):
+    def push(self, event: Event) -> None:
+        if not self._matches(event):
             return
-        thing = event.account_id if isinstance(event, AccountChanged) else event.job_id
-        if earlier := self._held.get(thing):
-            self._held[thing] = _merged(earlier[0], event), earlier[1]
+        object_id = event.account_id if isinstance(event, AccountChanged) else event.job_id
+        if pending := self._pending.get(object_id):
+            earlier, due = pending
+            self._pending[object_id] = _merge(earlier, event), due
             return
-        if not self._held:
-            self._since = self._clock() - MARGIN
-        self._held[thing] = event, asyncio.get_running_loop().time() + self._hold
-        self._news.set()
-        if len(self._held) > self._most and self._since is not None:
-            self.request_resync(self._since)
+        if not self._pending:
+            self._pending_since = self._clock() - CLOCK_MARGIN
+        self._pending[object_id] = event, asyncio.get_running_loop().time() + self._merge_window
+        self._not_empty.set()
+        if len(self._pending) > self._max_pending and self._pending_since is not None:
+            self.push_resync(self._pending_since)
 
-    def request_resync(self, since: datetime) -> None:
-        """In place of everything that is held."""
-        self._missed = min(since, self._missed or since, self._since or since)
-        self._held.clear()
-        self._news.set()
+    def push_resync(self, since: datetime) -> None:
+        """Replace all pending events by one Resync."""
+        self._resync_since = min(since, self._resync_since or since, self._pending_since or since)
+        self._pending.clear()
+        self._not_empty.set()
 
-    def __aiter__(self) -> "Subscription":
+    def __aiter__(self) -> "EventSubscription":
         return self
 
     async def __anext__(self) -> Event | Resync:
         while True:
-            await self._news.wait()
-            if self._missed is not None:
-                missed, self._missed = Resync(since=self._missed), None
-                self._looked()
-                return missed
-            thing, (event, due) = next(iter(self._held.items()))
-            left = due - asyncio.get_running_loop().time()
-            if left <= 0:
-                del self._held[thing]
-                self._looked()
+            await self._not_empty.wait()
+            if self._resync_since is not None:
+                resync, self._resync_since = Resync(since=self._resync_since), None
+                self._clear_if_empty()
+                return resync
+            object_id, (event, due) = next(iter(self._pending.items()))
+            remaining = due - asyncio.get_running_loop().time()
+            if remaining <= 0:
+                del self._pending[object_id]
+                self._clear_if_empty()
                 return event
-            await asyncio.sleep(left)
+            await asyncio.sleep(remaining)
 
-    def _looked(self) -> None:
-        if not self._held and self._missed is None:
-            self._news.clear()
-            self._since = None
+    def _clear_if_empty(self) -> None:
+        if not self._pending and self._resync_since is None:
+            self._not_empty.clear()
+            self._pending_since = None
 
 
 class Hub:
-    """All subscribers of a process."""
+    """The subscriptions of this process."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-        self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._subscriptions: defaultdict[str, set[EventSubscription]] = defaultdict(set)  # by hash_viewer()
 
     @contextmanager
     def subscribe(
         self,
         viewer_id: str,
         *,
-        wants: Callable[[Event], bool],
-        hold: timedelta = timedelta(0),
-        most: int = MOST_HELD,
-    ) -> Iterator[Subscription]:
-        """Events of one viewer, until the block ends."""
-        address = address_of(viewer_id)
-        subscription = Subscription(clock=self._clock, wants=wants, hold=hold, most=most)
-        self._subscriptions[address].add(subscription)
+        matches: Callable[[Event], bool],
+        merge_window: timedelta = timedelta(0),
+        max_pending: int = MAX_PENDING,
+    ) -> Iterator[EventSubscription]:
+        """Subscribe to the events of one viewer for the length of the block."""
+        viewer_hash = hash_viewer(viewer_id)
+        subscription = EventSubscription(
+            clock=self._clock, matches=matches, merge_window=merge_window, max_pending=max_pending
+        )
+        self._subscriptions[viewer_hash].add(subscription)
         try:
             yield subscription
         finally:
-            self._subscriptions[address].discard(subscription)
-            if not self._subscriptions[address]:
-                del self._subscriptions[address]
+            self._subscriptions[viewer_hash].discard(subscription)
+            if not self._subscriptions[viewer_hash]:
+                del self._subscriptions[viewer_hash]
 
-    def deliver(self, address: str, event: Event) -> None:
-        for subscription in self._subscriptions.get(address, ()):
-            subscription.publish(event)
+    def publish(self, viewer_hash: str, event: Event) -> None:
+        for subscription in self._subscriptions.get(viewer_hash, ()):
+            subscription.push(event)
 
-    def deliver_resync(self, since: datetime) -> None:
-        """To everybody."""
+    def publish_resync(self, since: datetime) -> None:
+        """Tell the subscribers of all viewers to read again."""
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
-                subscription.request_resync(since)
+                subscription.push_resync(since)
 
-    def held(self) -> int:
-        """How much is waiting for all subscribers together."""
-        return sum(len(one) for subscriptions in self._subscriptions.values() for one in subscriptions)
+    def pending_count(self) -> int:
+        """Return the number of pending events of all subscribers together."""
+        return sum(
+            len(subscription) for subscriptions in self._subscriptions.values() for subscription in subscriptions
+        )
 
-    def watching(self) -> int:
-        """How many subscribers there are."""
+    def subscriber_count(self) -> int:
         return sum(map(len, self._subscriptions.values()))
 
 
-def address_of(viewer_id: str) -> str:
-    """What stands for a viewer in messages between processes, which anybody who may use the database can hear."""
+def hash_viewer(viewer_id: str) -> str:
+    """Return what stands for a viewer in messages between processes, which everyone with access to the database can read."""
     return sha256(viewer_id.encode()).hexdigest()[:32]
 
 
-def _merged(earlier: Event, later: Event) -> Event:
-    """An account that was connected and then changed was connected; else the later word counts."""
+def _merge(earlier: Event, later: Event) -> Event:
+    """Return the later event; an account that was connected and then updated is still newly connected."""
     if isinstance(earlier, AccountChanged) and isinstance(later, AccountChanged) and later.kind is ChangeKind.UPDATED:
         return replace(later, kind=earlier.kind)
     return later

@@ -26,7 +26,7 @@ from tests.support.server import Api
 from tests.support.standstill import collecting_as_a_server
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.web.answers import MAX_BYTES
+from tiktok_accounts_gql.web.responses import MAX_BYTES
 
 pytestmark = [on_sqlite, pytest.mark.untraced]
 
@@ -42,16 +42,16 @@ MOST_TIMES, REQUEST_POINTS = 6, 20
 MOST_STILL = 100  # ms of the processor; 30 were measured at most
 
 
-def excess(ordinary: Cost, found: Cost) -> float:
+def excess(ordinary: Cost, cost_found: Cost) -> float:
     """How many times the processor that its points stand for."""
-    return found.processor / (ordinary.per_point * (found.points + REQUEST_POINTS))
+    return cost_found.processor / (ordinary.per_point * (cost_found.points + REQUEST_POINTS))
 
 
 def on_a_watched_loop(url: str, work: Callable[[InProcessClient], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with run_client(url) as asked:
+        async with run_client(url) as process:
             with collecting_as_a_server():
-                await work(asked)
+                await work(process)
 
     with asyncio.Runner(loop_factory=WatchedLoop) as runner:
         runner.run(run())
@@ -60,16 +60,16 @@ def on_a_watched_loop(url: str, work: Callable[[InProcessClient], Awaitable[None
 def test_what_takes_most_takes_what_its_points_say(
     own: Settings, record_property: Callable[[str, object], None]
 ) -> None:
-    async def compare(asked: InProcessClient) -> None:
-        ordinary = await measure_cost(asked, ORDINARY, times=5)
+    async def compare(process: InProcessClient) -> None:
+        ordinary = await measure_cost(process, ORDINARY, times=5)
         assert ordinary is not None
         for aim, document in COSTLIEST.items():
-            found = await measure_cost(asked, document)
-            assert found is not None, f"{aim}: refused"
-            record_property(aim, f"{found}, {excess(ordinary, found):.1f} times")
-            assert excess(ordinary, found) < MOST_TIMES, (aim, ordinary, found)
-            assert found.longest_block < MOST_STILL, (aim, found)
-            assert found.answer < MAX_BYTES
+            cost_found = await measure_cost(process, document)
+            assert cost_found is not None, f"{aim}: refused"
+            record_property(aim, f"{cost_found}, {excess(ordinary, cost_found):.1f} times")
+            assert excess(ordinary, cost_found) < MOST_TIMES, (aim, ordinary, cost_found)
+            assert cost_found.longest_block < MOST_STILL, (aim, cost_found)
+            assert cost_found.answer < MAX_BYTES
 
     on_a_watched_loop(own.database_url, compare)
 
@@ -78,16 +78,16 @@ def test_what_takes_most_takes_what_its_points_say(
 def test_a_search_finds_nothing_that_takes_more(
     tmp_path: Path, backend: str, record_property: Callable[[str, object], None]
 ) -> None:
-    async def look(asked: InProcessClient) -> None:
-        ordinary = await measure_cost(asked, ORDINARY, times=5)
+    async def look(process: InProcessClient) -> None:
+        ordinary = await measure_cost(process, ORDINARY, times=5)
         assert ordinary is not None
-        for aim, known in (await search(asked, SEARCH_SECONDS, Random(time.time_ns()))).items():
-            for _, operation in known[:2]:
-                found = await measure_cost(asked, str(operation), times=5)
-                assert found is not None
-                record_property(aim, f"{found}, {excess(ordinary, found):.1f} times: {operation}")
-                assert excess(ordinary, found) < MOST_TIMES, (aim, found, str(operation))
-                assert found.longest_block < MOST_STILL, (aim, found, str(operation))
+        for aim, candidates in (await search(process, SEARCH_SECONDS, Random(time.time_ns()))).items():
+            for _, operation in candidates[:2]:
+                cost_found = await measure_cost(process, str(operation), times=5)
+                assert cost_found is not None
+                record_property(aim, f"{cost_found}, {excess(ordinary, cost_found):.1f} times: {operation}")
+                assert excess(ordinary, cost_found) < MOST_TIMES, (aim, cost_found, str(operation))
+                assert cost_found.longest_block < MOST_STILL, (aim, cost_found, str(operation))
 
     on_a_watched_loop(large_viewer_store(tmp_path), look)
 

@@ -20,10 +20,10 @@ from tests.support.neighbours import STILL, neighbour
 from tests.support.raw import Raw, raw, request
 from tests.support.server import Api, started
 from tests.support.sockets import PROTOCOL, address, connected
-from tiktok_accounts_gql.server import http as protocol
+from tiktok_accounts_gql.server import http_limits
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import get_ssl_context
-from tiktok_accounts_gql.web import connections
+from tiktok_accounts_gql.web import connection_limits
 
 pytestmark = [on_sqlite, pytest.mark.untraced]
 
@@ -75,7 +75,7 @@ async def test_a_request_that_does_not_arrive_in_time_is_cut_off(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, begun: bytes, piece: bytes, status: bytes | None
 ) -> None:
     for name in ("HEAD_SECONDS", "BODY_SECONDS", "KEEP_ALIVE_SECONDS"):
-        monkeypatch.setattr(protocol, name, 0.5)
+        monkeypatch.setattr(http_limits, name, 0.5)
     async with served(settings) as api, raw(api) as client:
         await client.send(begun)
         said = await dripped(client, piece, within=5)
@@ -89,7 +89,7 @@ async def test_a_request_that_does_not_arrive_in_time_is_cut_off(
 
 
 async def test_the_time_for_heads_is_10_s_for_bodies_30_and_between_requests_75(backend: str) -> None:
-    assert (protocol.HEAD_SECONDS, protocol.BODY_SECONDS, protocol.KEEP_ALIVE_SECONDS) == (10, 30, 75)
+    assert (http_limits.HEAD_SECONDS, http_limits.BODY_SECONDS, http_limits.KEEP_ALIVE_SECONDS) == (10, 30, 75)
 
 
 async def test_a_body_that_takes_its_time_within_the_bound_is_read(settings: Settings) -> None:
@@ -104,7 +104,7 @@ async def test_a_body_that_takes_its_time_within_the_bound_is_read(settings: Set
 
 
 async def test_at_the_bound_those_go_that_say_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "IDLE_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(connection_limits, "MIN_IDLE_SECONDS", 0.0)
     async with served(settings.model_copy(update={"max_connections": 3})) as api, AsyncExitStack() as stack:
         busy, silent, idle = [await stack.enter_async_context(raw(api)) for _ in range(3)]
         for one in (busy, idle):
@@ -138,7 +138,7 @@ async def test_when_all_are_busy_only_probes_are_answered(settings: Settings, vi
                 assert (path, answer.status, answer.headers["connection"]) == (path, status, "close")
                 if status == 503:
                     assert (answer.code, answer.headers["retry-after"]) == ("SERVICE_UNAVAILABLE", "5")
-        held = [await stack.enter_async_context(raw(api)) for _ in range(connections.RESERVE)]
+        held = [await stack.enter_async_context(raw(api)) for _ in range(connection_limits.PROBE_RESERVE)]
         async with raw(api) as client:
             assert await client.ends() == b""
         async with asyncio.timeout(5):

@@ -11,7 +11,7 @@ from tests.support.backends import on_sqlite
 from tests.support.neighbours import STILL, neighbour
 from tests.support.server import Api
 from tests.support.sockets import PROTOCOL, Socket, address, connected
-from tiktok_accounts_gql.server.sockets import BURST
+from tiktok_accounts_gql.server.sockets import MAX_BURST
 
 pytestmark = [on_sqlite, pytest.mark.untraced]
 
@@ -55,15 +55,15 @@ async def test_a_flood_ends_the_socket_and_the_neighbour_notices_nothing(
 
 async def test_what_a_client_says_in_a_burst_is_answered(attacked: Api) -> None:
     async with connected(attacked) as socket:
-        for _ in range(BURST - 5):
+        for _ in range(MAX_BURST - 5):
             await socket.send(type="ping")
-        for _ in range(BURST - 5):
+        for _ in range(MAX_BURST - 5):
             assert await socket.receive() == {"type": "pong"}
 
 
 async def test_ten_messages_a_second_are_answered_for_as_long_as_they_come(attacked: Api) -> None:
     async with connected(attacked) as socket:
-        for _ in range(BURST - 5):
+        for _ in range(MAX_BURST - 5):
             await socket.send(type="ping")
             await socket.receive()
         for _ in range(30):

@@ -176,7 +176,7 @@ async def test_a_key_that_is_none_is_refused(api: Api, tiktok: TikTok, key: str)
 async def test_somebody_elses_account_is_not_found(api: Api, stranger: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(stranger.viewer)
     refused = await disconnect_account(api, account)
-    unknown = await api.data(DISCONNECT, input={"id": ids.encode(ids.Kind.ACCOUNT, uuid4())})
+    unknown = await api.data(DISCONNECT, input={"id": ids.encode(ids.NodeKind.ACCOUNT, uuid4())})
     assert refused == unknown["disconnectAccount"]
     assert (await stranger.data(EVERYWHERE, id=to_global_id(account)))["account"] is not None
 

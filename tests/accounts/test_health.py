@@ -91,7 +91,7 @@ async def sync(running: Running, account: Account) -> SyncedAccount:
 
 
 async def seen(api: Api, account: Account) -> dict[str, Any]:
-    answer: dict[str, Any] = (await api.data(HEALTH, id=ids.encode(ids.Kind.ACCOUNT, account.id)))["account"]
+    answer: dict[str, Any] = (await api.data(HEALTH, id=ids.encode(ids.NodeKind.ACCOUNT, account.id)))["account"]
     return answer
 
 

@@ -37,7 +37,7 @@ async def sync(running: Running, account: Account) -> SyncedAccount:
 
 
 async def shown(api: Api, account: Account) -> dict[str, Any]:
-    return await api.data(SHOW, id=ids.encode(ids.Kind.ACCOUNT, account.id))
+    return await api.data(SHOW, id=ids.encode(ids.NodeKind.ACCOUNT, account.id))
 
 
 def alter(tiktok: TikTok, account: Account, path: str = USER_INFO_PATH, times: int | None = 1, **how: Any) -> None:

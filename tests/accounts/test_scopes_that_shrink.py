@@ -47,7 +47,7 @@ async def sync(running: Running, account: Account) -> SyncedAccount:
 
 
 async def shown(api: Api, account: Account) -> dict[str, Any]:
-    return await api.data(SHOW, id=ids.encode(ids.Kind.ACCOUNT, account.id))
+    return await api.data(SHOW, id=ids.encode(ids.NodeKind.ACCOUNT, account.id))
 
 
 async def assert_shown(api: Api, account: Account, scopes: tuple[str, ...], *, points: int) -> dict[str, Any]:

@@ -126,7 +126,7 @@ async def test_many_callers_share_one_reading(api: Api, tiktok: TikTok, running:
 async def test_somebody_elses_account_is_not_found(api: Api, stranger: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(stranger.viewer)
     theirs = await sync_account(api, account)
-    unknown = (await api.data(SYNC, id=ids.encode(ids.Kind.ACCOUNT, uuid4())))["syncAccount"]
+    unknown = (await api.data(SYNC, id=ids.encode(ids.NodeKind.ACCOUNT, uuid4())))["syncAccount"]
     assert theirs == unknown
     assert theirs["userErrors"][0]["code"] == "NOT_FOUND"
     assert theirs["account"] is None

@@ -54,7 +54,7 @@ async def test_every_read_leaves_an_event(api: Api, running: Running, query: str
 async def test_each_account_that_is_read_leaves_an_event(api: Api, running: Running) -> None:
     rows = await store(running.db, *[account(api.viewer, number) for number in range(3)])
     query = "query N($ids: [ID!]!, $id: ID!) { nodes(ids: $ids) { id } account(id: $id) { id } }"
-    asked = [ids.encode(ids.Kind.ACCOUNT, row.id) for row in rows]
+    asked = [ids.encode(ids.NodeKind.ACCOUNT, row.id) for row in rows]
     await api.data(query, ids=asked, id=asked[0])
     events = await stored(running, api.viewer)
     assert sorted(str(event.account_id) for event in events) == sorted(str(row.id) for row in rows)
@@ -65,7 +65,7 @@ async def test_an_id_that_leads_nowhere_leaves_an_event_without_an_account(
     api: Api, stranger: Api, running: Running
 ) -> None:
     [row] = await store(running.db, account(stranger.viewer))
-    await api.data("query A($id: ID!) { account(id: $id) { id } }", id=ids.encode(ids.Kind.ACCOUNT, row.id))
+    await api.data("query A($id: ID!) { account(id: $id) { id } }", id=ids.encode(ids.NodeKind.ACCOUNT, row.id))
     [event] = await stored(running, api.viewer)
     assert (event.action, event.account_id) == ("ACCOUNT_READ", None)
     assert event.details == [{"name": "notFound", "value": "1", "previousValue": None}]
@@ -111,9 +111,9 @@ async def test_filters_hold_together(api: Api, tiktok: TikTok) -> None:
     changes = await api.data(AUDIT, filter={"changesOnly": True})
     assert {edge["node"]["action"] for edge in changes["auditEvents"]["edges"]} == {"ACCOUNT_CONNECTED"}
     assert len(changes["auditEvents"]["edges"]) == 2
-    of_one = await api.data(AUDIT, filter={"accountId": ids.encode(ids.Kind.ACCOUNT, one.id)})
+    of_one = await api.data(AUDIT, filter={"accountId": ids.encode(ids.NodeKind.ACCOUNT, one.id)})
     [edge] = of_one["auditEvents"]["edges"]
-    assert edge["node"]["accountId"] == ids.encode(ids.Kind.ACCOUNT, one.id)
+    assert edge["node"]["accountId"] == ids.encode(ids.NodeKind.ACCOUNT, one.id)
     assert edge["node"]["details"][0]["name"] == "grantedScopes"
     tomorrow = (utc_now() + timedelta(days=1)).isoformat()
     assert (await api.data(AUDIT, filter={"from": tomorrow}))["auditEvents"]["edges"] == []
@@ -123,7 +123,7 @@ async def test_filters_hold_together(api: Api, tiktok: TikTok) -> None:
 
 async def test_somebody_elses_account_has_no_events_for_me(api: Api, stranger: Api, tiktok: TikTok) -> None:
     row = await tiktok.connect(stranger.viewer)
-    seen = await api.data(AUDIT, filter={"accountId": ids.encode(ids.Kind.ACCOUNT, row.id)})
+    seen = await api.data(AUDIT, filter={"accountId": ids.encode(ids.NodeKind.ACCOUNT, row.id)})
     assert seen["auditEvents"]["edges"] == []
     theirs = (await stranger.data(AUDIT))["auditEvents"]["pageInfo"]["endCursor"]
     after = (await api.data(AUDIT, after=theirs))["auditEvents"]["edges"]

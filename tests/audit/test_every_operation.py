@@ -23,7 +23,7 @@ from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 SCHEMA = build_schema((Path(__file__).parents[2] / "schema.graphql").read_text())
-UNKNOWN = ids.encode(ids.Kind.ACCOUNT, uuid4())
+UNKNOWN = ids.encode(ids.NodeKind.ACCOUNT, uuid4())
 ERRORS = "userErrors { code }"
 
 
@@ -43,11 +43,13 @@ class Scene:
         return request_id
 
     async def account(self) -> str:
-        return ids.encode(ids.Kind.ACCOUNT, (await self.tiktok.connect(self.api.viewer)).id)
+        return ids.encode(ids.NodeKind.ACCOUNT, (await self.tiktok.connect(self.api.viewer)).id)
 
     async def job(self, key: str | None = None) -> str:
         account = await self.tiktok.connect(self.api.viewer, self.api.viewer)  # the same one each time
-        one = UNKNOWN if key else ids.encode(ids.Kind.ACCOUNT, account.id)  # with a key it is asked for again as it is
+        one = (
+            UNKNOWN if key else ids.encode(ids.NodeKind.ACCOUNT, account.id)
+        )  # with a key it is asked for again as it is
         sent = {"target": {"ids": [one]}, "idempotencyKey": key}
         answer = await self.api.data(SYNC_ACCOUNTS, input=sent)
         return str(answer["syncAccounts"]["job"]["id"])
@@ -141,7 +143,7 @@ async def test_of_several_queries_each_leaves_its_event(scene: Scene) -> None:
 
 
 async def test_somebody_elses_viewer_leaves_an_event(scene: Scene, stranger: Api) -> None:
-    theirs = ids.encode(ids.Kind.VIEWER, stranger.viewer)
+    theirs = ids.encode(ids.NodeKind.VIEWER, stranger.viewer)
     request_id = await scene.ask("query Q($id: ID!) { node(id: $id) { id } }", id=theirs)
     assert await scene.only_event(request_id) == ("VIEWER_READ", {"notFound": "1"})
 
@@ -248,7 +250,7 @@ async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
     account = await scene.tiktok.connect(scene.api.viewer)
     scene.tiktok.fail(USER_INFO_PATH, account, status=401, error="scope_not_authorized", times=9)
-    request_id = await scene.ask(SYNC, input={"id": ids.encode(ids.Kind.ACCOUNT, account.id)})
+    request_id = await scene.ask(SYNC, input={"id": ids.encode(ids.NodeKind.ACCOUNT, account.id)})
     [event] = await scene.events(request_id)
     return (
         request_id,
@@ -296,7 +298,7 @@ async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
 
 @case("cancelSyncJob", "refused")
 async def _(scene: Scene) -> tuple[str, str, dict[str, str | None]]:
-    unknown = ids.encode(ids.Kind.SYNC_JOB, uuid4())
+    unknown = ids.encode(ids.NodeKind.SYNC_JOB, uuid4())
     return await scene.ask(CANCEL, input={"id": unknown}), *refused("cancelSyncJob", "NOT_FOUND")
 
 
@@ -333,7 +335,7 @@ async def test_syncs_at_once_leave_an_event_each_in_two_processes(
     scene: Scene, settings: Settings, api: Api, running: Running
 ) -> None:
     account = await scene.tiktok.connect(api.viewer)
-    asked, sent = scene.tiktok.user_infos(account.open_id), {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}
+    asked, sent = scene.tiktok.user_infos(account.open_id), {"id": ids.encode(ids.NodeKind.ACCOUNT, account.id)}
     scene.tiktok.fail(USER_INFO_PATH, account, delay_seconds=0.5, passthrough=True)
     async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as http:
         other = Scene(api=Api(http=http, settings=settings, viewer=api.viewer), tiktok=scene.tiktok, running=running)
@@ -346,7 +348,7 @@ async def test_syncs_at_once_leave_an_event_each_in_two_processes(
 
 async def test_a_failure_that_is_shared_leaves_an_event_each(scene: Scene, api: Api) -> None:
     account = await scene.tiktok.connect(api.viewer)
-    sent = {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}
+    sent = {"id": ids.encode(ids.NodeKind.ACCOUNT, account.id)}
     scene.tiktok.fail(USER_INFO_PATH, account, status=401, error="scope_not_authorized", delay_seconds=0.3, times=9)
     requests = await asyncio.gather(*[scene.ask(SYNC, input=sent) for _ in range(3)])
     for request_id in requests:
@@ -357,7 +359,7 @@ async def test_a_failure_that_is_shared_leaves_an_event_each(scene: Scene, api: 
 async def test_a_refusal_names_the_account_if_it_was_the_viewers(scene: Scene, stranger: Api) -> None:
     account = await scene.account()
     await scene.ask(DISCONNECT, input={"id": account})
-    theirs = ids.encode(ids.Kind.ACCOUNT, (await scene.tiktok.connect(stranger.viewer)).id)
+    theirs = ids.encode(ids.NodeKind.ACCOUNT, (await scene.tiktok.connect(stranger.viewer)).id)
     [mine] = await scene.events(await scene.ask(DISCONNECT, input={"id": account}))
     [other] = await scene.events(await scene.ask(DISCONNECT, input={"id": theirs}))
     assert (mine.account_id, other.account_id) == (ids.account_key(account), None)
@@ -389,7 +391,7 @@ async def test_a_refusal_that_cannot_be_recorded_is_answered_as_unavailable(
 
 async def test_a_refused_subscription_leaves_its_event(scene: Scene) -> None:
     query = "subscription S($id: ID!) { syncJobUpdated(id: $id) { id } }"
-    variables, request_id = {"id": ids.encode(ids.Kind.SYNC_JOB, uuid4())}, f"request-{uuid4().hex}"
+    variables, request_id = {"id": ids.encode(ids.NodeKind.SYNC_JOB, uuid4())}, f"request-{uuid4().hex}"
     accept = "multipart/mixed;subscriptionSpec=1.0, application/json"
     answer = (await scene.api.post(query, variables, Accept=accept, X_Request_ID=request_id)).json()
     assert answer["errors"][0]["extensions"]["code"] == "NOT_FOUND"

@@ -33,7 +33,7 @@ async def nodes(api: Api, **where: Any) -> list[dict[str, Any]]:
 async def test_a_disconnected_accounts_events_say_what_it_was_called(api: Api, tiktok: TikTok) -> None:
     row = await tiktok.connect(api.viewer)
     assert row.username
-    await api.data(DISCONNECT, id=ids.encode(ids.Kind.ACCOUNT, row.id))
+    await api.data(DISCONNECT, id=ids.encode(ids.NodeKind.ACCOUNT, row.id))
     told = await nodes(api, changesOnly=True)
     assert [(node["action"], node["accountUsername"], node["account"]) for node in told] == [
         ("ACCOUNT_CONNECTED", row.username, None),
@@ -43,7 +43,7 @@ async def test_a_disconnected_accounts_events_say_what_it_was_called(api: Api, t
 
 async def test_an_event_keeps_the_name_of_its_time(api: Api, running: Running) -> None:
     [row] = await store(running.db, account(api.viewer, username="before"))
-    query, global_id = "query A($id: ID!) { account(id: $id) { id } }", ids.encode(ids.Kind.ACCOUNT, row.id)
+    query, global_id = "query A($id: ID!) { account(id: $id) { id } }", ids.encode(ids.NodeKind.ACCOUNT, row.id)
     await api.data(query, id=global_id)
     async with running.db.transaction() as session:
         await accounts.change(session, api.viewer, row.id, **accounts.name_columns("after", "x"))
@@ -55,7 +55,7 @@ async def test_an_event_keeps_the_name_of_its_time(api: Api, running: Running) -
 
 async def test_an_event_of_no_account_or_of_one_without_a_username_has_no_name(api: Api, running: Running) -> None:
     [row] = await store(running.db, account(api.viewer))
-    await api.data("query A($id: ID!) { account(id: $id) { id } }", id=ids.encode(ids.Kind.ACCOUNT, row.id))
+    await api.data("query A($id: ID!) { account(id: $id) { id } }", id=ids.encode(ids.NodeKind.ACCOUNT, row.id))
     await api.data("{ accounts { edges { cursor } } }")
     assert [node["accountUsername"] for node in await nodes(api)] == [None, None]
 
@@ -63,7 +63,7 @@ async def test_an_event_of_no_account_or_of_one_without_a_username_has_no_name(a
 async def test_the_name_is_the_viewers_own(api: Api, stranger: Api, running: Running) -> None:
     """Of an account of two viewers, whose rows differ."""
     mine, _ = await store(running.db, account(api.viewer, username="mine"), account(stranger.viewer, username="theirs"))
-    await api.data(DISCONNECT, id=ids.encode(ids.Kind.ACCOUNT, mine.id))
+    await api.data(DISCONNECT, id=ids.encode(ids.NodeKind.ACCOUNT, mine.id))
     assert [node["accountUsername"] for node in await nodes(api, changesOnly=True)] == ["mine"]
 
 
@@ -83,7 +83,7 @@ async def test_the_request_that_asked_for_a_job_stands_in_the_events_of_its_sync
 ) -> None:
     good, bad = await tiktok.connect(api.viewer), await tiktok.connect(api.viewer)
     tiktok.fail(USER_INFO_PATH, bad, status=401, error="scope_not_authorized", times=9)
-    asked = [ids.encode(ids.Kind.ACCOUNT, one.id) for one in (good, bad)]
+    asked = [ids.encode(ids.NodeKind.ACCOUNT, one.id) for one in (good, bad)]
     variables = {"input": {"target": {"ids": asked}}}
     answer = (await api.post(START, variables, X_Request_ID="the-request")).json()
     job_id = ids.job_key(answer["data"]["syncAccounts"]["job"]["id"])

@@ -5,10 +5,10 @@ from importlib import import_module
 from pkgutil import walk_packages
 
 import tiktok_accounts_gql
-from tiktok_accounts_gql.errors import AppError, RequestError, UserMistake
+from tiktok_accounts_gql.errors import AppError, OperationError, RequestError
 from tiktok_accounts_gql.tiktok.errors import TikTokError
 
-BASES = (AppError, UserMistake, RequestError, TikTokError)
+BASES = (AppError, OperationError, RequestError, TikTokError)
 
 
 def list_error_classes() -> list[type[AppError | TikTokError]]:

@@ -35,7 +35,7 @@ async def connect(sandbox: Sandbox, settings: Settings, viewer: str) -> tuple[Ti
         tiktok = TikTok(sandbox=sandbox, settings=settings, running=running)
         account = await tiktok.connect(viewer)
     tiktok.fail(USER_INFO_PATH, account, delay_seconds=1, passthrough=True)
-    return tiktok, ids.encode(ids.Kind.ACCOUNT, account.id)
+    return tiktok, ids.encode(ids.NodeKind.ACCOUNT, account.id)
 
 
 async def test_a_query_with_a_token_is_answered(production_settings: Settings, viewer: str, tmp_path: Path) -> None:

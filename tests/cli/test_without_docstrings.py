@@ -88,7 +88,7 @@ async def test_answers_say_what_is_wrong_without_docstrings(
         assert large.json()["errors"][0]["message"] == "The request's body is larger than 64 KiB."
         typed = await api.http.post("/graphql", content="{}", headers={"Authorization": f"Bearer {api.token}"})
         assert typed.json()["errors"][0]["message"].startswith("POST a JSON object")
-        watched = f'subscription {{ syncJobUpdated(id: "{ids.encode(ids.Kind.SYNC_JOB, uuid4())}") {{ state }} }}'
+        watched = f'subscription {{ syncJobUpdated(id: "{ids.encode(ids.NodeKind.SYNC_JOB, uuid4())}") {{ state }} }}'
         parts = await api.post(watched, Accept="multipart/mixed;subscriptionSpec=1.0, application/json")
         assert parts.json()["errors"][0]["message"] == "There is no such sync job."
         async with opened(api) as socket:

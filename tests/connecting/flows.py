@@ -11,7 +11,7 @@ from tiktok_accounts_gql.sandbox.faults import Fault
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.tls import get_ssl_context
-from tiktok_accounts_gql.web.browser import NAME
+from tiktok_accounts_gql.web.browser_cookie import NAME
 from tiktok_accounts_gql.wiring import Running
 
 START = """

@@ -187,7 +187,7 @@ async def test_an_account_that_is_not_mine_is_not_found(
     api: Api, stranger: Api, tiktok: TikTok, running: Running
 ) -> None:
     theirs = await tiktok.connect(stranger.viewer)
-    for account in ("nonsense", ids.encode(ids.Kind.ACCOUNT, uuid4()), ids.encode(ids.Kind.ACCOUNT, theirs.id)):
+    for account in ("nonsense", ids.encode(ids.NodeKind.ACCOUNT, uuid4()), ids.encode(ids.NodeKind.ACCOUNT, theirs.id)):
         payload = await flows.start(api, accountId=account)
         assert (flows.error_codes(payload), payload["authorizationUrl"]) == (["NOT_FOUND"], None)
     assert await stored.attempts(running, api.viewer) == []
@@ -196,7 +196,7 @@ async def test_an_account_that_is_not_mine_is_not_found(
 async def test_a_start_is_audited_with_its_account(api: Api, tiktok: TikTok, running: Running) -> None:
     account = await tiktok.connect(api.viewer)
     await flows.get_start_url(api)
-    await flows.get_start_url(api, accountId=ids.encode(ids.Kind.ACCOUNT, account.id))
+    await flows.get_start_url(api, accountId=ids.encode(ids.NodeKind.ACCOUNT, account.id))
     begun = [event for event in await stored.events(running, api.viewer) if event.action == "AUTHORIZATION_STARTED"]
     assert [(event.account_id, event.actor, event.details) for event in begun] == [
         (None, "USER", []),

@@ -40,7 +40,7 @@ def exchanges(tiktok: TikTok) -> int:
 
 
 def global_id(account: Account) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, account.id)
+    return ids.encode(ids.NodeKind.ACCOUNT, account.id)
 
 
 def text(page: httpx.Response) -> str:

@@ -56,7 +56,7 @@ def open_id() -> str:
 
 
 async def disconnect(api: Api, connected: ConnectedAccount) -> None:
-    answer = await api.data(DISCONNECT, id=ids.encode(ids.Kind.ACCOUNT, connected.account.id))
+    answer = await api.data(DISCONNECT, id=ids.encode(ids.NodeKind.ACCOUNT, connected.account.id))
     assert answer["disconnectAccount"]["userErrors"] == []
 
 
@@ -244,7 +244,7 @@ async def test_an_account_that_cannot_be_read_is_connected_and_read_later(
     assert await stored.snapshots(running, api.viewer) == []
     assert await stored.actions(running, api.viewer) == ["ACCOUNT_CONNECTED"]
     assert (await running.services.syncing.sync(Viewer(id=api.viewer), account.id)).error is None
-    read = (await api.data(ACCOUNT, id=ids.encode(ids.Kind.ACCOUNT, account.id)))["account"]
+    read = (await api.data(ACCOUNT, id=ids.encode(ids.NodeKind.ACCOUNT, account.id)))["account"]
     assert read["displayName"] == SandboxUser.of(open_id).display_name
     assert len(await stored.snapshots(running, api.viewer)) == 1
 
@@ -262,7 +262,7 @@ async def test_connected_again_while_it_cannot_be_read_it_keeps_what_was_read(
 
 async def test_with_fewer_scopes_the_rest_is_null_and_told(api: Api, tiktok: TikTok) -> None:
     account = await tiktok.connect(api.viewer, scopes="user.info.basic")
-    seen = (await api.data(ACCOUNT, id=ids.encode(ids.Kind.ACCOUNT, account.id)))["account"]
+    seen = (await api.data(ACCOUNT, id=ids.encode(ids.NodeKind.ACCOUNT, account.id)))["account"]
     counters = [seen[name] for name in ("followerCount", "followingCount", "likesCount", "videoCount")]
     assert (counters, seen["username"]) == ([None] * 4, None)
     assert seen["displayName"] == account.display_name
@@ -300,7 +300,7 @@ async def test_a_withdrawal_is_an_event_by_tiktok(api: Api, stranger: Api, tikto
     await running.services.removals.remove(account.open_id, 1, utc_now())
     [edge] = (await api.data(AUDIT))["auditEvents"]["edges"]
     removed = edge["node"]
-    assert (removed["actor"], removed["accountId"]) == ("TIKTOK", ids.encode(ids.Kind.ACCOUNT, account.id))
+    assert (removed["actor"], removed["accountId"]) == ("TIKTOK", ids.encode(ids.NodeKind.ACCOUNT, account.id))
     assert removed["account"]["status"] == "INACTIVE"
     assert removed["details"] == [{"name": "reason", "value": "The user withdrew it in TikTok.", "previousValue": None}]
     assert (await stranger.data(AUDIT))["auditEvents"]["edges"] == []

@@ -40,7 +40,7 @@ def open_id() -> str:
 
 
 def global_id(account: Account) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, account.id)
+    return ids.encode(ids.NodeKind.ACCOUNT, account.id)
 
 
 def exchanges(tiktok: TikTok) -> int:

@@ -113,7 +113,7 @@ async def test_sigterm_loses_no_new_pair(
     tiktok.sandbox.state.expire_access_token(account.open_id)
     tiktok.fail(TOKEN_PATH, account, delay_seconds=1.5, passthrough=True)
     async with run_server(tmp_path, settings, viewer, "--no-worker") as (server, api):
-        asked = asyncio.create_task(api.post(SYNC, {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}))
+        asked = asyncio.create_task(api.post(SYNC, {"id": ids.encode(ids.NodeKind.ACCOUNT, account.id)}))
         await refresh_begins(running, account)
         assert tiktok.refreshes(account.open_id) == 0
         assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=20) == 0

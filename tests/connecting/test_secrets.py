@@ -106,7 +106,7 @@ class Life:
         return connected.account
 
     async def ask(self, document: str, account: Account | None = None) -> None:
-        variables = {"id": ids.encode(ids.Kind.ACCOUNT, account.id)} if account else {}
+        variables = {"id": ids.encode(ids.NodeKind.ACCOUNT, account.id)} if account else {}
         answer = await self.api.post(document, variables)
         assert answer.status_code == 200
         self.answers.append(answer.content)

@@ -24,7 +24,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import CALLBACK_PATH, START_PATH, Settings
 from tiktok_accounts_gql.tiktok.client import TOKEN_PATH
 from tiktok_accounts_gql.tls import get_ssl_context
-from tiktok_accounts_gql.web.browser import NAME
+from tiktok_accounts_gql.web.browser_cookie import NAME
 from tiktok_accounts_gql.wiring import Running, open_services
 
 NOTHING = {"accounts": 0, "token_pairs": 0, "snapshots": 0, "avatars": 0, "owed_revocations": 0}

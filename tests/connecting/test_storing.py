@@ -126,7 +126,7 @@ async def test_a_server_that_is_told_to_stop_stores_what_it_holds(
         wire.on_reply = on_reply
         own = settings.model_copy(update={"tiktok_api_url": wire.url})
         async with run_server(tmp_path, own, viewer, "--no-worker") as (server, api):
-            asked = asyncio.create_task(api.post(SYNC, {"id": ids.encode(ids.Kind.ACCOUNT, account.id)}))
+            asked = asyncio.create_task(api.post(SYNC, {"id": ids.encode(ids.NodeKind.ACCOUNT, account.id)}))
             await asyncio.wait_for(told.wait(), 20)
             assert await asyncio.to_thread(server.end, signal.SIGTERM, seconds=60) == 0
             await asyncio.gather(asked, return_exceptions=True)

@@ -64,7 +64,7 @@ async def spoil(running: Running, account: Account, damage: Callable[[bytes], by
 
 
 def node_id(account: Account) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, account.id)
+    return ids.encode(ids.NodeKind.ACCOUNT, account.id)
 
 
 async def says_so(api: Api, running: Running, account: Account) -> None:

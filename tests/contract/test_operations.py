@@ -13,7 +13,7 @@ from tiktok_accounts_gql.web.graphiql.examples import ACCOUNT_ID, Example, load_
 @pytest.mark.parametrize("example", load_examples(), ids=lambda example: example.name)
 async def test_an_example_runs_as_graphiql_offers_it(api: Api, tiktok: TikTok, example: Example) -> None:
     account = await tiktok.connect(api.viewer)
-    variables = example.variables.replace(ACCOUNT_ID, ids.encode(ids.Kind.ACCOUNT, account.id))
+    variables = example.variables.replace(ACCOUNT_ID, ids.encode(ids.NodeKind.ACCOUNT, account.id))
     data = await api.data(example.query, **json.loads(variables or "{}"))
     assert all(value is not None for value in data.values())
     assert all(not value.get("userErrors") for value in data.values() if isinstance(value, dict))

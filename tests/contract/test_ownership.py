@@ -62,9 +62,9 @@ def places() -> Iterator[Place]:
                     yield Place(operation=operation, field=name, argument=argument, path=path, wrap=wrap)
 
 
-def wraps(path: str, asked: GraphQLInputType) -> Iterator[tuple[str, Callable[[str], Any]]]:
+def wraps(path: str, input_type: GraphQLInputType) -> Iterator[tuple[str, Callable[[str], Any]]]:
     """Paths to ids below an input, and how to build the input around one."""
-    kind: Any = get_nullable_type(asked)
+    kind: Any = get_nullable_type(input_type)
     if is_list_type(kind):
         for inner, wrap in wraps(f"{path}[]", kind.of_type):
             yield inner, lambda one, wrap=wrap: [wrap(one)]  # type: ignore[misc]
@@ -93,11 +93,11 @@ def selected(kind: GraphQLOutputType, depth: int) -> str:
     if is_leaf_type(named):
         return ""
     fields = named.fields.items() if isinstance(named, GraphQLObjectType) else ()
-    seen = [f"{name} {selected(field.type, depth - 1)}" for name, field in fields if shown(name, field, depth)]
+    seen = [f"{name} {selected(field.type, depth - 1)}" for name, field in fields if is_selected(name, field, depth)]
     return "{ __typename " + " ".join(seen) + " }"
 
 
-def shown(name: str, field: GraphQLField, depth: int) -> bool:
+def is_selected(name: str, field: GraphQLField, depth: int) -> bool:
     if name == "query" or any(map(is_required_argument, field.args.values())):
         return False
     return is_leaf_type(get_named_type(field.type)) or depth > 1
@@ -107,17 +107,17 @@ def is_of_job(place: Place) -> bool:
     return place.field in ("syncJob", "cancelSyncJob") or place.path.endswith("failedInJob")
 
 
-async def own(tiktok: TikTok, viewer: str, place: Place) -> str:
+async def create_own(tiktok: TikTok, viewer: str, place: Place) -> str:
     """An id of the viewer's, of the kind that belongs there."""
     account = await tiktok.connect(viewer)
     if not is_of_job(place):
-        return ids.encode(ids.Kind.ACCOUNT, account.id)
+        return ids.encode(ids.NodeKind.ACCOUNT, account.id)
     jobs = tiktok.running.services.jobs
     job = (await jobs.start(Viewer(id=viewer), MatchingAccounts(filter=AccountFilter()), None)).job
-    return ids.encode(ids.Kind.SYNC_JOB, job.id)
+    return ids.encode(ids.NodeKind.SYNC_JOB, job.id)
 
 
-def told(answer: dict[str, Any]) -> str:
+def outcome_of(answer: dict[str, Any]) -> str:
     """Without ids, cursors and times: a job that is begun has new ones."""
     return re.sub(r"'[A-Za-z0-9_-]{20,}'|'20[0-9T:.-]+Z'", "'…'", str(answer))
 
@@ -125,21 +125,21 @@ def told(answer: dict[str, Any]) -> str:
 @pytest.mark.parametrize("place", list(places()), ids=lambda place: f"{place.field}({place.path})")
 async def test_a_strangers_id_answers_as_an_unknown_one(api: Api, stranger: Api, tiktok: TikTok, place: Place) -> None:
     await tiktok.connect(api.viewer)
-    theirs = await own(tiktok, stranger.viewer, place)
-    unknown = ids.encode(ids.Kind.SYNC_JOB if is_of_job(place) else ids.Kind.ACCOUNT, uuid4())
-    seen = [told(await api.data(document(place), v=place.wrap(one))) for one in (theirs, unknown)]
+    theirs = await create_own(tiktok, stranger.viewer, place)
+    unknown = ids.encode(ids.NodeKind.SYNC_JOB if is_of_job(place) else ids.NodeKind.ACCOUNT, uuid4())
+    seen = [outcome_of(await api.data(document(place), v=place.wrap(one))) for one in (theirs, unknown)]
     assert seen[0] == seen[1]
-    kept = await stranger.data("{ accounts { totalCount edges { node { displayName } } } }")
-    assert kept["accounts"]["totalCount"] == 1
-    assert kept["accounts"]["edges"][0]["node"]["displayName"] not in seen[0]
+    data = await stranger.data("{ accounts { totalCount edges { node { displayName } } } }")
+    assert data["accounts"]["totalCount"] == 1
+    assert data["accounts"]["edges"][0]["node"]["displayName"] not in seen[0]
 
 
 @pytest.mark.parametrize("place", list(places()), ids=lambda place: f"{place.field}({place.path})")
 async def test_the_owners_id_does_answer(api: Api, tiktok: TikTok, place: Place) -> None:
     """So that the test above would notice."""
-    mine = await own(tiktok, api.viewer, place)
-    unknown = ids.encode(ids.Kind.SYNC_JOB if is_of_job(place) else ids.Kind.ACCOUNT, uuid4())
-    answers = [told(await api.data(document(place), v=place.wrap(one))) for one in (unknown, mine)]
+    mine = await create_own(tiktok, api.viewer, place)
+    unknown = ids.encode(ids.NodeKind.SYNC_JOB if is_of_job(place) else ids.NodeKind.ACCOUNT, uuid4())
+    answers = [outcome_of(await api.data(document(place), v=place.wrap(one))) for one in (unknown, mine)]
     assert answers[0] != answers[1]
 
 
@@ -175,19 +175,19 @@ async def test_a_strangers_cursor_shows_nothing_but_the_viewers_own(
     api: Api, stranger: Api, tiktok: TikTok, name: str, place: str
 ) -> None:
     """It is a place and no more: whether a row of somebody else's lies there makes no difference."""
-    for one in (api, stranger, api):
-        await tiktok.connect(one.viewer)
-        await tiktok.running.services.jobs.start(Viewer(id=one.viewer), MatchingAccounts(filter=AccountFilter()), None)
+    for api_ in (api, stranger, api):
+        await tiktok.connect(api_.viewer)
+        await tiktok.running.services.jobs.start(Viewer(id=api_.viewer), MatchingAccounts(filter=AccountFilter()), None)
     [*theirs] = (await stranger.data(CONNECTIONS[name] % "first: 20"))[name]["edges"]
-    own = (await api.data(CONNECTIONS[name] % "first: 50"))[name]["edges"]
-    mine = {edge["node"]["id"]: edge["cursor"] for edge in own}
+    edges = (await api.data(CONNECTIONS[name] % "first: 50"))[name]["edges"]
+    mine = {edge["node"]["id"]: edge["cursor"] for edge in edges}
     for edge in theirs:
         moved = edge["cursor"][:20] + ("A" if edge["cursor"][20] != "A" else "B") + edge["cursor"][21:]
         seen = [(await api.data(CONNECTIONS[name] % f'{place}: "{one}"'))[name] for one in (edge["cursor"], moved)]
         assert seen[0] == seen[1] or name == "auditEvents"  # which has one event more for each of these
-        shown = {one["node"]["id"] for answer in seen for one in answer["edges"]}
-        assert not shown & {one["node"]["id"] for one in theirs}
-        assert shown <= mine.keys() or name == "auditEvents"
+        seen_ids = {one["node"]["id"] for answer in seen for one in answer["edges"]}
+        assert not seen_ids & {one["node"]["id"] for one in theirs}
+        assert seen_ids <= mine.keys() or name == "auditEvents"
     assert {edge["cursor"] for edge in theirs}.isdisjoint(mine.values())
 
 

@@ -42,15 +42,15 @@ TEXTS = {
 JOB = "mutation { syncAccounts(input: { target: { filter: {} } }) { job { id } } }"
 TEXT_TYPES = {"String", "ID", "DateTime"}
 NESTED = ("SyncJob", "TikTokAccount")  # of the types below a root, those whose fields have arguments
-UNKNOWN = ids.encode(ids.Kind.ACCOUNT, uuid4())
+UNKNOWN = ids.encode(ids.NodeKind.ACCOUNT, uuid4())
 
 Input = GraphQLArgument | GraphQLInputField
 
 
-def places(name: str, given: Input, text: str) -> Iterator[tuple[str, Any]]:
+def places(name: str, input_: Input, text: str) -> Iterator[tuple[str, Any]]:
     """Each place of a text within an input, and a value of the input with the text there."""
-    for path, value in values(get_named_type(given.type), text):
-        yield f"{name}{path}", [value] if is_list_type(getattr(given.type, "of_type", given.type)) else value
+    for path, value in values(get_named_type(input_.type), text):
+        yield f"{name}{path}", [value] if is_list_type(getattr(input_.type, "of_type", input_.type)) else value
 
 
 def values(kind: Any, text: str) -> Iterator[tuple[str, Any]]:
@@ -60,25 +60,27 @@ def values(kind: Any, text: str) -> Iterator[tuple[str, Any]]:
         return
     for name, field in kind.fields.items():
         others = {
-            other: least(one) for other, one in kind.fields.items() if other != name and is_required_input_field(one)
+            other: least(field)
+            for other, field in kind.fields.items()
+            if other != name and is_required_input_field(field)
         }
         for path, value in places(f".{name}", field, text):
             yield path, {**others, name: value}
 
 
-def least(given: Input) -> Any:
+def least(input_: Input) -> Any:
     """A value that is accepted."""
-    kind = get_named_type(given.type)
+    kind = get_named_type(input_.type)
     if isinstance(kind, GraphQLInputObjectType):
         required = [name for name, field in kind.fields.items() if is_required_input_field(field)]
         return {name: least(kind.fields[name]) for name in required or list(kind.fields)[:1]}
-    one = UNKNOWN if kind.name == "ID" else "x"
-    return [one] if is_list_type(getattr(given.type, "of_type", given.type)) else one
+    default = UNKNOWN if kind.name == "ID" else "x"
+    return [default] if is_list_type(getattr(input_.type, "of_type", input_.type)) else default
 
 
 def literal(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {literal(one)}" for name, one in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {literal(item)}" for name, item in value.items()) + "}"
     return "[" + ", ".join(map(literal, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
@@ -89,9 +91,9 @@ def fields(global_ids: Mapping[str, str]) -> Iterator[tuple[str, str, GraphQLFie
         for name, field in root.fields.items():
             yield name, f"{words}{{ ", field
     for kind in NESTED:
-        found = SCHEMA.type_map[kind]
-        assert isinstance(found, GraphQLObjectType)
-        for name, field in found.fields.items():
+        type_ = SCHEMA.type_map[kind]
+        assert isinstance(type_, GraphQLObjectType)
+        for name, field in type_.fields.items():
             yield name, f'{{ node(id: "{global_ids[kind]}") {{ ... on {kind} {{ ', field
 
 
@@ -100,21 +102,21 @@ def requests(text: str, global_ids: Mapping[str, str] = defaultdict(str)) -> Ite
     for name, words, field in fields(global_ids):
         selection = "" if isinstance(get_named_type(field.type), GraphQLScalarType) else " { __typename }"
         closing = " }" * (words.count("{") - words.count("}"))
-        for argument, given in field.args.items():
+        for argument, input_ in field.args.items():
             needed = [one for one, it in field.args.items() if one != argument and is_required_argument(it)]
             rest = "".join(f", {one}: {literal(least(field.args[one]))}" for one in needed)
             kind = "mutation" if words.startswith("mutation") else "query"
             within = words.removeprefix("mutation ")
-            for place, value in places(argument, given, text):
-                named = f"{kind} Q($value: {given.type}) {within}{name}({argument}: $value{rest}){selection}{closing}"
+            for place, value in places(argument, input_, text):
+                named = f"{kind} Q($value: {input_.type}) {within}{name}({argument}: $value{rest}){selection}{closing}"
                 yield f"{name}.{place}", {"query": named, "variables": {"value": value}}
                 written = f"{words}{name}({argument}: {literal(value)}{rest}){selection}{closing}"
                 yield f"{name}.{place}", {"query": written}
 
 
 def test_every_kind_of_text_is_among_them() -> None:
-    found = {place for place, _ in requests("x")}
-    assert len(found) > 30
+    places_found = {place for place, _ in requests("x")}
+    assert len(places_found) > 30
     assert {
         "accounts.filter.search",
         "nodes.ids",
@@ -129,14 +131,14 @@ def test_every_kind_of_text_is_among_them() -> None:
         "auditEvents.filter.from",
         "results.after",
         "statsHistory.from",
-    } <= found
+    } <= places_found
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 async def test_no_text_is_a_failure_of_ours(api: Api, running: Running, text: str) -> None:
     [row] = await store(running.db, account(api.viewer))
     job = (await api.data(JOB))["syncAccounts"]["job"]["id"]
-    global_ids = {"TikTokAccount": ids.encode(ids.Kind.ACCOUNT, row.id), "SyncJob": job}
+    global_ids = {"TikTokAccount": ids.encode(ids.NodeKind.ACCOUNT, row.id), "SyncJob": job}
     for place, request in requests(text, global_ids):
         response = await api.http.post(
             "/graphql",

@@ -27,12 +27,12 @@ from tiktok_accounts_gql.db.change_versions import (
 from tiktok_accounts_gql.db.database import Session
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.notifications import PING_INTERVAL, Notifications
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Hub, address_of
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Hub, hash_viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running
 
 Act = Callable[[Session, Account], Awaitable[object]]
-ADDRESS = address_of("viewer")
+ADDRESS = hash_viewer("viewer")
 
 
 async def wait_for_change(changes: ChangeVersions, viewer: str, before: object) -> None:
@@ -159,7 +159,7 @@ def test_a_version_from_before_a_lost_connection_is_invalid() -> None:
     assert changes.get("viewer") not in (before, None)
 
 
-@pytest.mark.parametrize(("address", "is_same"), [(ADDRESS, False), (address_of("viewer 2"), True), ("what?", False)])
+@pytest.mark.parametrize(("address", "is_same"), [(ADDRESS, False), (hash_viewer("viewer 2"), True), ("what?", False)])
 def test_only_the_viewers_slot_counts_unless_a_message_is_malformed(address: str, is_same: bool) -> None:
     changes = NotifyChangeVersions(monotonic=lambda: 0.0)
     changes.mark_fresh(0.0)

@@ -30,8 +30,8 @@ VIEWER = Viewer(id="viewer")
 NOW = datetime(2026, 11, 24, 9, 0, 0, 123456, tzinfo=UTC)
 KEYS = [UUID(int=number) for number in range(1, 6)]
 MALFORMED_ID = "no id"
-KNOWN_IDS = [ids.encode(kind, key) for kind in ids.Kind if kind is not ids.Kind.VIEWER for key in KEYS[:3]]
-KNOWN_IDS += [ids.encode(ids.Kind.VIEWER, VIEWER.id), ids.encode(ids.Kind.VIEWER, "other"), MALFORMED_ID]
+KNOWN_IDS = [ids.encode(kind, key) for kind in ids.NodeKind if kind is not ids.NodeKind.VIEWER for key in KEYS[:3]]
+KNOWN_IDS += [ids.encode(ids.NodeKind.VIEWER, VIEWER.id), ids.encode(ids.NodeKind.VIEWER, "other"), MALFORMED_ID]
 
 INVALID_VALUES: list[Any] = [
     None,

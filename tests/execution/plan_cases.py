@@ -7,11 +7,11 @@ from tests.execution.fake_rows import KEYS
 from tiktok_accounts_gql.execution.engine import ExecutionReason
 from tiktok_accounts_gql.resolvers import ids
 
-ACCOUNT, ACCOUNT_2 = (ids.encode(ids.Kind.ACCOUNT, key) for key in KEYS[:2])
+ACCOUNT, ACCOUNT_2 = (ids.encode(ids.NodeKind.ACCOUNT, key) for key in KEYS[:2])
 EVENT, JOB, RESULT = (
-    ids.encode(kind, KEYS[0]) for kind in (ids.Kind.AUDIT_EVENT, ids.Kind.SYNC_JOB, ids.Kind.SYNC_RESULT)
+    ids.encode(kind, KEYS[0]) for kind in (ids.NodeKind.AUDIT_EVENT, ids.NodeKind.SYNC_JOB, ids.NodeKind.SYNC_RESULT)
 )
-VIEWER = ids.encode(ids.Kind.VIEWER, "viewer")
+VIEWER = ids.encode(ids.NodeKind.VIEWER, "viewer")
 
 PLANNED: dict[str, tuple[str, dict[str, Any]]] = {
     "one field": ("{ viewer { id } }", {}),
@@ -57,10 +57,10 @@ PLANNED: dict[str, tuple[str, dict[str, Any]]] = {
         f'{{ account(id: "{ACCOUNT}") {{ ...N }} }} fragment N on Node {{ id ... on Node {{ __typename }} }}',
         {},
     ),
-    "null": (f'{{ node(id: "{ids.encode(ids.Kind.ACCOUNT, UUID(int=0))}") {{ id }} }}', {}),
+    "null": (f'{{ node(id: "{ids.encode(ids.NodeKind.ACCOUNT, UUID(int=0))}") {{ id }} }}', {}),
     "null in a list": (
         "query ($i: [ID!]!) { nodes(ids: $i) { id } }",
-        {"i": [VIEWER, ids.encode(ids.Kind.VIEWER, "x")]},
+        {"i": [VIEWER, ids.encode(ids.NodeKind.VIEWER, "x")]},
     ),
     "one value for a list": ("query ($i: [ID!]!) { nodes(ids: $i) { id } }", {"i": VIEWER}),
     "an empty list": ("{ nodes(ids: []) { id ... on TikTokAccount { growth(days: 3) { since } } } }", {}),

@@ -77,7 +77,7 @@ async def test_a_job_that_has_ended_and_a_job_of_others_cannot_be_canceled(
 ) -> None:
     await connect_accounts(tiktok, api.viewer, 1)
     job = (await start(api, {"filter": {}}))["job"]
-    for unknown in (job["id"], ids.encode(ids.Kind.SYNC_JOB, uuid4())):
+    for unknown in (job["id"], ids.encode(ids.NodeKind.SYNC_JOB, uuid4())):
         assert [error["code"] for error in (await cancel(stranger, unknown))["userErrors"]] == ["NOT_FOUND"]
     await wait_until_finished(api, job)
     payload = await cancel(api, job["id"])

@@ -28,7 +28,7 @@ from tiktok_accounts_gql.db.models import (
     SyncResult,
     TokenPair,
 )
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, JobChanged, address_of
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, JobChanged, hash_viewer
 from tiktok_accounts_gql.pagination import PageRequest
 from tiktok_accounts_gql.services.accounts import AccountOrder
 from tiktok_accounts_gql.services.connections import CodeExchange
@@ -196,11 +196,11 @@ async def test_a_subscription_to_accounts(after: Aftermath, when: When, monkeypa
     event = AccountChanged(account_id=account.id, kind=ChangeKind.UPDATED)
 
     async def after_each(_: int) -> None:
-        assert hub.watching() == 0
+        assert hub.subscriber_count() == 0
         await after.is_clean()
 
     def act() -> Any:
-        return first(live.watch_accounts(after.viewer), lambda: hub.deliver(address_of(after.viewer.id), event))
+        return first(live.watch_accounts(after.viewer), lambda: hub.publish(hash_viewer(after.viewer.id), event))
 
     assert await cancel_at_every_suspension(act, when=when, after_each=after_each) > 1
 
@@ -218,7 +218,7 @@ async def test_a_subscription_to_a_job(after: Aftermath, when: When, monkeypatch
         async with aclosing(changes):
             await anext(changes)
             loop = asyncio.get_running_loop()
-            loop.call_later(0.02, hub.deliver, address_of(after.viewer.id), JobChanged(job_id=job.id))
+            loop.call_later(0.02, hub.publish, hash_viewer(after.viewer.id), JobChanged(job_id=job.id))
             try:
                 async with asyncio.timeout(0.2):
                     await anext(changes)
@@ -226,7 +226,7 @@ async def test_a_subscription_to_a_job(after: Aftermath, when: When, monkeypatch
                 return
 
     async def after_each(_: int) -> None:
-        assert hub.watching() == 0
+        assert hub.subscriber_count() == 0
         await after.is_clean()
 
     assert await cancel_at_every_suspension(act, when=when, after_each=after_each) > 1
@@ -243,17 +243,17 @@ async def test_200_subscriptions_closed_while_events_come_leave_none_watching(
     for number in range(ROUNDS):
         tasks = [asyncio.create_task(_watch(live, after.viewer, job.id)) for _ in range(200)]
         async with asyncio.timeout(20):
-            while hub.watching() < 200:  # noqa: ASYNC110 - they begin in their own time
+            while hub.subscriber_count() < 200:  # noqa: ASYNC110 - they begin in their own time
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.002 * number)
-            hub.deliver(address_of(after.viewer.id), JobChanged(job_id=job.id))
+            hub.publish(hash_viewer(after.viewer.id), JobChanged(job_id=job.id))
             for _ in range(number % 4):
                 await asyncio.sleep(0)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
         assert all(task.cancelled() for task in tasks)
-        assert hub.watching() == 0
+        assert hub.subscriber_count() == 0
     await after.is_clean()
 
 

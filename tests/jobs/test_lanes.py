@@ -217,7 +217,7 @@ async def test_a_full_quota_of_ours_says_nothing_of_the_account(slow: Scene, vie
     before = await only(slow, account)
     synced = await sync(slow, account)
     assert synced.error is not None
-    assert (synced.error.code, synced.error.passes) == ("TIKTOK_RATE_LIMITED", True)
+    assert (synced.error.code, synced.error.is_transient) == ("TIKTOK_RATE_LIMITED", True)
     assert 1 <= (synced.error.retry_after_seconds or 0) <= 4
     now = await only(slow, account)
     ignored = {"token_expires_at", "reauthorize_by", "updated_at"} if endpoint is Endpoint.USER_INFO else set()
@@ -244,7 +244,7 @@ async def test_an_open_circuit_says_nothing_of_an_account_that_was_not_asked_abo
     await set_row(slow.running, Endpoint.USER_INFO, closed_until=9)
     synced = await sync(slow, account)
     assert synced.error is not None
-    assert (synced.error.code, synced.error.retry_is_told) == ("TIKTOK_UNAVAILABLE", True)
+    assert (synced.error.code, synced.error.retry_after_from_tiktok) == ("TIKTOK_UNAVAILABLE", True)
     assert (await only(slow, account)).model_dump() == before.model_dump()
 
 

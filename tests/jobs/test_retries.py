@@ -53,7 +53,7 @@ def test_it_waits_twice_as_long_each_time_with_jitter(attempts: int) -> None:
 
 
 def test_tiktoks_own_word_counts_if_it_is_longer() -> None:
-    told = TikTokRateLimited(retry_after_seconds=60, retry_is_told=True)
+    told = TikTokRateLimited(retry_after_seconds=60, retry_after_from_tiktok=True)
     assert all(timedelta(seconds=60) <= retry_in(1, told) <= timedelta(seconds=66) for _ in range(20))
-    short = TikTokRateLimited(retry_after_seconds=1, retry_is_told=True)
+    short = TikTokRateLimited(retry_after_seconds=1, retry_after_from_tiktok=True)
     assert retry_in(5, short) >= timedelta(seconds=16)

@@ -77,7 +77,7 @@ async def test_the_same_key_answers_the_same_job(api: Api, tiktok: TikTok, runni
     [
         ({"ids": []}, "INVALID_INPUT"),
         ({"ids": [global_id(uuid4()) for _ in range(501)]}, "TOO_MANY_IDS"),
-        ({"failedInJob": ids.encode(ids.Kind.SYNC_JOB, uuid4())}, "NOT_FOUND"),
+        ({"failedInJob": ids.encode(ids.NodeKind.SYNC_JOB, uuid4())}, "NOT_FOUND"),
         ({"failedInJob": "?"}, "NOT_FOUND"),
         ({"failedInJob": ""}, "NOT_FOUND"),
     ],

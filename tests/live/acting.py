@@ -28,7 +28,7 @@ subscription W($id: ID!) {
 
 
 def global_id(key: Any) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, key)
+    return ids.encode(ids.NodeKind.ACCOUNT, key)
 
 
 async def sync(api: Api, account_id: str) -> None:

@@ -29,8 +29,8 @@ async def watching(api: Api, query: str = WATCH_ACCOUNTS) -> AsyncGenerator[Sock
 
 
 async def change(socket: Socket) -> dict[str, Any]:
-    found: dict[str, Any] = (await socket.next())["accountChanged"]
-    return found
+    change_event: dict[str, Any] = (await socket.next())["accountChanged"]
+    return change_event
 
 
 async def test_connecting_syncing_and_disconnecting_are_told(api: Api) -> None:
@@ -38,8 +38,8 @@ async def test_connecting_syncing_and_disconnecting_are_told(api: Api) -> None:
     async with watching(api) as socket:
         payload = await connect(api, await authorize(api, user))
         account_id = payload["account"]["id"]
-        told = await change(socket)
-        assert (told["kind"], told["accountId"], told["account"]["id"]) == ("CONNECTED", account_id, account_id)
+        event = await change(socket)
+        assert (event["kind"], event["accountId"], event["account"]["id"]) == ("CONNECTED", account_id, account_id)
         await sync(api, account_id)
         assert (await change(socket))["kind"] == "UPDATED"
         assert (await connect(api, await authorize(api, user)))["reconnected"]
@@ -52,13 +52,13 @@ async def test_connecting_syncing_and_disconnecting_are_told(api: Api) -> None:
 
 async def test_changes_within_a_second_come_as_one(api: Api, tiktok: TikTok) -> None:
     """One message a second for each account at most: two in all, unless this machine takes seconds for four syncs."""
-    one, two = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(2)]
+    first, second = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(2)]
     async with watching(api) as socket:
-        began = time.monotonic()
-        for account_id in (one, two, one, one):
+        started_at = time.monotonic()
+        for account_id in (first, second, first, first):
             await sync(api, account_id)
-        seconds = int(time.monotonic() - began)
-        assert [(await change(socket))["accountId"] for _ in range(2)] == [one, two]
+        seconds = int(time.monotonic() - started_at)
+        assert [(await change(socket))["accountId"] for _ in range(2)] == [first, second]
         more = 0
         while not await socket.silent(1.5):
             more += 1
@@ -76,8 +76,8 @@ async def test_each_change_shows_the_account_as_it_is_then(api: Api, tiktok: Tik
             body = json.dumps({"data": {"user": user}, "error": {"code": "ok"}}).encode()
             tiktok.fail(USER_INFO_PATH, account, status=200, body=body)
             await sync(api, global_id(account.id))
-            shown = (await change(socket))["account"]
-            counts.append((shown["followerCount"], shown["statsHistory"][-1]["followerCount"]))
+            received = (await change(socket))["account"]
+            counts.append((received["followerCount"], received["statsHistory"][-1]["followerCount"]))
     assert counts == [(1001, 1001), (1002, 1002)]
 
 
@@ -88,22 +88,22 @@ async def test_failures_and_their_end_are_told(api: Api, tiktok: TikTok) -> None
     async with watching(api, query) as socket:
         for expected in ("DEGRADED", "HEALTHY"):
             await api.data(SYNC, id=global_id(account.id))
-            told = await change(socket)
-            assert (told["kind"], told["account"]["health"]["state"]) == ("UPDATED", expected)
+            event = await change(socket)
+            assert (event["kind"], event["account"]["health"]["state"]) == ("UPDATED", expected)
 
 
 async def test_a_jobs_accounts_are_told_too(api: Api, tiktok: TikTok) -> None:
-    asked = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(5)]
+    account_ids = [global_id((await tiktok.connect(api.viewer)).id) for _ in range(5)]
     async with watching(api) as socket:
-        await start_job(api, ids=asked)
-        left = set(asked)
-        while left:
-            told = await change(socket)
-            left -= {told["accountId"]} if told["kind"] == "UPDATED" else set()
+        await start_job(api, ids=account_ids)
+        remaining = set(account_ids)
+        while remaining:
+            event = await change(socket)
+            remaining -= {event["accountId"]} if event["kind"] == "UPDATED" else set()
 
 
 async def test_a_strangers_accounts_are_never_told(api: Api, stranger: Api, tiktok: TikTok) -> None:
-    mine, theirs = [global_id((await tiktok.connect(one.viewer)).id) for one in (api, stranger)]
+    mine, theirs = [global_id((await tiktok.connect(client.viewer)).id) for client in (api, stranger)]
     async with watching(api) as socket, watching(stranger) as other:
         await asyncio.gather(sync(api, mine), sync(stranger, theirs))
         assert (await change(socket))["accountId"] == mine

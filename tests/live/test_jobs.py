@@ -62,8 +62,8 @@ async def test_all_who_watch_a_job_are_told(api: Api, tiktok: TikTok) -> None:
             assert state["succeededCount"] == 3
 
 
-@pytest.mark.parametrize("kind", [ids.Kind.SYNC_JOB, ids.Kind.ACCOUNT])
-async def test_an_unknown_job_is_not_found(api: Api, kind: ids.Kind) -> None:
+@pytest.mark.parametrize("kind", [ids.NodeKind.SYNC_JOB, ids.NodeKind.ACCOUNT])
+async def test_an_unknown_job_is_not_found(api: Api, kind: ids.NodeKind) -> None:
     async with connected(api) as socket:
         await socket.subscribe(WATCH_JOB, id=ids.encode(kind, uuid4()))
         error = await socket.error()
@@ -77,7 +77,7 @@ async def test_a_strangers_job_is_as_an_unknown_one(api: Api, stranger: Api) -> 
     async with connected(api) as socket:
         await socket.subscribe(WATCH_JOB, id=theirs)
         stolen = await socket.error()
-        await socket.subscribe(WATCH_JOB, "2", id=ids.encode(ids.Kind.SYNC_JOB, uuid4()))
+        await socket.subscribe(WATCH_JOB, "2", id=ids.encode(ids.NodeKind.SYNC_JOB, uuid4()))
         assert {**stolen, "path": None} == {**await socket.error("2"), "path": None}
 
 

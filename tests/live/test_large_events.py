@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from tests.live.acting import WATCH_ACCOUNTS, global_id, sync
-from tests.live.test_server_sent_events import streamed as streamed_events
-from tests.live.test_server_sent_events import told
+from tests.support.event_streams import list_events, open_stream
 from tests.support.server import Api
 from tests.support.sockets import connected, parts, streamed
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.web import answers
+from tiktok_accounts_gql.web import responses
 
 BOUND = 1000
 LARGE = "subscription L { accountChanged { " + " ".join(f"a{n}: accountId" for n in range(30)) + " } }"
@@ -21,7 +20,7 @@ SMALL = WATCH_ACCOUNTS
 @pytest.fixture(autouse=True)
 def bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the server, which runs in this process."""
-    monkeypatch.setattr(answers, "MAX_BYTES", BOUND)
+    monkeypatch.setattr(responses, "MAX_BYTES", BOUND)
 
 
 def check(payload: dict[str, Any]) -> None:
@@ -57,9 +56,9 @@ async def test_on_a_socket_the_others_go_on(api: Api, tiktok: TikTok) -> None:
 
 async def test_as_server_sent_events_it_is_told_and_complete(api: Api, tiktok: TikTok) -> None:
     account_id = global_id((await tiktok.connect(api.viewer)).id)
-    async with streamed_events(api, LARGE) as response, asyncio.timeout(15):
+    async with open_stream(api, LARGE) as response, asyncio.timeout(15):
         await sync(api, account_id)
-        [(name, payload), complete] = await told(response)
+        [(name, payload), complete] = await list_events(response)
     assert (name, complete) == ("next", ("complete", None))
     check(payload)
     await api.data("{ viewer { id } }")

@@ -11,18 +11,16 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
 
 from tests.cli.serving import run_server
 from tests.connecting import flows
 from tests.live.acting import disconnect, global_id, sync
 from tests.live.observing import KEPT, Observed, current
-from tests.live.test_processes import KILL
 from tests.support.backends import on_postgresql, on_sqlite
+from tests.support.listeners import terminate_listeners
 from tests.support.server import Api, serving
 from tests.support.tiktok import TikTok
-from tests.web.test_webhooks import post, processed, removal
-from tiktok_accounts_gql.db import notifications
+from tests.support.webhooks import post, processed, removal
 from tiktok_accounts_gql.db.accounts import select_connected
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
@@ -118,16 +116,16 @@ class Actor:
 
     def _open_id(self, api: Api) -> str:
         """A new one, or one that is or was this viewer's."""
-        known = self._open_ids.setdefault(api.viewer, [])
-        if not known or self._chance.random() < 0.5:
-            known.append(f"user-{uuid4().hex}")
-        return self._chance.choice(known)
+        open_ids = self._open_ids.setdefault(api.viewer, [])
+        if not open_ids or self._chance.random() < 0.5:
+            open_ids.append(f"user-{uuid4().hex}")
+        return self._chance.choice(open_ids)
 
 
 def clients(settings: Settings, *https: httpx.AsyncClient) -> list[list[Api]]:
     """Three viewers, each with a client of every server."""
     viewers = [f"viewer-{uuid4().hex}" for _ in range(3)]
-    return [[Api(http=one, settings=settings, viewer=viewer) for one in https] for viewer in viewers]
+    return [[Api(http=http, settings=settings, viewer=viewer) for http in https] for viewer in viewers]
 
 
 async def observe(apis: list[list[Api]], observed: Observed, tiktok: TikTok, *, seed: int, rounds: int) -> None:
@@ -174,29 +172,24 @@ async def test_without_a_listener_nothing_is_kept_and_what_was_kept_is_forgotten
 ) -> None:
     api = Api(http=http, settings=settings, viewer=viewer)
     await listening(api)
-    await kill(running)
-    said = [await status(api)]
+    await terminate_listeners(running)
+    statuses = [await status(api)]
     async with asyncio.timeout(20):
-        while "stored" not in said[-1]:
-            said.append(await status(api))
-    while said and "hit" in said[0]:  # until the process has seen the end of its connection
-        said.pop(0)
-    assert not any("hit" in one for one in said), said
-    assert said[0] == "tiktok-accounts; fwd=bypass"
-    assert said[-1] == "tiktok-accounts; fwd=miss; stored"
+        while "stored" not in statuses[-1]:
+            statuses.append(await status(api))
+    while statuses and "hit" in statuses[0]:  # until the process has seen the end of its connection
+        statuses.pop(0)
+    assert not any("hit" in entry for entry in statuses), statuses
+    assert statuses[0] == "tiktok-accounts; fwd=bypass"
+    assert statuses[-1] == "tiktok-accounts; fwd=miss; stored"
     assert "hit" in await status(api)
-
-
-async def kill(running: Running) -> None:
-    async with running.db.transaction() as session:
-        await session.execute(text(KILL), {"name": notifications.CHANNEL})
 
 
 async def status(api: Api) -> str:
     answer = await api.post(KEPT)
     assert answer.status_code == 200
-    found: str = answer.headers["Cache-Status"]
-    return found
+    value: str = answer.headers["Cache-Status"]
+    return value
 
 
 @on_postgresql
@@ -207,7 +200,7 @@ async def test_a_change_that_was_not_heard_is_shown_all_the_same(
     api = Api(http=http, settings=settings, viewer=viewer)
     for count in range(1, 4):
         await listening(api)
-        await kill(running)
+        await terminate_listeners(running)
         while "hit" in await status(api):
             continue
         account = await tiktok.connect(viewer)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -14,9 +14,10 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from tests.support.backends import on_postgresql
+from tests.support.waiting import until
 from tiktok_accounts_gql.background import in_background
 from tiktok_accounts_gql.db.notifications import CHANGES_CHANNEL, CHANNEL
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Resync, Subscription, address_of
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, EventSubscription, Resync, hash_viewer
 from tiktok_accounts_gql.services.failures import FailureKind
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.wiring import Running, open_services
@@ -41,23 +42,17 @@ async def listener(own_settings: Settings) -> AsyncGenerator[Listener]:
 
 
 @asynccontextmanager
-async def watching(listener: Listener, viewer: str) -> AsyncGenerator[Subscription]:
+async def watching(listener: Listener, viewer: str) -> AsyncGenerator[EventSubscription]:
     """Once the listener hears."""
-    with listener.running.hub.subscribe(viewer, wants=lambda event: event is not None) as subscription:
+    with listener.running.hub.subscribe(viewer, matches=lambda event: event is not None) as subscription:
         assert isinstance(await soon(subscription), Resync)
-        await comes_true(lambda: listener.running.changes.get(viewer) is not None)
+        await until(lambda: listener.running.changes.get(viewer) is not None)
         yield subscription
 
 
-async def soon(subscription: Subscription) -> Event | Resync:
+async def soon(subscription: EventSubscription) -> Event | Resync:
     async with asyncio.timeout(10):
         return await anext(subscription)
-
-
-async def comes_true(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - it happens in another task
-            await asyncio.sleep(0.01)
 
 
 async def say(listener: Listener, channel: str, payload: str) -> None:
@@ -68,7 +63,7 @@ async def say(listener: Listener, channel: str, payload: str) -> None:
 async def changed(listener: Listener, viewer: str) -> AccountChanged:
     """An event of another process."""
     event = AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED)
-    message = {"to": address_of(viewer), "account": str(event.account_id), "kind": "UPDATED"}
+    message = {"to": hash_viewer(viewer), "account": str(event.account_id), "kind": "UPDATED"}
     await say(listener, CHANNEL, json.dumps(message))
     return event
 
@@ -109,7 +104,7 @@ async def test_a_connection_that_is_ended_is_followed_by_the_next_one(
             async with listener.running.db.read() as session:
                 await session.execute(text(ended + " AND datname = current_database()"))
             assert isinstance(await soon(subscription), Resync)
-            await comes_true(lambda: listener.running.changes.get(viewer) is not None)
+            await until(lambda: listener.running.changes.get(viewer) is not None)
             event = await changed(listener, viewer)
             assert await soon(subscription) == event
 
@@ -131,7 +126,7 @@ async def test_an_error_that_nobody_expects_ends_no_listener(
     async with watching(listener, viewer) as subscription:
         monkeypatch.setattr(asyncpg.Connection, "execute", failing)
         assert isinstance(await soon(subscription), Resync)
-        await comes_true(lambda: listener.running.changes.get(viewer) is not None)
+        await until(lambda: listener.running.changes.get(viewer) is not None)
         event = await changed(listener, viewer)
         assert await soon(subscription) == event
     assert listener.failures[FailureKind.LISTENER] == 1

@@ -63,7 +63,7 @@ async def test_it_ends_when_the_token_expires(api: Api) -> None:
 
 
 async def test_an_unknown_job_is_not_found(api: Api) -> None:
-    unknown = ids.encode(ids.Kind.SYNC_JOB, uuid4())
+    unknown = ids.encode(ids.NodeKind.SYNC_JOB, uuid4())
     async with streamed(api, WATCH_JOB, {"id": unknown}) as response:
         body = json.loads(await response.aread())
     assert response.status_code == 200

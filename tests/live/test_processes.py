@@ -6,21 +6,18 @@ from collections.abc import AsyncGenerator
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
 
 from tests.live.acting import SYNC, WATCH_ACCOUNTS, WATCH_JOB, disconnect, global_id, many, start_job
 from tests.support.backends import on_postgresql
+from tests.support.listeners import list_listeners, terminate_listeners
 from tests.support.server import Api, started
 from tests.support.sockets import connected
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.db import notifications
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running
 
 pytestmark = on_postgresql
-LISTENERS = "SELECT pid FROM pg_stat_activity WHERE application_name = :name AND datname = current_database()"
-KILL = f"SELECT pg_terminate_backend(pid) FROM ({LISTENERS}) AS listeners"
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -36,11 +33,6 @@ async def elsewhere(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
 @pytest.fixture
 def there(elsewhere: httpx.AsyncClient, settings: Settings, viewer: str) -> Api:
     return Api(http=elsewhere, settings=settings, viewer=viewer)
-
-
-async def listeners(running: Running) -> set[int]:
-    async with running.db.read() as session:
-        return set(await session.scalars(text(LISTENERS), {"name": notifications.CHANNEL}))
 
 
 async def test_an_account_that_changes_in_one_process_is_told_by_another(api: Api, there: Api, tiktok: TikTok) -> None:
@@ -71,17 +63,16 @@ async def test_what_happens_while_nobody_hears_is_told_later(
         for one in (socket, also):
             await one.subscribe(WATCH_ACCOUNTS)
         await asyncio.sleep(0.3)
-        before = await listeners(running)
+        before = await list_listeners(running)
         assert len(before) >= 2  # the run's own server may listen as well
-        async with running.db.transaction() as session:
-            await session.execute(text(KILL), {"name": notifications.CHANNEL})
+        await terminate_listeners(running)
         await asyncio.gather(api.data(SYNC, id=account_id), disconnect(api, gone_id))
         for one in (socket, also):
             told: dict[str, str] = {}
             while told.keys() != {account_id, gone_id} or told[gone_id] != "DISCONNECTED":
                 change = (await one.next())["accountChanged"]
                 told[change["accountId"]] = change["kind"]
-        after = await listeners(running)
+        after = await list_listeners(running)
         assert len(after) >= 2
         assert not before & after
 
@@ -92,8 +83,7 @@ async def test_a_job_that_ends_while_nobody_hears_is_told_to_its_end(
     job_id = await start_job(api, ids=await many(tiktok, api.viewer, 5))
     async with connected(there) as socket:
         await socket.subscribe(WATCH_JOB, id=job_id)
-        async with running.db.transaction() as session:
-            await session.execute(text(KILL), {"name": notifications.CHANNEL})
+        await terminate_listeners(running)
         while not (state := (await socket.next())["syncJobUpdated"])["finishedAt"]:
             continue
     assert state["succeededCount"] == 5

@@ -13,7 +13,7 @@ from tests.support.backends import on_sqlite
 from tests.support.server import Api
 from tests.support.sockets import ENDING, PROTOCOL, connected, opened, token
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.web.sockets import MOST_OPERATIONS
+from tiktok_accounts_gql.web.sockets import MAX_OPERATIONS
 
 pytestmark = on_sqlite
 
@@ -151,7 +151,7 @@ async def test_pings_are_answered_before_and_after_the_acknowledgement(api: Api)
 
 async def test_a_socket_has_so_many_subscriptions_at_most(api: Api) -> None:
     async with connected(api) as socket:
-        for number in range(MOST_OPERATIONS):
+        for number in range(MAX_OPERATIONS):
             await socket.subscribe(WATCH_ACCOUNTS, str(number))
         await socket.subscribe(WATCH_ACCOUNTS, "more")
         assert (await socket.error("more"))["extensions"]["code"] == "LIMIT_EXCEEDED"

@@ -1,4 +1,4 @@
-"""What is published: every change that a subscriber wants to know of, if it commits."""
+"""What is published: every change that a subscriber matches to know of, if it commits."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.support.tiktok import TikTok
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.errors import ConnectedElsewhere
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, Resync, Subscription
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, Event, EventSubscription, Resync
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.client import USER_INFO_PATH
 from tiktok_accounts_gql.wiring import Running
@@ -26,7 +26,7 @@ def any_event(event: Event) -> bool:
 
 @pytest_asyncio.fixture(scope="module", autouse=True)
 async def listening(running: Running, backend: str) -> AsyncGenerator[None]:
-    with running.hub.subscribe("nobody", wants=any_event) as subscription:
+    with running.hub.subscribe("nobody", matches=any_event) as subscription:
         task = asyncio.create_task(running.notifications.listen())
         if backend == "postgresql":
             assert isinstance(await anext(subscription), Resync)  # what was before it heard anything
@@ -34,7 +34,7 @@ async def listening(running: Running, backend: str) -> AsyncGenerator[None]:
         task.cancel()
 
 
-async def heard(subscription: Subscription, account: Account) -> ChangeKind:
+async def heard(subscription: EventSubscription, account: Account) -> ChangeKind:
     event = await asyncio.wait_for(anext(subscription), 5)
     assert isinstance(event, AccountChanged)
     assert event.account_id == account.id
@@ -43,7 +43,7 @@ async def heard(subscription: Subscription, account: Account) -> ChangeKind:
 
 @pytest.mark.parametrize("again", ["connected", "disconnected"])
 async def test_connecting(running: Running, tiktok: TikTok, viewer: str, again: str) -> None:
-    with running.hub.subscribe(viewer, wants=any_event) as subscription:
+    with running.hub.subscribe(viewer, matches=any_event) as subscription:
         account = await tiktok.connect(viewer)
         assert await heard(subscription, account) is CONNECTED
         if again == "disconnected":
@@ -54,7 +54,7 @@ async def test_connecting(running: Running, tiktok: TikTok, viewer: str, again: 
 
 
 async def test_a_sync_that_worked_and_one_that_failed(running: Running, tiktok: TikTok, viewer: str) -> None:
-    with running.hub.subscribe(viewer, wants=any_event) as subscription:
+    with running.hub.subscribe(viewer, matches=any_event) as subscription:
         account = await tiktok.connect(viewer)
         assert await heard(subscription, account) is CONNECTED
         for fails in (False, True):
@@ -65,7 +65,7 @@ async def test_a_sync_that_worked_and_one_that_failed(running: Running, tiktok: 
 
 
 async def test_an_authorization_that_tiktok_ended(running: Running, tiktok: TikTok, viewer: str) -> None:
-    with running.hub.subscribe(viewer, wants=any_event) as subscription:
+    with running.hub.subscribe(viewer, matches=any_event) as subscription:
         account = await tiktok.connect(viewer)
         assert await heard(subscription, account) is CONNECTED
         for _ in range(2):
@@ -76,7 +76,7 @@ async def test_an_authorization_that_tiktok_ended(running: Running, tiktok: TikT
 
 
 async def test_an_authorization_that_ran_out(running: Running, tiktok: TikTok, viewer: str) -> None:
-    with running.hub.subscribe(viewer, wants=any_event) as subscription:
+    with running.hub.subscribe(viewer, matches=any_event) as subscription:
         account = await tiktok.connect(viewer)
         assert await heard(subscription, account) is CONNECTED
         tiktok.sandbox.state.revoke_grant(account.open_id)
@@ -86,7 +86,7 @@ async def test_an_authorization_that_ran_out(running: Running, tiktok: TikTok, v
 
 
 async def test_a_grant_that_is_handed_over_to_its_owner(running: Running, tiktok: TikTok, viewer: str) -> None:
-    with running.hub.subscribe(viewer, wants=any_event) as subscription:
+    with running.hub.subscribe(viewer, matches=any_event) as subscription:
         account = await tiktok.connect(viewer)
         assert await heard(subscription, account) is CONNECTED
         with pytest.raises(ConnectedElsewhere):
@@ -95,7 +95,7 @@ async def test_a_grant_that_is_handed_over_to_its_owner(running: Running, tiktok
 
 
 async def test_what_is_rolled_back_is_not_told(running: Running, viewer: str) -> None:
-    with running.hub.subscribe(viewer, wants=any_event) as subscription:
+    with running.hub.subscribe(viewer, matches=any_event) as subscription:
         undone, done = [await publish(running, viewer, commit=commit) for commit in (False, True)]
         assert undone != done
         assert await asyncio.wait_for(anext(subscription), 5) == done
@@ -103,7 +103,7 @@ async def test_what_is_rolled_back_is_not_told(running: Running, viewer: str) ->
 
 async def test_the_longest_of_viewers_fits_into_a_message(running: Running) -> None:
     viewer = "\U0001f469" * 255
-    with running.hub.subscribe(viewer, wants=any_event) as subscription:
+    with running.hub.subscribe(viewer, matches=any_event) as subscription:
         event = await publish(running, viewer, commit=True)
         assert await asyncio.wait_for(anext(subscription), 5) == event
 
@@ -125,7 +125,7 @@ async def test_who_leaves_in_the_middle_of_a_commit_takes_no_event_along(
     committed = 0
     for number in range(30):
         account = await tiktok.connect(viewer)
-        with running.hub.subscribe(viewer, wants=any_event) as subscription:
+        with running.hub.subscribe(viewer, matches=any_event) as subscription:
             leaving = asyncio.create_task(running.services.accounts.disconnect(Viewer(id=viewer), account.id, None))
             await asyncio.sleep(number / 2_000)
             leaving.cancel()

@@ -19,10 +19,10 @@ async def test_a_hundred_changed_accounts_are_three_statements(running: Running,
     first = asyncio.create_task(anext(changes))
     await asyncio.sleep(0)  # it has subscribed
     with counted_statements() as statements:
-        running.hub.deliver_resync(now - timedelta(seconds=1))
-        events = [await first, *[await anext(changes) for _ in range(CHANGED - 1)]]
+        running.hub.publish_resync(now - timedelta(seconds=1))
+        told = [await first, *[await anext(changes) for _ in range(CHANGED - 1)]]
     await changes.aclose()
-    assert {one.account_id for one in events} == {one.id for one in stored}
-    assert all(one.account is not None for one in events)
+    assert {one.account_id for one in told} == {one.id for one in stored}
+    assert all(one.account is not None for one in told)
     mine = [one for one in statements if "accounts" in one or "audit_events" in one]
     assert len(mine) == 3, mine

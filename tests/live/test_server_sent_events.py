@@ -2,72 +2,31 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from tests.live.acting import WATCH_ACCOUNTS, WATCH_JOB, disconnect, many, start_job
-from tests.live.test_ends import comes_true, hub_of, served
 from tests.support.backends import on_sqlite
-from tests.support.server import Api
-from tests.support.sockets import PARTS, token
+from tests.support.event_streams import EVENTS, list_events, open_stream, read_events
+from tests.support.server import Api, hub_of, started_api
+from tests.support.sockets import PARTS
 from tests.support.tiktok import TikTok
-from tiktok_accounts_gql.events import AccountChanged, ChangeKind, address_of
+from tests.support.waiting import until
+from tiktok_accounts_gql.events import AccountChanged, ChangeKind, hash_viewer
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.web.multipart import HEARTBEAT_SECONDS
 
 pytestmark = on_sqlite
 
-EVENTS = "text/event-stream"
 URQL = "text/event-stream, multipart/mixed"
 URQL_QUERY = (
     "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed"
 )
-
-
-@asynccontextmanager
-async def streamed(
-    api: Api,
-    query: str,
-    variables: dict[str, Any] | None = None,
-    *,
-    method: str = "POST",
-    lifetime: timedelta = timedelta(hours=1),
-    **headers: str,
-) -> AsyncGenerator[httpx.Response]:
-    sent = {"Authorization": f"Bearer {token(api, lifetime)}", "Accept": EVENTS, **headers}
-    how: dict[str, Any] = {"json": {"query": query, "variables": variables}}
-    if method == "GET":
-        how = {"params": {"query": query, "variables": json.dumps(variables)}}
-    async with api.http.stream(method, "/graphql", headers=sent, **how) as response:
-        yield response
-
-
-async def events(response: httpx.Response) -> AsyncGenerator[tuple[str, Any]]:
-    """As the specification of the protocol has them: each as soon as the empty line after it is there."""
-    text = ""
-    async for piece in response.aiter_text():
-        text += piece
-        while "\n\n" in text:
-            event, _, text = text.partition("\n\n")
-            if event == ":":
-                yield "comment", None
-                continue
-            (first, name), (second, data) = (line.split(":", 1) for line in event.split("\n"))
-            assert (first, second) == ("event", "data")
-            yield name.strip(), json.loads(data) if data else None
-    assert text == ""
-
-
-async def told(response: httpx.Response) -> list[tuple[str, Any]]:
-    return [one async for one in events(response) if one[0] != "comment"]
 
 
 def refused(body: str) -> str:
@@ -82,7 +41,9 @@ def refused(body: str) -> str:
 
 async def test_the_bytes_are_those_of_the_protocol(api: Api) -> None:
     job_id = await start_job(api, filter={"search": "nobody"})
-    async with streamed(api, "subscription S($id: ID!) { syncJobUpdated(id: $id) { id } }", {"id": job_id}) as response:
+    async with open_stream(
+        api, "subscription S($id: ID!) { syncJobUpdated(id: $id) { id } }", {"id": job_id}
+    ) as response:
         body = await response.aread()
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
     assert (response.headers["Cache-Control"], response.headers["X-Accel-Buffering"]) == ("no-store", "no")
@@ -94,8 +55,8 @@ async def test_the_bytes_are_those_of_the_protocol(api: Api) -> None:
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_a_job_is_told_until_it_ends(api: Api, tiktok: TikTok, method: str) -> None:
     job_id = await start_job(api, ids=await many(tiktok, api.viewer, 10))
-    async with streamed(api, WATCH_JOB, {"id": job_id}, method=method) as response:
-        *nexts, complete = await told(response)
+    async with open_stream(api, WATCH_JOB, {"id": job_id}, method=method) as response:
+        *nexts, complete = await list_events(response)
     jobs = [data["data"]["syncJobUpdated"] for name, data in nexts if name == "next"]
     assert (jobs[-1]["succeededCount"], complete) == (10, ("complete", None))
     assert [job["progress"] for job in jobs] == sorted(job["progress"] for job in jobs)
@@ -103,8 +64,8 @@ async def test_a_job_is_told_until_it_ends(api: Api, tiktok: TikTok, method: str
 
 async def test_an_event_is_there_before_the_next_one(api: Api, tiktok: TikTok) -> None:
     accounts = await many(tiktok, api.viewer, 2)
-    async with streamed(api, WATCH_ACCOUNTS) as response, asyncio.timeout(15):
-        coming = events(response)
+    async with open_stream(api, WATCH_ACCOUNTS) as response, asyncio.timeout(15):
+        coming = read_events(response)
         assert await anext(coming) == ("comment", None)
         for account in accounts:
             await disconnect(api, account)
@@ -114,26 +75,26 @@ async def test_an_event_is_there_before_the_next_one(api: Api, tiktok: TikTok) -
 
 
 async def test_comments_keep_it_alive_while_nothing_happens(api: Api) -> None:
-    async with streamed(api, WATCH_ACCOUNTS) as response, asyncio.timeout(HEARTBEAT_SECONDS + 5):
-        coming = events(response)
+    async with open_stream(api, WATCH_ACCOUNTS) as response, asyncio.timeout(HEARTBEAT_SECONDS + 5):
+        coming = read_events(response)
         assert [await anext(coming), await anext(coming)] == [("comment", None)] * 2
         await coming.aclose()
 
 
 async def test_what_is_ended_from_outside_is_not_complete(api: Api) -> None:
-    async with streamed(api, WATCH_ACCOUNTS, lifetime=timedelta(seconds=-8)) as response, asyncio.timeout(8):
-        [(name, data)] = await told(response)
+    async with open_stream(api, WATCH_ACCOUNTS, lifetime=timedelta(seconds=-8)) as response, asyncio.timeout(8):
+        [(name, data)] = await list_events(response)
     assert (name, data["errors"][0]["extensions"]["code"]) == ("next", "UNAUTHENTICATED")
 
 
 async def test_it_ends_at_once_when_the_server_stops(own_settings: Settings, viewer: str) -> None:
-    async with served(own_settings, viewer) as (server, api), streamed(api, WATCH_ACCOUNTS) as response:
-        await comes_true(lambda: hub_of(server).watching() == 1)
+    async with started_api(own_settings, viewer) as (server, api), open_stream(api, WATCH_ACCOUNTS) as response:
+        await until(lambda: hub_of(server).subscriber_count() == 1)
         began = asyncio.get_running_loop().time()
         server.should_exit = True
-        [(name, data)] = await told(response)
+        [(name, data)] = await list_events(response)
         assert (name, data["errors"][0]["extensions"]["code"]) == ("next", "SERVICE_UNAVAILABLE")
-        await comes_true(lambda: not server.server_state.connections)
+        await until(lambda: not server.server_state.connections)
         assert asyncio.get_running_loop().time() - began < 3
 
 
@@ -142,10 +103,10 @@ async def test_one_too_many_is_refused_in_the_type_that_was_asked_for(
     own_settings: Settings, viewer: str, accept: str
 ) -> None:
     settings = own_settings.model_copy(update={"streams_per_viewer": 1})
-    async with served(settings, viewer) as (server, api):
-        async with streamed(api, WATCH_ACCOUNTS) as stream:
+    async with started_api(settings, viewer) as (server, api):
+        async with open_stream(api, WATCH_ACCOUNTS) as stream:
             assert stream.status_code == 200
-            async with streamed(api, WATCH_ACCOUNTS, Accept=accept) as response:
+            async with open_stream(api, WATCH_ACCOUNTS, Accept=accept) as response:
                 body = (await response.aread()).decode()
             assert (response.status_code, "RATE_LIMITED" in body) == (429, True)
             assert response.headers["Retry-After"]
@@ -159,9 +120,9 @@ async def test_one_too_many_is_refused_in_the_type_that_was_asked_for(
                 assert response.headers["Content-Type"].startswith("multipart/mixed;boundary=")
                 assert body.startswith("--graphql\r\nContent-Type: application/json\r\n\r\n{")
                 assert body.endswith("}\r\n--graphql--\r\n")
-            await comes_true(lambda: hub_of(server).watching() == 1)
-        await comes_true(lambda: hub_of(server).watching() == 0)
-        async with streamed(api, WATCH_ACCOUNTS, Accept=accept) as stream:  # who goes makes room
+            await until(lambda: hub_of(server).subscriber_count() == 1)
+        await until(lambda: hub_of(server).subscriber_count() == 0)
+        async with open_stream(api, WATCH_ACCOUNTS, Accept=accept) as stream:  # who goes makes room
             assert stream.status_code == 200
 
 
@@ -175,8 +136,8 @@ async def test_one_too_many_is_refused_in_the_type_that_was_asked_for(
 )
 async def test_one_result_is_an_event(api: Api, method: str, query: str, data: dict[str, Any]) -> None:
     for _ in range(2):
-        async with streamed(api, query, method=method) as response:
-            [(name, told_data), last] = await told(response)
+        async with open_stream(api, query, method=method) as response:
+            [(name, told_data), last] = await list_events(response)
         assert (name, told_data["data"], last) == ("next", data, ("complete", None))
         assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
         assert int(response.headers["Content-Length"]) > 0
@@ -186,10 +147,10 @@ async def test_one_result_is_an_event(api: Api, method: str, query: str, data: d
 
 async def test_a_mutation_is_an_event_by_post_alone(api: Api) -> None:
     mutation = 'mutation { syncAccount(input: { id: "x" }) { success } }'
-    async with streamed(api, mutation) as response:
-        [(name, data), last] = await told(response)
+    async with open_stream(api, mutation) as response:
+        [(name, data), last] = await list_events(response)
     assert (name, data["data"], last) == ("next", {"syncAccount": {"success": False}}, ("complete", None))
-    async with streamed(api, mutation, method="GET") as response:
+    async with open_stream(api, mutation, method="GET") as response:
         assert (response.status_code, refused((await response.aread()).decode())) == (405, "BAD_USER_INPUT")
 
 
@@ -244,7 +205,7 @@ async def test_a_406_names_what_can_be_had(api: Api, accept: str, query: str, na
     ],
 )
 async def test_what_the_document_gets_wrong_is_told_in_an_accepted_stream(api: Api, query: str, code: str) -> None:
-    async with streamed(api, query) as response:
+    async with open_stream(api, query) as response:
         body = (await response.aread()).decode()
     assert (response.status_code, refused(body)) == (200, code)
     assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
@@ -300,15 +261,15 @@ async def test_a_persisted_query_is_told_as_unknown_in_the_stream(api: Api) -> N
 
 async def test_what_breaks_in_between_is_masked_and_ends_it(own_settings: Settings, viewer: str) -> None:
     async with (
-        served(own_settings, viewer) as (server, api),
-        streamed(api, WATCH_JOB, {"id": await job(api)}) as response,
+        started_api(own_settings, viewer) as (server, api),
+        open_stream(api, WATCH_JOB, {"id": await job(api)}) as response,
     ):
-        assert (await told(response))[-1] == ("complete", None)
-        async with streamed(api, WATCH_ACCOUNTS) as broken:
-            await comes_true(lambda: hub_of(server).watching() == 1)
+        assert (await list_events(response))[-1] == ("complete", None)
+        async with open_stream(api, WATCH_ACCOUNTS) as broken:
+            await until(lambda: hub_of(server).subscriber_count() == 1)
             object.__setattr__(server.lifespan.state["services"].subscriptions, "db", None)  # what nobody expects
-            hub_of(server).deliver(address_of(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
-            [(name, data), complete] = await told(broken)
+            hub_of(server).publish(hash_viewer(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
+            [(name, data), complete] = await list_events(broken)
     assert (name, data["errors"][0]["extensions"]["code"]) == ("next", "INTERNAL_SERVER_ERROR")
     assert complete == ("complete", None)
 
@@ -318,14 +279,14 @@ async def job(api: Api) -> str:
 
 
 async def test_who_goes_is_forgotten(own_settings: Settings, viewer: str) -> None:
-    async with served(own_settings, viewer) as (server, api):
+    async with started_api(own_settings, viewer) as (server, api):
         for method in ("POST", "GET"):
-            async with streamed(api, WATCH_ACCOUNTS, method=method):
-                await comes_true(lambda: hub_of(server).watching() == 1)
-            await comes_true(lambda: hub_of(server).watching() == 0)
+            async with open_stream(api, WATCH_ACCOUNTS, method=method):
+                await until(lambda: hub_of(server).subscriber_count() == 1)
+            await until(lambda: hub_of(server).subscriber_count() == 0)
 
 
 async def test_an_unknown_job_is_a_result_with_an_error(api: Api) -> None:
-    async with streamed(api, WATCH_JOB, {"id": ids.encode(ids.Kind.SYNC_JOB, uuid4())}) as response:
-        [(name, data), complete] = await told(response)
+    async with open_stream(api, WATCH_JOB, {"id": ids.encode(ids.NodeKind.SYNC_JOB, uuid4())}) as response:
+        [(name, data), complete] = await list_events(response)
     assert (name, data["errors"][0]["extensions"]["code"], complete) == ("next", "NOT_FOUND", ("complete", None))

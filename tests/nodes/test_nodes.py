@@ -15,7 +15,7 @@ EVENTS = "{ auditEvents(first: 50) { edges { node { id action accountId account 
 
 
 def global_id(key: Any) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, key)
+    return ids.encode(ids.NodeKind.ACCOUNT, key)
 
 
 async def test_every_kind_of_object_is_found_by_its_id(api: Api, running: Running) -> None:
@@ -24,8 +24,8 @@ async def test_every_kind_of_object_is_found_by_its_id(api: Api, running: Runnin
     await api.data("{ accountsSummary { totalAccounts } }")
     event = (await api.data(EVENTS))["auditEvents"]["edges"][0]["node"]
     assert viewer["userId"] == api.viewer
-    found = await api.data(NODES, ids=[event["id"], viewer["id"], global_id(row.id), event["id"]])
-    assert [one["__typename"] for one in found["nodes"]] == ["AuditEvent", "Viewer", "TikTokAccount", "AuditEvent"]
+    data = await api.data(NODES, ids=[event["id"], viewer["id"], global_id(row.id), event["id"]])
+    assert [node["__typename"] for node in data["nodes"]] == ["AuditEvent", "Viewer", "TikTokAccount", "AuditEvent"]
     assert (await api.data(NODE, id=global_id(row.id)))["node"]["displayName"] == "Account 0000"
 
 
@@ -34,12 +34,12 @@ async def test_somebody_elses_objects_do_not_exist(api: Api, stranger: Api, runn
     await stranger.data("{ accountsSummary { totalAccounts } }")
     event = (await stranger.data(EVENTS))["auditEvents"]["edges"][0]["node"]["id"]
     viewer = (await stranger.data("{ viewer { id } }"))["viewer"]["id"]
-    [own] = await store(running.db, account(api.viewer))
-    asked = [global_id(row.id), event, viewer, global_id(uuid4()), global_id(own.id)]
-    found = (await api.data(NODES, ids=asked))["nodes"]
-    assert found == [None, None, None, None, {"__typename": "TikTokAccount", "id": global_id(own.id)}]
-    for one in asked[:4]:
-        assert (await api.data(NODE, id=one)) == {"node": None}
+    [mine] = await store(running.db, account(api.viewer))
+    node_ids = [global_id(row.id), event, viewer, global_id(uuid4()), global_id(mine.id)]
+    data = (await api.data(NODES, ids=node_ids))["nodes"]
+    assert data == [None, None, None, None, {"__typename": "TikTokAccount", "id": global_id(mine.id)}]
+    for node_id in node_ids[:4]:
+        assert (await api.data(NODE, id=node_id)) == {"node": None}
 
 
 async def test_an_id_of_something_else_is_no_account(api: Api) -> None:
@@ -56,8 +56,8 @@ async def test_fifty_ids_at_most(api: Api) -> None:
 async def test_fifty_nodes_cost_one_statement(api: Api, running: Running) -> None:
     rows = await store(running.db, *[account(api.viewer, number) for number in range(50)])
     with counted_statements() as statements:
-        found = await api.data(NODES, ids=[global_id(row.id) for row in rows])
-    assert [one["id"] for one in found["nodes"]] == [global_id(row.id) for row in rows]
+        data = await api.data(NODES, ids=[global_id(row.id) for row in rows])
+    assert [node["id"] for node in data["nodes"]] == [global_id(row.id) for row in rows]
     assert statements.reads_of("accounts") == 1
     assert statements.writes_of("audit_events") == 1
 

@@ -40,7 +40,7 @@ MUTATIONS = {
         "mutation M($id: ID!) { m: syncAccounts(input: { target: { failedInJob: $id } }) { userErrors { code } } }"
     ),
 }
-ACCOUNT = ids.encode(ids.Kind.ACCOUNT, uuid4())
+ACCOUNT = ids.encode(ids.NodeKind.ACCOUNT, uuid4())
 GARBAGE = [
     pytest.param("", id="empty"),
     pytest.param("x", id="one-character"),
@@ -54,8 +54,8 @@ GARBAGE = [
     pytest.param(ACCOUNT + "AA", id="too-long"),
     pytest.param(ACCOUNT[:-1] + ("B" if ACCOUNT[-1] != "B" else "C"), id="not-canonical"),
     pytest.param("_" * 23, id="no-kind"),
-    pytest.param(ids.encode(ids.Kind.VIEWER, "somebody"), id="a-viewer's"),
-    pytest.param(ids.encode(ids.Kind.SYNC_RESULT, uuid4()), id="a-result's"),
+    pytest.param(ids.encode(ids.NodeKind.VIEWER, "somebody"), id="a-viewer's"),
+    pytest.param(ids.encode(ids.NodeKind.SYNC_RESULT, uuid4()), id="a-result's"),
     pytest.param(base64.urlsafe_b64encode(b"V\xff\xfe").decode(), id="a-viewer's-in-broken-utf-8"),
     pytest.param("é💥", id="unicode"),
     pytest.param("\u0000", id="nul"),
@@ -68,7 +68,7 @@ GARBAGE = [
 @pytest.mark.parametrize("garbage", GARBAGE)
 async def test_what_is_no_id_reads_as_nothing(api: Api, running: Running, garbage: Any) -> None:
     [row] = await store(running.db, account(api.viewer))
-    good = ids.encode(ids.Kind.ACCOUNT, row.id)
+    good = ids.encode(ids.NodeKind.ACCOUNT, row.id)
     found = await api.data(NODES, ids=[garbage, good, garbage])
     assert found["nodes"] == [None, {"id": good}, None]
     if garbage == "":  # in a filter, as everywhere, an empty text is no condition
@@ -88,7 +88,7 @@ async def test_what_is_no_id_is_not_found_by_changes(api: Api, running: Running,
                 continue
             assert await api.data(mutation, id=garbage) == {"m": {"userErrors": [{"code": "NOT_FOUND"}]}}
     assert statements.writes_of("accounts") == 0
-    assert (await api.data(NODES, ids=[ids.encode(ids.Kind.ACCOUNT, row.id)]))["nodes"] != [None]
+    assert (await api.data(NODES, ids=[ids.encode(ids.NodeKind.ACCOUNT, row.id)]))["nodes"] != [None]
 
 
 async def test_what_is_no_id_is_no_job_to_watch(api: Api) -> None:
@@ -101,7 +101,7 @@ async def test_what_is_no_id_is_no_job_to_watch(api: Api) -> None:
 
 async def test_each_id_that_is_none_is_a_result_of_its_own(api: Api, running: Running) -> None:
     [row] = await store(running.db, account(api.viewer))
-    target = {"ids": ["garbage", "", "garbage", "é", ids.encode(ids.Kind.ACCOUNT, row.id)]}
+    target = {"ids": ["garbage", "", "garbage", "é", ids.encode(ids.NodeKind.ACCOUNT, row.id)]}
     started = (await api.data(START, input={"target": target}))["syncAccounts"]
     assert (started["userErrors"], started["job"]["totalCount"]) == ([], 4)
     job = (await api.data(POLL, id=started["job"]["id"], first=50))["syncJob"]

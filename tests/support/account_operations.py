@@ -28,7 +28,7 @@ mutation Sync($id: ID!) {
 
 
 def to_global_id(account: Account) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, account.id)
+    return ids.encode(ids.NodeKind.ACCOUNT, account.id)
 
 
 async def disconnect_account(api: Api, account: Account, key: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The process of a neighbour (`neighbours.py`): asks until it is killed, and reports at each line that it is sent."""
+"""The process of a neighbour (`neighbours.py`): sends requests until it is killed, and reports for each line of its input."""
 
 import json
 import sys
@@ -15,19 +15,19 @@ PATIENCE = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class _Asker:
-    """Asks one thing again and again, in a thread."""
+    """Sends one request again and again, in a thread."""
 
     address: str
     ask: Callable[[HTTPConnection], None]
     every: float
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
-    began: float | None = None
+    started_at: float | None = None
 
     def run(self) -> None:
         connection = HTTPConnection(self.address, timeout=PATIENCE)
         while True:
-            self.began = time.perf_counter()
+            self.started_at = time.perf_counter()
             try:
                 self.ask(connection)
                 answer = connection.getresponse()
@@ -36,22 +36,22 @@ class _Asker:
             except (OSError, HTTPException):
                 self.failed += 1
                 connection.close()
-            took = time.perf_counter() - self.began
-            self.began = None
-            self.seconds.append(took)
-            time.sleep(max(0.0, self.every - took))
+            elapsed = time.perf_counter() - self.started_at
+            self.started_at = None
+            self.seconds.append(elapsed)
+            time.sleep(max(0.0, self.every - elapsed))
 
-    def taken(self) -> tuple[list[float], int]:
+    def take(self) -> tuple[list[float], int]:
         seconds, failed = self.seconds, self.failed
         self.seconds, self.failed = [], 0
-        if (began := self.began) is not None:
-            seconds = [*seconds, time.perf_counter() - began]
-        return [one * 1000 for one in seconds], failed
+        if (started_at := self.started_at) is not None:
+            seconds = [*seconds, time.perf_counter() - started_at]
+        return [1000 * each for each in seconds], failed
 
 
 def _report(lists: _Asker, probes: _Asker) -> dict[str, float]:
-    times, failed = lists.taken()
-    stood_still, _ = probes.taken()
+    times, failed = lists.take()
+    stood_still, _ = probes.take()
     parts = quantiles(times, n=100) if len(times) > 1 else times * 99
     return {
         "asked": len(times),
@@ -64,18 +64,24 @@ def _report(lists: _Asker, probes: _Asker) -> dict[str, float]:
 
 
 def _main() -> None:
-    told = json.loads(sys.argv[1])
-    address = urlsplit(told["url"]).netloc
-    headers = {"Authorization": f"Bearer {told['token']}", "Content-Type": "application/json"}
-    body = json.dumps({"query": told["query"]})
-    lists = _Asker(address=address, every=told["every"], ask=lambda at: at.request("POST", "/graphql", body, headers))
-    probes = _Asker(address=address, every=told["every"], ask=lambda at: at.request("GET", "/livez"))
+    arguments = json.loads(sys.argv[1])
+    address = urlsplit(arguments["url"]).netloc
+    headers = {"Authorization": f"Bearer {arguments['token']}", "Content-Type": "application/json"}
+    body = json.dumps({"query": arguments["query"]})
+    lists = _Asker(
+        address=address,
+        every=arguments["every"],
+        ask=lambda connection: connection.request("POST", "/graphql", body, headers),
+    )
+    probes = _Asker(
+        address=address, every=arguments["every"], ask=lambda connection: connection.request("GET", "/livez")
+    )
     for asker in (lists, probes):
         threading.Thread(target=asker.run, daemon=True).start()
     for line in sys.stdin:
         deadline = time.monotonic() + PATIENCE
         while len(lists.seconds) < int(line) and time.monotonic() < deadline:
-            time.sleep(told["every"])
+            time.sleep(arguments["every"])
         print(json.dumps(_report(lists, probes)), flush=True)  # noqa: T201 - to the test
 
 

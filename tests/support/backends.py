@@ -1,4 +1,4 @@
-"""Marks for tests of one database, where the other would show nothing more."""
+"""Marks for tests that run on one database, where the other would test the same."""
 
 import pytest
 

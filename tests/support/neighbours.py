@@ -1,10 +1,10 @@
-"""Another viewer, who lists accounts all the time while somebody attacks: what does that viewer notice?
+"""Another viewer, who lists accounts all the time during an attack: how much slower are the responses?
 
-A process of its own asks, so that neither the attack nor the test takes its time:
+The requests are sent by a process of their own, so that neither the attack nor the test takes its time:
 
     async with served(…) as (server, api):
         with neighbour(api) as watched:
-            before = watched.report()  # since it began, or since the last report
+            before = watched.report()  # since the start, or since the last report
             …  # the attack, by another viewer
             during = watched.report()
 """
@@ -23,15 +23,17 @@ from tests.support.server import Api
 
 LIST = "query Neighbour { accounts(first: 20) { edges { node { id displayName followerCount } } } }"
 EVERY = 0.005
-STILL = float(os.environ.get("TEST_STILL_MS", "500"))  # how long the loop may stand still; 50 where nothing else runs
+STILL = float(
+    os.environ.get("TEST_STILL_MS", "500")
+)  # milliseconds for which the event loop may be blocked; 50 on a quiet machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A neighbour's answers, in milliseconds. One that is still awaited counts with the time so far.
+    """The neighbour's response times, in milliseconds. A response that has not come yet counts with the time so far.
 
-    `stood_still`: how long the slowest answer of `/livez` took, which waits for nothing but the event loop.
-    `failed`: answers other than 200, and connections that broke.
+    `stood_still`: the slowest response of `/livez`, which waits for nothing but the event loop. `failed`: responses other than
+    200, and broken connections.
     """
 
     asked: int
@@ -48,13 +50,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """The process that asks."""
+    """The process that sends the requests."""
 
     asking: IO[str]
     answering: IO[str]
 
     def report(self, *, at_least: int = 1) -> Report:
-        """What happened since the last report; waits for so many answers."""
+        """Return what happened since the last report, after at least so many responses."""
         self.asking.write(f"{at_least}\n")
         self.asking.flush()
         return Report(**json.loads(self.answering.readline()))
@@ -62,11 +64,11 @@ class Neighbour:
 
 @contextmanager
 def neighbour(api: Api, *, query: str = LIST, every: float = EVERY) -> Iterator[Neighbour]:
-    """A viewer who asks `query` every `every` seconds, on one connection that is kept."""
-    told = json.dumps({"url": str(api.http.base_url), "token": api.token, "query": query, "every": every})
-    here = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "tests.support.asker", told]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here) as process:
+    """Start a viewer who sends `query` every `every` seconds, on one connection."""
+    arguments = json.dumps({"url": str(api.http.base_url), "token": api.token, "query": query, "every": every})
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "tests.support.asker", arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

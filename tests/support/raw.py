@@ -1,4 +1,4 @@
-"""Clients that say what no library would."""
+"""A client that sends bytes which no library would send."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ PATIENCE = 20
 
 
 class Answer(NamedTuple):
-    """One that was read to its end. `body`: parsed JSON, or the bytes of anything else."""
+    """A complete response. `body`: parsed JSON, or the bytes of anything else."""
 
     status: int
     headers: dict[str, str]
@@ -20,15 +20,15 @@ class Answer(NamedTuple):
 
     @property
     def code(self) -> str:
-        """Of the only error."""
+        """The code of the only error."""
         [error] = self.body["errors"]
-        found: str = error["extensions"]["code"]
+        code: str = error["extensions"]["code"]
         assert error["extensions"]["requestId"] == self.headers["x-request-id"]
-        return found
+        return code
 
 
 class Raw:
-    """A connection."""
+    """A TCP connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -39,7 +39,7 @@ class Raw:
         await self.writer.drain()
 
     async def answer(self, *, head: bool = False) -> Answer:
-        """The next one. `head`: it is the answer to HEAD."""
+        """Read the next response. `head`: it is the response to HEAD, so has no body."""
         async with asyncio.timeout(PATIENCE):
             lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
             pairs = (line.partition(":") for line in lines[1:] if line)
@@ -49,7 +49,7 @@ class Raw:
         return Answer(int(lines[0].split()[1]), headers, json.loads(body) if is_json else body)
 
     async def ends(self) -> bytes:
-        """What comes before the server closes."""
+        """Read until the server closes the connection."""
         received = b""
         async with asyncio.timeout(PATIENCE):
             with suppress(ConnectionError):
@@ -69,7 +69,7 @@ async def raw(api: Api) -> AsyncGenerator[Raw]:
 
 
 def request(method: str, path: str, *headers: str, body: str = "", host: str = "localhost") -> bytes:
-    """As bytes; `headers`: whole lines."""
-    length = (f"Content-Length: {len(body)}",) if body and not any("Transfer" in one for one in headers) else ()
+    """Return the bytes of a request. `headers`: whole lines."""
+    length = (f"Content-Length: {len(body)}",) if body and not any("Transfer" in header for header in headers) else ()
     lines = (f"{method} {path} HTTP/1.1", f"Host: {host}", *headers, *length, "", body)
     return "\r\n".join(lines).encode()

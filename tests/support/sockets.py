@@ -23,7 +23,7 @@ PARTS = "multipart/mixed;subscriptionSpec=1.0, application/json"
 
 @dataclass(kw_only=True)
 class Socket:
-    """A connection, and what is said on it."""
+    """A connected socket."""
 
     connection: ClientConnection
 
@@ -38,21 +38,21 @@ class Socket:
         await self.send(type="connection_init", payload={name: f"Bearer {token}"})
         assert await self.receive() == {"type": "connection_ack"}
 
-    async def subscribe(self, query: str, one: str = "1", **variables: Any) -> None:
-        await self.send(id=one, type="subscribe", payload={"query": query, "variables": variables})
+    async def subscribe(self, query: str, operation_id: str = "1", **variables: Any) -> None:
+        await self.send(id=operation_id, type="subscribe", payload={"query": query, "variables": variables})
 
-    async def next(self, one: str = "1") -> dict[str, Any]:
-        """The data of the operation's next event."""
+    async def next(self, operation_id: str = "1") -> dict[str, Any]:
+        """Return the data of the operation's next event."""
         message = await self.receive()
-        assert (message["type"], message["id"]) == ("next", one), message
+        assert (message["type"], message["id"]) == ("next", operation_id), message
         assert "errors" not in message["payload"], message
         data: dict[str, Any] = message["payload"]["data"]
         return data
 
-    async def error(self, one: str = "1") -> dict[str, Any]:
-        """The only error of an operation that is refused."""
+    async def error(self, operation_id: str = "1") -> dict[str, Any]:
+        """Return the only error of an operation that is refused."""
         message = await self.receive()
-        assert (message["type"], message["id"]) == ("error", one), message
+        assert (message["type"], message["id"]) == ("error", operation_id), message
         [error] = message["payload"]
         found: dict[str, Any] = error
         return found
@@ -85,11 +85,11 @@ def address(api: Api, query: str = "") -> str:
 async def opened(
     api: Api, *, origin: str | None = None, protocol: str | None = PROTOCOL, query: str = "", **headers: str
 ) -> AsyncGenerator[Socket]:
-    """A socket on which nothing was said yet."""
-    spoken = [Subprotocol(protocol)] if protocol else None
+    """Open a socket without sending a message."""
+    subprotocols = [Subprotocol(protocol)] if protocol else None
     async with connect(
         address(api),
-        subprotocols=spoken,
+        subprotocols=subprotocols,
         origin=Origin(origin) if origin else None,
         additional_headers=headers,
         proxy=None,
@@ -120,7 +120,7 @@ def token(api: Api, lifetime: timedelta = timedelta(hours=1)) -> str:
 async def streamed(
     api: Api, query: str, variables: Mapping[str, Any] | None = None, *, lifetime: timedelta = timedelta(hours=1)
 ) -> AsyncGenerator[httpx.Response]:
-    """The answer to a subscription over HTTP, as it comes."""
+    """Open a multipart subscription and yield its response."""
     headers = {"Authorization": f"Bearer {token(api, lifetime)}", "Accept": PARTS}
     body = {"query": query, "variables": variables}
     async with api.http.stream("POST", "/graphql", json=body, headers=headers) as response:
@@ -128,7 +128,7 @@ async def streamed(
 
 
 async def parts(response: httpx.Response) -> AsyncGenerator[dict[str, Any]]:
-    """As Apollo's client finds them: each as soon as the delimiter after it is there."""
+    """Yield each part as soon as the delimiter behind it has come, as Apollo's client does."""
     delimiter, text, first = "\r\n--graphql", "\r\n", True
     async for piece in response.aiter_text():
         text += piece

@@ -1,4 +1,4 @@
-"""How long the loop of this process stood still."""
+"""Measures for how long the event loop of this process is blocked."""
 
 import asyncio
 import gc
@@ -7,21 +7,21 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-from tiktok_accounts_gql.app import tame_collector
+from tiktok_accounts_gql.app import tune_gc
 
 
 @dataclass(slots=True)
 class StandStill:
-    """The longest time between two turns of the loop, in seconds."""
+    """The longest time between two rounds of the event loop, in seconds."""
 
     seconds: float = 0.0
 
 
 @contextmanager
 def collecting_as_a_server() -> Iterator[None]:
-    """Within the block the collector does not go through what the tests have loaded."""
+    """Tune the garbage collector as a server does, for the length of the block."""
     thresholds = gc.get_threshold()
-    tame_collector()
+    tune_gc()
     try:
         yield
     finally:
@@ -31,10 +31,10 @@ def collecting_as_a_server() -> Iterator[None]:
 
 @asynccontextmanager
 async def longest_stand_still() -> AsyncGenerator[StandStill]:
-    """Within the block."""
+    """Measure for the length of the block."""
     still = StandStill()
 
-    async def look() -> None:
+    async def measure() -> None:
         last = time.perf_counter()
         while True:
             await asyncio.sleep(0)
@@ -43,12 +43,12 @@ async def longest_stand_still() -> AsyncGenerator[StandStill]:
             last = now
 
     with collecting_as_a_server():
-        looking = asyncio.create_task(look())
+        task = asyncio.create_task(measure())
         await asyncio.sleep(0)
         try:
             yield still
             await asyncio.sleep(0)
         finally:
-            looking.cancel()
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await looking
+                await task

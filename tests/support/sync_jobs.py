@@ -36,7 +36,7 @@ POLL_SECONDS = 0.2
 
 
 def global_id(key: Any) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, key)
+    return ids.encode(ids.NodeKind.ACCOUNT, key)
 
 
 async def start(api: Api, target: dict[str, Any], key: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A wire that can be tapped: between a process and the sandbox, so that a test does something at a point of a call."""
+"""A TCP proxy between a process and the sandbox, so that a test can act at a point within a call."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-Tap = Callable[[bytes], Awaitable[bytes]]  # what goes on in place of what came; nothing for nothing
+Tap = Callable[[bytes], Awaitable[bytes]]  # returns the bytes to forward in place of those received
 
 
 async def _untapped(data: bytes) -> bytes:
@@ -15,7 +15,7 @@ async def _untapped(data: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Wire:
-    """Forwards bytes both ways; `on_request` and `on_reply` see each piece before it goes on."""
+    """Forwards bytes in both directions. `on_request` and `on_reply` get each piece before it is forwarded."""
 
     target: str
     url: str = ""
@@ -24,7 +24,7 @@ class Wire:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """In a task that the wire knows, to wait for it."""
+        """Forward a connection in a task, for which `close` waits."""
         task = asyncio.ensure_future(self._forward(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -36,12 +36,12 @@ class Wire:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parts = urlsplit(self.target)
         with closing(writer):
-            there, to_there = await asyncio.open_connection(parts.hostname, parts.port)
-            asked = asyncio.create_task(self._pump(reader, to_there, lambda: self.on_request))
-            answered = asyncio.create_task(self._pump(there, writer, lambda: self.on_reply))
-            with closing(to_there):
-                await asyncio.wait([asked, answered], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.gather(asked, answered)
+            target_reader, target_writer = await asyncio.open_connection(parts.hostname, parts.port)
+            requests = asyncio.create_task(self._pump(reader, target_writer, lambda: self.on_request))
+            replies = asyncio.create_task(self._pump(target_reader, writer, lambda: self.on_reply))
+            with closing(target_writer):
+                await asyncio.wait([requests, replies], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(requests, replies)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tap: Callable[[], Tap]) -> None:
         try:

@@ -77,5 +77,5 @@ async def fetched(authenticator: Authenticator) -> None:
     """What a request has begun beside itself."""
     keys = authenticator._keys
     assert isinstance(keys, JwksKeys)
-    assert keys._fetching is not None
-    await asyncio.wait([keys._fetching], timeout=10)
+    assert keys._fetch_task is not None
+    await asyncio.wait([keys._fetch_task], timeout=10)

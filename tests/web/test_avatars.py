@@ -31,7 +31,7 @@ GIF = b"GIF89a" + bytes(20)
 
 
 def global_id(account: Account) -> str:
-    return ids.encode(ids.Kind.ACCOUNT, account.id)
+    return ids.encode(ids.NodeKind.ACCOUNT, account.id)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,9 @@ async def pictures(network: Provider, tiktok: TikTok, settings: Settings) -> Asy
     network.asked.clear()
     network.answer = Response(JPEG, media_type="image/jpeg")
     parts = urlsplit(network.url)
-    own = settings.model_copy(update={"tiktok_avatar_hosts": (f"{parts.scheme}://{parts.netloc}",)})
-    async with open_services(own) as running:
-        theirs = TikTok(sandbox=tiktok.sandbox, settings=own, running=running)
+    picture_settings = settings.model_copy(update={"tiktok_avatar_hosts": (f"{parts.scheme}://{parts.netloc}",)})
+    async with open_services(picture_settings) as running:
+        theirs = TikTok(sandbox=tiktok.sandbox, settings=picture_settings, running=running)
         yield Pictures(network=network, tiktok=theirs, running=running)
 
 
@@ -91,9 +91,9 @@ async def test_the_link_shows_the_picture_without_a_token(
     http: httpx.AsyncClient, api: Api, settings: Settings, pictures: Pictures
 ) -> None:
     account = await pictures.connect(api.viewer, pictures.link("a.jpeg"))
-    shown = await http.get(await path(api, account, settings))
-    assert (shown.status_code, shown.content, shown.headers["content-type"]) == (200, JPEG, "image/jpeg")
-    assert "authorization" not in shown.request.headers
+    response = await http.get(await path(api, account, settings))
+    assert (response.status_code, response.content, response.headers["content-type"]) == (200, JPEG, "image/jpeg")
+    assert "authorization" not in response.request.headers
 
 
 async def test_it_is_kept_for_ever_and_can_do_nothing(
@@ -129,8 +129,8 @@ async def test_the_content_type_is_what_the_bytes_are(
 ) -> None:
     pictures.network.answer = Response(content, media_type="text/html")
     account = await pictures.connect(api.viewer, pictures.link("a"))
-    shown = await http.get(await path(api, account, settings))
-    assert (shown.headers["content-type"], shown.content) == (media_type, content)
+    response = await http.get(await path(api, account, settings))
+    assert (response.headers["content-type"], response.content) == (media_type, content)
 
 
 @on_sqlite
@@ -142,8 +142,8 @@ async def test_links_that_lead_to_no_picture_are_not_found(
     other = await pictures.connect(stranger.viewer, pictures.link("b"))
     _, _, mine, content_hash = (await path(api, account, settings)).split("/")
     _, _, _, other_hash = (await path(stranger, other, settings)).split("/")
-    event = ids.encode(ids.Kind.AUDIT_EVENT, account.id)
-    viewer = ids.encode(ids.Kind.VIEWER, api.viewer)
+    event = ids.encode(ids.NodeKind.AUDIT_EVENT, account.id)
+    viewer = ids.encode(ids.NodeKind.VIEWER, api.viewer)
     wrong = [
         (mine, other_hash),
         (mine, "0" * 32),
@@ -157,7 +157,7 @@ async def test_links_that_lead_to_no_picture_are_not_found(
         (mine + "=", content_hash),
         (mine[:-1], content_hash),
         (str(account.id), content_hash),
-        (ids.encode(ids.Kind.ACCOUNT, uuid4()), content_hash),
+        (ids.encode(ids.NodeKind.ACCOUNT, uuid4()), content_hash),
         (event, content_hash),
         (viewer, content_hash),
         ("%00", content_hash),
@@ -165,9 +165,9 @@ async def test_links_that_lead_to_no_picture_are_not_found(
         ("..", content_hash),
         ("%2E%2E", content_hash),
     ]
-    for one, two in wrong:
-        answer = await http.get(f"/avatars/{one}/{two}")
-        assert answer.status_code == 404, (one, two)
+    for account_part, hash_part in wrong:
+        answer = await http.get(f"/avatars/{account_part}/{hash_part}")
+        assert answer.status_code == 404, (account_part, hash_part)
         assert answer.headers["content-type"] == "application/json; charset=utf-8"
         assert answer.json()["errors"][0]["extensions"]["code"] == "NOT_FOUND"
         assert answer.headers["cache-control"] == "no-store"

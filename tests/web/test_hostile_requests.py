@@ -9,10 +9,9 @@ from tests.cli.serving import requests_in, run_server
 from tests.connecting.flows import authorize, send_callback
 from tests.support.backends import on_sqlite
 from tests.support.raw import raw, request
-from tests.support.server import Api
-from tests.web.test_edge import client_of
+from tests.support.server import Api, serving_api
 from tiktok_accounts_gql.settings import CALLBACK_PATH, Settings
-from tiktok_accounts_gql.web.hosts import own_hosts
+from tiktok_accounts_gql.web.allowed_hosts import build_host_check
 
 QUERY = '{"query": "{ viewer { userId } }"}'
 NAMES = ("accounts.example.com", "localhost", "127.0.0.1", "[::1]", "2001:db8::1", "*.example.org", "")
@@ -54,7 +53,7 @@ NAMES = ("accounts.example.com", "localhost", "127.0.0.1", "[::1]", "2001:db8::1
     ],
 )
 def test_hosts_are_exact(host: str, own: bool) -> None:
-    assert own_hosts(NAMES)(host.encode()) is own
+    assert build_host_check(NAMES)(host.encode()) is own
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ async def test_what_is_no_request_is_told_so_in_json(api: Api, line: str, status
 async def test_the_audit_has_an_address_or_nothing(
     settings: Settings, viewer: str, forwarded: str, stored: str
 ) -> None:
-    async with client_of(settings, viewer) as api:
+    async with serving_api(settings, viewer) as api:
         await api.post("{ accounts { edges { cursor } } }", X_Forwarded_For=forwarded)
         page = await api.data("{ auditEvents(first: 1) { edges { node { ipAddress } } } }")
     assert page["auditEvents"]["edges"] == [{"node": {"ipAddress": stored}}]

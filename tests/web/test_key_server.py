@@ -84,7 +84,7 @@ async def test_known_keys_are_found_at_once_for_a_day(
         clock.now += 5 * MINUTE
         assert await seconds_of_finding(keys) < AT_ONCE
         assert max(await asyncio.gather(*[seconds_of_finding(keys) for _ in range(20)])) < AT_ONCE
-        await asyncio.wait([keys._fetching], timeout=10) if keys._fetching else None
+        await asyncio.wait([keys._fetch_task], timeout=10) if keys._fetch_task else None
     assert len(provider.asked) == 1 + 4
 
 
@@ -124,7 +124,7 @@ async def test_closing_ends_a_fetch_that_hangs(provider: Provider, clock: Clock)
     provider.delay_seconds = 2
     clock.now += 5 * MINUTE
     assert await keys.find("known", "RS256")
-    fetch = keys._fetching
+    fetch = keys._fetch_task
     assert fetch is not None
     began = time.monotonic()
     await keys.aclose()
@@ -138,12 +138,12 @@ async def test_a_recovered_provider_is_believed_after_the_pause(
     provider.break_down()
     clock.now += 5 * MINUTE
     await keys.find("known", "RS256")
-    assert keys._fetching
-    await asyncio.wait([keys._fetching])
+    assert keys._fetch_task
+    await asyncio.wait([keys._fetch_task])
     provider.serve(jwk("another", KEY))
     clock.now += MINUTE
     assert await keys.find("known", "RS256")
-    assert keys._fetching
-    await asyncio.wait([keys._fetching])
+    assert keys._fetch_task
+    await asyncio.wait([keys._fetch_task])
     assert await keys.find("known", "RS256") is None
     assert await keys.find("another", "RS256")

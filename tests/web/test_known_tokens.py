@@ -82,7 +82,7 @@ async def test_a_refused_token_is_never_known(authenticator: Authenticator, veri
 async def test_the_oldest_ones_are_forgotten(
     authenticator: Authenticator, verified: Verified, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "MOST_KNOWN", 3)
+    monkeypatch.setattr(authentication, "MAX_CACHED_TOKENS", 3)
     tokens = [token(f"viewer {number}") for number in range(4)]
     for one in (*tokens, tokens[-1], tokens[0]):
         await authenticator.authenticate(one)

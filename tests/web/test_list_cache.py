@@ -15,14 +15,13 @@ from structlog.testing import capture_logs
 
 from tests.live.acting import DISCONNECT, SYNC, global_id
 from tests.support.rows import account, store
-from tests.support.server import Api
+from tests.support.server import Api, serving_api
 from tests.support.tiktok import TikTok
-from tests.web.test_edge import client_of
 from tiktok_accounts_gql.db.models import Account, AuditEvent
 from tiktok_accounts_gql.schema.build import create_schema
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.web.authentication import issue_token
-from tiktok_accounts_gql.web.list_cache import LISTS
+from tiktok_accounts_gql.web.list_cache import CACHED_FIELDS
 from tiktok_accounts_gql.wiring import Running
 
 LIST = (
@@ -64,7 +63,7 @@ async def events(running: Running, viewer: str) -> list[AuditEvent]:
 def test_what_is_kept_are_fields_of_the_query() -> None:
     query = create_schema().query_type
     assert query is not None
-    assert query.fields.keys() >= LISTS
+    assert query.fields.keys() >= CACHED_FIELDS
 
 
 @pytest.mark.parametrize("query", [LIST, SUMMARY, BOTH])
@@ -219,7 +218,7 @@ async def test_the_log_says_hit_or_miss_and_the_request_id_is_the_requests(api: 
 
 
 async def test_pages_of_other_origins_may_read_it(settings: Settings) -> None:
-    async with client_of(settings, f"viewer-{uuid4().hex}") as api:
+    async with serving_api(settings, f"viewer-{uuid4().hex}") as api:
         answer = await api.post(LIST, None, Origin="https://app.example.com")
     assert "Cache-Status" in answer.headers["Access-Control-Expose-Headers"]
 
@@ -254,7 +253,7 @@ async def test_a_change_by_another_process_ends_what_is_kept(api: Api, running: 
 
 @pytest_asyncio.fixture(scope="module")
 async def without(settings: Settings) -> AsyncGenerator[Api]:
-    async with client_of(settings.model_copy(update={"list_cache_seconds": 0})) as api:
+    async with serving_api(settings.model_copy(update={"list_cache_seconds": 0})) as api:
         yield api
 
 
@@ -265,7 +264,7 @@ async def test_it_can_be_turned_off(without: Api, viewer: str) -> None:
 
 
 async def test_an_answer_is_kept_for_so_long_and_no_longer(settings: Settings, viewer: str) -> None:
-    async with client_of(settings.model_copy(update={"list_cache_seconds": 1}), viewer) as api:
+    async with serving_api(settings.model_copy(update={"list_cache_seconds": 1}), viewer) as api:
         async with asyncio.timeout(20):
             while not is_hit(await api.post(LIST)):
                 continue

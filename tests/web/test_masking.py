@@ -80,7 +80,7 @@ async def lose(db: Database, table: str) -> None:
 async def test_an_unexpected_failure_tells_nothing_but_its_id(api: Api, db: Database, table: str, query: str) -> None:
     [row] = await store(db, account(api.viewer))
     await lose(db, table)
-    variables = {"id": ids.encode(ids.Kind.ACCOUNT, row.id), "search": NEEDLE}
+    variables = {"id": ids.encode(ids.NodeKind.ACCOUNT, row.id), "search": NEEDLE}
     with capture_logs() as logs:
         answer = await api.post(query, variables, X_Request_ID="my-id")
     assert answer.status_code == 200
@@ -98,7 +98,7 @@ async def test_other_fields_are_answered(api: Api, db: Database) -> None:
     await lose(db, "accounts")
     query = "query A($id: ID!) { account(id: $id) { id } viewer { userId } }"
     with capture_logs():
-        answer = (await api.post(query, {"id": ids.encode(ids.Kind.ACCOUNT, row.id)})).json()
+        answer = (await api.post(query, {"id": ids.encode(ids.NodeKind.ACCOUNT, row.id)})).json()
     assert answer["data"] == {"account": None, "viewer": {"userId": api.viewer}}
     assert [error["path"] for error in answer["errors"]] == [["account"]]
 
@@ -117,7 +117,7 @@ def _sync() -> str:
 
 
 def _any_id() -> str:
-    return ids.encode(ids.Kind.ACCOUNT, account("nobody").id)
+    return ids.encode(ids.NodeKind.ACCOUNT, account("nobody").id)
 
 
 async def test_the_log_has_the_cause_under_that_id_and_no_secret(

@@ -64,7 +64,7 @@ async def test_every_saved_query_is_answered_by_a_plan(api: Api, tiktok: TikTok,
         if "mutation" in example.query:
             continue
         before = await counted(api)
-        variables = (example.variables or "{}").replace(ACCOUNT_ID, ids.encode(ids.Kind.ACCOUNT, account.id))
+        variables = (example.variables or "{}").replace(ACCOUNT_ID, ids.encode(ids.NodeKind.ACCOUNT, account.id))
         await api.data(example.query, **json.loads(variables))
         assert await counted(api) - before == {way: 1}, example.name
 

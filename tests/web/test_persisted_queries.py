@@ -18,12 +18,12 @@ from tests.live.acting import WATCH_ACCOUNTS
 from tests.support.backends import on_sqlite
 from tests.support.server import Api, serving
 from tests.support.sockets import connected
-from tiktok_accounts_gql.app import create_engine
+from tiktok_accounts_gql.app import create_graphql_engine
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import get_ssl_context
+from tiktok_accounts_gql.web.graphql_requests import GraphQLRequest
 from tiktok_accounts_gql.web.metrics import Metrics
-from tiktok_accounts_gql.web.persisted_queries import SHARE, PersistedQueries, PersistedQueryNotFound
-from tiktok_accounts_gql.web.requests import GraphQLRequest
+from tiktok_accounts_gql.web.persisted_queries import VIEWER_SHARE, PersistedQueries, PersistedQueryNotFound
 
 pytestmark = [pytest.mark.usefixtures("backend"), on_sqlite]
 
@@ -212,8 +212,8 @@ async def test_another_process_asks_again(api: Api, settings: Settings) -> None:
 
 @pytest.fixture(scope="module")
 def store_of() -> Callable[[int], PersistedQueries]:
-    engine = create_engine(development=True, compiled=True, metrics=Metrics())
-    return lambda memory: PersistedQueries(engine, memory=memory)
+    engine = create_graphql_engine(development=True, compiled=True, metrics=Metrics())
+    return lambda memory: PersistedQueries(engine, max_bytes=memory)
 
 
 def request(query: str, *, sent: bool = True) -> GraphQLRequest:
@@ -246,7 +246,7 @@ async def test_one_caller_who_fills_it_takes_nobody_elses_place(store_of: Store)
     for number in range(1000, 2000):
         await store.prepare(request(padded(number)), "attacker")
     assert all([await is_known(store, query) for query in theirs])
-    assert store.used <= 160_000 // SHARE + sum(sys.getsizeof(query) + 512 for query in theirs)
+    assert store.used_bytes <= 160_000 // VIEWER_SHARE + sum(sys.getsizeof(query) + 512 for query in theirs)
 
 
 async def test_what_is_asked_for_outlives_what_is_not(store_of: Store) -> None:
@@ -256,7 +256,7 @@ async def test_what_is_asked_for_outlives_what_is_not(store_of: Store) -> None:
     for number in range(1, 500):
         assert await is_known(store, wanted)
         await store.prepare(request(padded(number)), f"viewer-{number}")
-    assert store.used <= 80_000
+    assert store.used_bytes <= 80_000
     assert not await is_known(store, padded(1))
 
 
@@ -275,9 +275,11 @@ async def test_the_bounds_hold_whatever_comes(store_of: Store, asked: list[tuple
     store = store_of(16_000)
     for number, viewer, length in asked:
         await store.prepare(request(padded(number, length)), viewer)
-        assert store.used <= 16_000
-        assert all(0 < used <= 16_000 // SHARE for used in store._used_by.values())
-        assert sum(store._used_by.values()) == store.used == sum(one.weight for one in store._entries.values())
+        assert store.used_bytes <= 16_000
+        assert all(0 < used <= 16_000 // VIEWER_SHARE for used in store._used_by_viewer.values())
+        assert (
+            sum(store._used_by_viewer.values()) == store.used_bytes == sum(one.size for one in store._entries.values())
+        )
 
 
 async def test_an_entry_takes_no_more_than_is_reckoned(store_of: Store) -> None:
@@ -286,11 +288,11 @@ async def test_an_entry_takes_no_more_than_is_reckoned(store_of: Store) -> None:
     await store.prepare(request(padded(-1)), "viewer")
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    used = store.used
+    used = store.used_bytes
     for number, one in enumerate(queries):
         text = one.query[:-1] + " "  # a text of its own
         digest = sha256(text.encode()).digest()
         store._put(digest, type(next(iter(store._entries.values())))(text, f"viewer-{number % 50}"))
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert after - before <= store.used - used
+    assert after - before <= store.used_bytes - used

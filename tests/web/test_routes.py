@@ -9,9 +9,8 @@ from starlette.routing import Route
 from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.databases import create_database, drop_database, postgres_url
 from tests.support.raw import Answer, raw, request
-from tests.support.server import Api
-from tests.web.test_edge import client_of
-from tests.web.test_webhooks import removal, signature
+from tests.support.server import Api, serving_api
+from tests.support.webhooks import removal, signature
 from tiktok_accounts_gql.app import create_routes
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
@@ -45,7 +44,7 @@ async def without_database(settings: Settings, request: pytest.FixtureRequest) -
     db = Database.open(url)
     await migrate(db)
     await db.close()
-    async with client_of(settings.model_copy(update={"database_url": url, "environment": "production"})) as api:
+    async with serving_api(settings.model_copy(update={"database_url": url, "environment": "production"})) as api:
         await drop_database(server, url)
         yield api
 

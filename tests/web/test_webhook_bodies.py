@@ -13,7 +13,7 @@ from tests.connecting import flows, stored
 from tests.support.server import Api
 from tests.support.slots import set_row
 from tests.support.tiktok import TikTok
-from tests.web.test_webhooks import event, only_account, post, processed, removal, removals
+from tests.support.webhooks import event, only_account, post, processed, removal, removals
 from tiktok_accounts_gql.clock import utc_now
 from tiktok_accounts_gql.db.models import Account
 from tiktok_accounts_gql.db.quota import Endpoint
@@ -45,8 +45,8 @@ async def test_a_ban_is_a_ban_however_it_is_written(
     account = await tiktok.connect(viewer)
     await post(http, body := removal(account.open_id, content=content))
     await processed(running, body)
-    gone = await only_account(running, viewer)
-    assert (gone.status, gone.health_reason) == ("INACTIVE", "ACCOUNT_CLOSED")
+    account_after = await only_account(running, viewer)
+    assert (account_after.status, account_after.health_reason) == ("INACTIVE", "ACCOUNT_CLOSED")
     assert await stored.reasons(running, viewer, "AUTHORIZATION_REMOVED") == [REASONS[4][0]]
     assert await stored.sealed_pairs(running, viewer) == []
 
@@ -72,11 +72,11 @@ async def test_a_later_time_is_believed_however_it_is_written(
     http: httpx.AsyncClient, tiktok: TikTok, running: Running, viewer: str, time_of: Callable[[Account], Any]
 ) -> None:
     account = await tiktok.connect(viewer)
-    asked = tiktok.user_infos(account.open_id)
+    calls_before = tiktok.user_infos(account.open_id)
     await post(http, body := removal(account.open_id, create_time=time_of(account)))
     await processed(running, body)
     assert (await only_account(running, viewer)).status == "INACTIVE"
-    assert tiktok.user_infos(account.open_id) == asked
+    assert tiktok.user_infos(account.open_id) == calls_before
 
 
 OTHERWISE: dict[str, Callable[[bytes], bytes]] = {
@@ -116,11 +116,11 @@ async def test_a_time_that_tells_nothing_is_ignored_while_the_token_works(
     http: httpx.AsyncClient, tiktok: TikTok, running: Running, viewer: str, time_of: Callable[[Account], Any]
 ) -> None:
     account = await tiktok.connect(viewer)
-    asked = tiktok.user_infos(account.open_id)
+    calls_before = tiktok.user_infos(account.open_id)
     await post(http, body := removal(account.open_id, create_time=time_of(account)))
     await processed(running, body)
     assert await only_account(running, viewer) == account
-    assert tiktok.user_infos(account.open_id) == asked + 1
+    assert tiktok.user_infos(account.open_id) == calls_before + 1
     assert await removals(running, viewer) == 0
 
 
@@ -132,8 +132,8 @@ async def test_a_time_that_tells_nothing_is_believed_if_tiktok_refuses_the_token
     refuse(tiktok, account)
     await post(http, body := removal(account.open_id, 4, create_time=time_of(account)))
     await processed(running, body)
-    gone = await only_account(running, viewer)
-    assert (gone.status, gone.health_reason) == ("INACTIVE", "ACCOUNT_CLOSED")
+    account_after = await only_account(running, viewer)
+    assert (account_after.status, account_after.health_reason) == ("INACTIVE", "ACCOUNT_CLOSED")
     assert await removals(running, viewer) == 1
     assert await stored.sealed_pairs(running, viewer) == []
 
@@ -151,8 +151,8 @@ async def test_a_token_that_can_be_renewed_works(
     tiktok.fail(USER_INFO_PATH, account, status=401, error="access_token_invalid")
     await post(http, body := removal(account.open_id, create_time=None))
     await processed(running, body)
-    kept = await only_account(running, viewer)
-    assert (kept.status, tiktok.refreshes(account.open_id)) == ("ACTIVE", 1)
+    account_after = await only_account(running, viewer)
+    assert (account_after.status, tiktok.refreshes(account.open_id)) == ("ACTIVE", 1)
     assert await removals(running, viewer) == 0
 
 
@@ -172,9 +172,9 @@ async def test_while_tiktok_is_silent_it_waits_and_holds_up_nothing(
         assert await webhooks.process_due() == 1
         assert (await only_account(running, other.viewer_id)).status == "INACTIVE"
         assert (await only_account(running, viewer)).status == "ACTIVE"
-        asked = tiktok.user_infos(account.open_id)
+        calls_before = tiktok.user_infos(account.open_id)
         assert await webhooks.process_due() == 0  # not again at once
-        assert tiktok.user_infos(account.open_id) == asked
+        assert tiktok.user_infos(account.open_id) == calls_before
     refuse(tiktok, account)
     async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
         assert await running.services.webhooks.process_due() == 1
@@ -191,12 +191,12 @@ async def test_while_tiktok_is_taken_to_be_down_it_waits_and_is_tried_again(
     async with open_services(own_settings) as running:
         account = await TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=running).connect(viewer)
         tiktok.sandbox.state.revoke_grant(account.open_id)
-        asked = tiktok.user_infos(account.open_id)
+        calls_before = tiktok.user_infos(account.open_id)
         await set_row(running, Endpoint.USER_INFO, closed_until=5)
         await running.services.webhooks.receive(body := removal(account.open_id, create_time=None))
         assert await running.services.webhooks.process_due() == 0
         assert (await only_account(running, viewer)).status == "ACTIVE"
-        assert tiktok.user_infos(account.open_id) == asked
+        assert tiktok.user_infos(account.open_id) == calls_before
         await set_row(running, Endpoint.USER_INFO, closed_until=None)
     async with open_services(own_settings, clock=lambda: utc_now() + LATER) as running:
         assert await running.services.webhooks.process_due() == 1

@@ -1,84 +1,32 @@
 """POST /webhooks/tiktok"""
 
 import asyncio
-import hmac
-import json
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select
-from sqlmodel import col
 
 from tests.connecting import flows, stored
 from tests.support.backends import on_sqlite
 from tests.support.server import Api, serving
-from tests.support.tiktok import CLIENT_KEY, CLIENT_SECRET, TikTok
+from tests.support.tiktok import TikTok
+from tests.support.webhooks import event, only_account, post, processed, removal, removals, signature
 from tiktok_accounts_gql.clock import utc_now
-from tiktok_accounts_gql.db.models import Account, WebhookEvent
 from tiktok_accounts_gql.services.removals import REASONS
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.settings import Settings
 from tiktok_accounts_gql.tls import get_ssl_context
+from tiktok_accounts_gql.web.webhooks import PATH, SIGNATURE
 from tiktok_accounts_gql.wiring import Running, open_services
 
-PATH = "/webhooks/tiktok"
-SIGNATURE = "TikTok-Signature"
 AUDIT = """
 { auditEvents(filter: { action: [AUTHORIZATION_REMOVED] }) {
   edges { node { actor account { status } details { name value } } }
 } }
 """
-
-
-def removal(open_id: str, reason: Any = 1, *, at: float | None = None, **changes: Any) -> bytes:
-    """As TikTok's pages show it: `content` is a JSON string."""
-    body = {
-        "client_key": CLIENT_KEY,
-        "event": "authorization.removed",
-        "create_time": int(time.time() + 1 if at is None else at),
-        "user_openid": open_id,
-        "content": json.dumps({"reason": reason}),
-    }
-    return json.dumps({**body, **changes}).encode()
-
-
-def signature(body: bytes, *, at: float | None = None, secret: str = CLIENT_SECRET) -> str:
-    when = int(time.time() if at is None else at)
-    return f"t={when},s={hmac.new(secret.encode(), b'%d.' % when + body, sha256).hexdigest()}"
-
-
-async def post(http: httpx.AsyncClient, body: bytes, *, signed: str | None = None) -> httpx.Response:
-    headers = {"Content-Type": "application/json", SIGNATURE: signature(body) if signed is None else signed}
-    return await http.post(PATH, content=body, headers=headers)
-
-
-async def event(running: Running, body: bytes) -> WebhookEvent | None:
-    async with running.db.read() as session:
-        found: WebhookEvent | None = await session.scalar(
-            select(WebhookEvent).where(col(WebhookEvent.body_hash) == sha256(body).digest())
-        )
-    return found
-
-
-async def processed(running: Running, body: bytes, *, seconds: float = 2) -> None:
-    deadline = time.monotonic() + seconds
-    while (found := await event(running, body)) is None or found.processed_at is None:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
-async def only_account(running: Running, viewer: str) -> Account:
-    [account] = await stored.accounts(running, viewer)
-    return account
-
-
-async def removals(running: Running, viewer: str) -> int:
-    return (await stored.actions(running, viewer)).count("AUTHORIZATION_REMOVED")
 
 
 async def test_a_removal_is_answered_at_once_and_done_within_two_seconds(
@@ -88,9 +36,9 @@ async def test_a_removal_is_answered_at_once_and_done_within_two_seconds(
     answer = await post(http, body := removal(account.open_id))
     assert (answer.status_code, answer.json()) == (200, {})
     await processed(running, body)
-    gone, kept = await stored.accounts(running, api.viewer)
-    assert (gone.status, gone.health_reason, gone.token_expires_at) == ("INACTIVE", "USER_REVOKED", None)
-    assert kept == other
+    removed, remaining = await stored.accounts(running, api.viewer)
+    assert (removed.status, removed.health_reason, removed.token_expires_at) == ("INACTIVE", "USER_REVOKED", None)
+    assert remaining == other
     assert [pair.account_id for pair in await stored.sealed_pairs(running, api.viewer)] == [other.id]
     [edge] = (await api.data(AUDIT))["auditEvents"]["edges"]
     assert (edge["node"]["actor"], edge["node"]["account"]["status"]) == ("TIKTOK", "INACTIVE")
@@ -104,9 +52,9 @@ async def test_each_reason_is_told(
     account = await tiktok.connect(viewer)
     await post(http, body := removal(account.open_id, reason))
     await processed(running, body)
-    gone = await only_account(running, viewer)
+    removed = await only_account(running, viewer)
     says, _ = REASONS[reason]
-    assert (gone.status, gone.health_reason) == (
+    assert (removed.status, removed.health_reason) == (
         "INACTIVE",
         "ACCOUNT_CLOSED" if reason in (2, 3, 4) else "USER_REVOKED",
     )
@@ -197,9 +145,9 @@ async def test_the_same_again_is_answered_and_done_once(
     account = await tiktok.connect(viewer)
     body = removal(account.open_id)
     async with serving(settings) as url, httpx.AsyncClient(base_url=url, verify=get_ssl_context()) as other:
-        answers = await asyncio.gather(*[post(one, body) for one in (http, other) * 5])
+        answers = await asyncio.gather(*[post(client, body) for client in (http, other) * 5])
     answers.append(await post(http, body))
-    assert {(one.status_code, one.content) for one in answers} == {(200, b"{}")}
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, b"{}")}
     await processed(running, body)
     assert await removals(running, viewer) == 1
 
@@ -235,8 +183,8 @@ async def test_a_second_removal_for_another_reason_is_told_as_well(
         await post(http, body := removal(account.open_id, reason))
         await processed(running, body)
     assert (await only_account(running, viewer)).health_reason == "ACCOUNT_CLOSED"
-    told = await stored.reasons(running, viewer, "AUTHORIZATION_REMOVED")
-    assert told == [REASONS[1][0], REASONS[4][0]]
+    reasons = await stored.reasons(running, viewer, "AUTHORIZATION_REMOVED")
+    assert reasons == [REASONS[1][0], REASONS[4][0]]
 
 
 IGNORED: dict[str, Callable[[str], bytes]] = {
@@ -336,7 +284,7 @@ async def test_processed_twice_it_changes_nothing_more(
     """As after a crash between the effect and its mark; at once in two processes, and once more."""
     account = await tiktok.connect(viewer)
     async with open_services(settings) as other:
-        both = [one.services.removals.remove(account.open_id, 1, utc_now()) for one in (running, other)]
+        both = [process.services.removals.remove(account.open_id, 1, utc_now()) for process in (running, other)]
         await asyncio.gather(*both)
     first = await only_account(running, viewer)
     await running.services.removals.remove(account.open_id, 1, utc_now())
@@ -347,13 +295,13 @@ async def test_processed_twice_it_changes_nothing_more(
 async def test_two_processes_that_process_at_once_do_it_once(
     tiktok: TikTok, own_settings: Settings, viewer: str
 ) -> None:
-    async with open_services(own_settings) as one, open_services(own_settings) as two:
-        connect = TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=one).connect
+    async with open_services(own_settings) as first, open_services(own_settings) as second:
+        connect = TikTok(sandbox=tiktok.sandbox, settings=own_settings, running=first).connect
         accounts = [await connect(f"{viewer}-{number}") for number in range(5)]
         for account in accounts:
-            await one.services.webhooks.receive(removal(account.open_id))
-        await asyncio.gather(one.services.webhooks.process_and_prune(), two.services.webhooks.process_and_prune())
-        assert [await removals(one, account.viewer_id) for account in accounts] == [1] * 5
+            await first.services.webhooks.receive(removal(account.open_id))
+        await asyncio.gather(first.services.webhooks.process_and_prune(), second.services.webhooks.process_and_prune())
+        assert [await removals(first, account.viewer_id) for account in accounts] == [1] * 5
 
 
 async def test_hashes_are_kept_for_a_week_and_what_waits_is_never_forgotten(own_settings: Settings) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import make_url
 
-from tiktok_accounts_gql.events import address_of
+from tiktok_accounts_gql.events import hash_viewer
 
 ChangeVersion = tuple[int, int]  # how often versions were reset, and the number of changes
 
@@ -84,7 +84,7 @@ class NotifyChangeVersions:
     def get(self, viewer_id: str) -> ChangeVersion | None:
         if self._monotonic() >= self._fresh_until:
             return None
-        return self._resets, self._numbers[_slot_of(address_of(viewer_id))]
+        return self._resets, self._numbers[_slot_of(hash_viewer(viewer_id))]
 
     def close(self) -> None:
         self.mark_stale()
@@ -102,7 +102,7 @@ class NotifyChangeVersions:
         self._fresh_until = float("-inf")
 
     def count_change(self, address: str) -> None:
-        """Count a change of the viewer with this address (`events.address_of`)."""
+        """Count a change of the viewer with this address (`events.hash_viewer`)."""
         try:
             self._numbers[_slot_of(address)] += 1
         except ValueError:  # another version of this server, or another application, sent it: any viewer may be meant

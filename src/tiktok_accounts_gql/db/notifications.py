@@ -29,7 +29,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.database_urls import to_asyncpg_arguments
 from tiktok_accounts_gql.db.change_versions import ChangeVersions, NotifyChangeVersions
 from tiktok_accounts_gql.db.unit_of_work import FlushStep, defer
-from tiktok_accounts_gql.events import MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, address_of
+from tiktok_accounts_gql.events import CLOCK_MARGIN, AccountChanged, ChangeKind, Event, Hub, JobChanged, hash_viewer
 
 CHANNEL = "accounts_events"
 CHANGES_CHANNEL = "account_changes"  # of the triggers
@@ -92,7 +92,7 @@ class Notifications:
 
     def publish(self, session: AsyncSession, viewer_id: str, event: Event) -> None:
         """Send the event to all subscribers when the session's transaction commits; equal events are sent once."""
-        defer(session, FlushStep.EVENTS, self._publish, [(address_of(viewer_id), event)])
+        defer(session, FlushStep.EVENTS, self._publish, [(hash_viewer(viewer_id), event)])
 
     async def _publish(self, session: AsyncSession, addressed: Sequence[tuple[str, Event]]) -> None:
         unique = dict.fromkeys(addressed)
@@ -103,7 +103,7 @@ class Notifications:
         def deliver(_: object) -> None:
             for address, event in unique:
                 if self._engine is None:
-                    self._hub.deliver(address, event)
+                    self._hub.publish(address, event)
                 else:  # the notification returns to this process too, but maybe after the response to the change
                     self._changes.count_change(address)
 
@@ -149,7 +149,9 @@ class Notifications:
             async with asyncio.timeout(TIMEOUT.total_seconds()):  # the driver's LISTEN has no timeout
                 await connection.add_listener(CHANNEL, self._receive_event)
                 await connection.add_listener(CHANGES_CHANNEL, self._receive_change)
-            self._hub.deliver_resync(self._received_until - MARGIN)  # only now, so that no event is missed in between
+            self._hub.publish_resync(
+                self._received_until - CLOCK_MARGIN
+            )  # only now, so that no event is missed in between
             await _check_notifications(engine, connection)
             self._changes.reset()
             while not is_lost.is_set():
@@ -173,7 +175,7 @@ class Notifications:
                 event: Event = JobChanged(job_id=UUID(values["job"]))
             else:
                 event = AccountChanged(account_id=UUID(values["account"]), kind=ChangeKind(values["kind"]))
-            self._hub.deliver(values["to"], event)
+            self._hub.publish(values["to"], event)
         except Exception:  # noqa: BLE001 - another version of this server, or another application, sent it
             log.warning("unknown event")
 

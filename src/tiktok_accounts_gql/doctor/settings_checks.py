@@ -30,7 +30,7 @@ async def check_sign_in(context: CheckContext) -> Finding:
         return skipped("Neither a secret nor a JWKS URL is set.")
     jwks = JwksKeys(settings.jwt_jwks_url)
     try:
-        algorithms = await jwks.served()
+        algorithms = await jwks.list_algorithms()
     except ValueError as error:
         return failed(f"The key set is invalid: {error}", "Fix ACCOUNTS_JWT_JWKS_URL, or what is served there.")
     except (httpx.HTTPError, TimeoutError, RecursionError):

@@ -1,4 +1,4 @@
-"""Accounts: lists, one, totals, history, and what can be done to them."""
+"""Resolvers of accounts."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,14 +16,14 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 from tiktok_accounts_gql.resolvers.filters import AccountFilterInput, AccountOrderInput
 from tiktok_accounts_gql.resolvers.inputs import DisconnectAccountInput, SyncAccountInput
-from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
-from tiktok_accounts_gql.resolvers.payloads import Refused
+from tiktok_accounts_gql.resolvers.page_arguments import After, Before, First, Last
+from tiktok_accounts_gql.resolvers.payloads import FailedPayload
 from tiktok_accounts_gql.services.accounts import AccountPage, DisconnectedAccount
-from tiktok_accounts_gql.services.history import Growth, StatsGranularity
+from tiktok_accounts_gql.services.history import DEFAULT_PERIOD, MAX_GROWTH_DAYS, Growth, StatsGranularity
 from tiktok_accounts_gql.services.sync.outcomes import SyncedAccount
 
-ALL = AccountFilterInput().understood()
-NEWEST_FIRST = AccountOrderInput().understood()
+ALL_ACCOUNTS = AccountFilterInput().to_filter()
+NEWEST_FIRST = AccountOrderInput().to_order()
 
 
 async def accounts(
@@ -38,11 +38,11 @@ async def accounts(
     order_by: Annotated[AccountOrderInput | None, strawberry.argument(description="Newest first without it.")] = None,
 ) -> AccountPage:
     page = PageRequest.of(first, after, last, before)
-    where = filter.understood() if filter else ALL
-    order = order_by.understood() if order_by else NEWEST_FIRST
-    lookahead = get_lookahead(info)
-    ahead = LoadHints(attributes=lookahead.attributes, total="totalCount" in lookahead.fields)
-    return await info.context.services.accounts.list(info.context.viewer, page, where, order, ahead)
+    account_filter = filter.to_filter() if filter else ALL_ACCOUNTS
+    order = order_by.to_order() if order_by else NEWEST_FIRST
+    needs = get_lookahead(info)
+    hints = LoadHints(attributes=needs.attributes, total="totalCount" in needs.fields)
+    return await info.context.services.accounts.list(info.context.viewer, page, account_filter, order, hints)
 
 
 async def total_count(root: strawberry.Parent[AccountPage], info: Info) -> int:
@@ -60,7 +60,7 @@ async def accounts_summary(info: Info) -> AccountsSummary:
 
 
 def account_id(root: strawberry.Parent[Account]) -> strawberry.ID:
-    return strawberry.ID(ids.encode(ids.Kind.ACCOUNT, root.id))
+    return strawberry.ID(ids.encode(ids.NodeKind.ACCOUNT, root.id))
 
 
 def missing_scopes(root: strawberry.Parent[Account], info: Info) -> list[str]:
@@ -90,7 +90,8 @@ async def stats_history(
         datetime | None,
         strawberry.argument(
             name="from",
-            description="Inclusive; without it 30 days before `to`, or 7 by the hour. Round it to the hour or day, or a "
+            description=f"Inclusive; without it {DEFAULT_PERIOD[StatsGranularity.DAY].days} days before `to`, or "
+            f"{DEFAULT_PERIOD[StatsGranularity.HOUR].days} by the hour. Round it to the hour or day, or a "
             "client's cache never hits.",
         ),
     ] = None,
@@ -106,7 +107,7 @@ async def stats_history(
 async def growth(
     root: strawberry.Parent[Account],
     info: Info,
-    days: Annotated[int, strawberry.argument(description="From 1 to 365.")] = 7,
+    days: Annotated[int, strawberry.argument(description=f"From 1 to {MAX_GROWTH_DAYS}.")] = 7,
 ) -> Growth | None:
     return await info.context.loaders.growth(days).load(root.id)
 
@@ -120,10 +121,11 @@ async def sync_account(
 async def disconnect_account(
     info: Info, input: Annotated[DisconnectAccountInput, strawberry.argument(description="Which account.")]
 ) -> DisconnectedAccount:
-    key = ids.account_key(input.id)
-    return await info.context.services.accounts.disconnect(info.context.viewer, key, input.idempotency_key)
+    account_id = ids.account_key(input.id)
+    return await info.context.services.accounts.disconnect(info.context.viewer, account_id, input.idempotency_key)
 
 
-def disconnected_account_id(root: strawberry.Parent[DisconnectedAccount | Refused]) -> strawberry.ID | None:
-    key = root.disconnected_account_id
-    return None if key is None else strawberry.ID(ids.encode(ids.Kind.ACCOUNT, key))
+def disconnected_account_id(root: strawberry.Parent[DisconnectedAccount | FailedPayload]) -> strawberry.ID | None:
+    if isinstance(root, FailedPayload):
+        return None
+    return strawberry.ID(ids.encode(ids.NodeKind.ACCOUNT, root.disconnected_account_id))

@@ -1,4 +1,4 @@
-"""Audit events."""
+"""Resolvers of audit events."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +10,7 @@ from tiktok_accounts_gql.pagination import Page, PageRequest
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 from tiktok_accounts_gql.resolvers.filters import AuditEventFilterInput
-from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
+from tiktok_accounts_gql.resolvers.page_arguments import After, Before, First, Last
 from tiktok_accounts_gql.services.audit import JOB_DETAIL, StoredDetail
 
 
@@ -25,16 +25,16 @@ async def audit_events(
     ] = None,
 ) -> Page[AuditEvent]:
     page = PageRequest.of(first, after, last, before)
-    where = (filter or AuditEventFilterInput()).understood()
-    return await info.context.services.audit.list(info.context.viewer, page, where)
+    event_filter = (filter or AuditEventFilterInput()).to_filter()
+    return await info.context.services.audit.list(info.context.viewer, page, event_filter)
 
 
 def event_id(root: strawberry.Parent[AuditEvent]) -> strawberry.ID:
-    return strawberry.ID(ids.encode(ids.Kind.AUDIT_EVENT, root.id))
+    return strawberry.ID(ids.encode(ids.NodeKind.AUDIT_EVENT, root.id))
 
 
 def event_account_id(root: strawberry.Parent[AuditEvent]) -> strawberry.ID | None:
-    return None if root.account_id is None else strawberry.ID(ids.encode(ids.Kind.ACCOUNT, root.account_id))
+    return None if root.account_id is None else strawberry.ID(ids.encode(ids.NodeKind.ACCOUNT, root.account_id))
 
 
 async def event_account(root: strawberry.Parent[AuditEvent], info: Info) -> Account | None:
@@ -46,9 +46,9 @@ def detail_name(root: strawberry.Parent[StoredDetail]) -> str:
 
 
 def detail_value(root: strawberry.Parent[StoredDetail]) -> str | None:
-    """A sync job's key is stored as it is, by every version, and told as the job's global id."""
+    """Return the value. Events store the key of a sync job; clients get its global id."""
     value = root["value"]
-    return ids.encode(ids.Kind.SYNC_JOB, UUID(value)) if value and root["name"] == JOB_DETAIL else value
+    return ids.encode(ids.NodeKind.SYNC_JOB, UUID(value)) if value and root["name"] == JOB_DETAIL else value
 
 
 def detail_previous_value(root: strawberry.Parent[StoredDetail]) -> str | None:

@@ -1,4 +1,4 @@
-"""What every resolver is given."""
+"""The context of every resolver."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from tiktok_accounts_gql.services.viewer import Viewer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One request's: who asks, what does the work, what was loaded so far, and what the operation costs in points."""
+    """The context of one operation. `cost`: that of the operation, in points."""
 
     viewer: Viewer
     services: Services

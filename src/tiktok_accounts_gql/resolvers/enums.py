@@ -1,4 +1,4 @@
-"""The contract's enums: those that know nothing of GraphQL, with the contract's words."""
+"""The enums of the schema. They are declared in other layers; descriptions are added here."""
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
@@ -24,18 +24,18 @@ AnyEnum = TypeVar("AnyEnum", bound=type[Enum])
 
 
 class OrderDirection(StrEnum):
-    """Which way a list is ordered."""
+    """The direction in which a list is ordered."""
 
     ASC = "ASC"
     DESC = "DESC"
 
 
 def describe(enum: AnyEnum, description: str, values: Mapping[str, str], *, name: str | None = None) -> AnyEnum:
-    """Makes a GraphQL enum of one that knows nothing of GraphQL."""
-    described: AnyEnum = strawberry.enum(enum, name=name, description=description)
-    for value in get_enum_definition(described).values:
+    """Make a GraphQL enum of a Python enum."""
+    graphql_enum: AnyEnum = strawberry.enum(enum, name=name, description=description)
+    for value in get_enum_definition(graphql_enum).values:
         value.description = values[value.name]
-    return described
+    return graphql_enum
 
 
 describe(

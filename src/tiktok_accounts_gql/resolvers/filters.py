@@ -1,4 +1,4 @@
-"""Filters and orders of lists, and what services understand by them."""
+"""Inputs that filter and order lists."""
 
 from datetime import datetime
 
@@ -31,8 +31,8 @@ class AccountFilterInput:
         f"{MAX_SEARCH_LENGTH} characters at most; %, _ and the backslash stand for themselves.",
     )
 
-    def understood(self) -> AccountFilter:
-        """Raises BadUserInput."""
+    def to_filter(self) -> AccountFilter:
+        """Return the filter of the service. Raises BadUserInput for a search text that is too long."""
         if len(self.search or "") > MAX_SEARCH_LENGTH:
             raise BadUserInput(f"`search` has {MAX_SEARCH_LENGTH} characters at most.")
         return AccountFilter(
@@ -52,7 +52,7 @@ class AccountOrderInput:
     field: AccountOrderField = strawberry.field(default=AccountOrderField.CREATED_AT, description="By what.")
     direction: OrderDirection = strawberry.field(default=OrderDirection.DESC, description="Which way.")
 
-    def understood(self) -> AccountOrder:
+    def to_order(self) -> AccountOrder:
         return AccountOrder(field=self.field, descending=self.direction is OrderDirection.DESC)
 
 
@@ -66,7 +66,7 @@ class AuditEventFilterInput:
     from_: datetime | None = strawberry.field(name="from", default=None, description="Inclusive.")
     to: datetime | None = strawberry.field(default=None, description="Exclusive.")
 
-    def understood(self) -> AuditEventFilter:
+    def to_filter(self) -> AuditEventFilter:
         return AuditEventFilter(
             actions=tuple(self.action or ()),
             changes_only=self.changes_only,
@@ -80,7 +80,7 @@ class AuditEventFilterInput:
 class SyncJobFilterInput:
     state: list[JobState] | None = strawberry.field(default=None, description=_ANY)
 
-    def understood(self) -> JobFilter:
+    def to_filter(self) -> JobFilter:
         return JobFilter(states=tuple(self.state or ()))
 
 
@@ -88,5 +88,5 @@ class SyncJobFilterInput:
 class SyncResultFilterInput:
     outcome: list[SyncOutcome] | None = strawberry.field(default=None, description=_ANY)
 
-    def understood(self) -> ResultFilter:
+    def to_filter(self) -> ResultFilter:
         return ResultFilter(outcomes=tuple(self.outcome or ()))

@@ -1,4 +1,6 @@
-"""Inputs of mutations, and what services understand by them."""
+"""Inputs of mutations."""
+
+from datetime import timedelta
 
 import strawberry
 
@@ -7,12 +9,14 @@ from tiktok_accounts_gql.errors import BadUserInput, InvalidInput
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.filters import AccountFilterInput
 from tiktok_accounts_gql.services.callbacks import Callback
-from tiktok_accounts_gql.services.sync.jobs import FailedAccounts, JobTarget, ListedAccounts, MatchingAccounts
+from tiktok_accounts_gql.services.idempotency import KEY_LIFETIME, MAX_KEY_LENGTH
+from tiktok_accounts_gql.services.sync.jobs import MAX_IDS, FailedAccounts, JobTarget, ListedAccounts, MatchingAccounts
 
 _ACCOUNT_ID = "The account's id."
 _IDEMPOTENCY_KEY = (
-    "Makes a repeated call safe for 24 hours: the same key with the same input answers as the first call did, with "
-    "another input it is refused. 255 characters at most, best a UUID; an empty one is none."
+    f"Makes a repeated call safe for {KEY_LIFETIME // timedelta(hours=1)} hours: the same key with the same input "
+    "answers as the first call did, with "
+    f"another input it is refused. {MAX_KEY_LENGTH} characters at most, best a UUID; an empty one is none."
 )
 
 
@@ -47,7 +51,7 @@ class ConnectAccountInput:
         default=None, description="TikTok's `error`, when it sent one in place of `code`."
     )
 
-    def understood(self) -> Callback:
+    def to_callback(self) -> Callback:
         return Callback(state=self.state, code=self.code or None, error=self.error or None)
 
 
@@ -55,7 +59,7 @@ class ConnectAccountInput:
 class SyncAccountsTargetInput:
     ids: list[strawberry.ID] | None = strawberry.field(
         default=strawberry.UNSET,
-        description="1 to 500; doubles count once. An id that is not the user's becomes a FAILED result with the code "
+        description=f"1 to {MAX_IDS}; doubles count once. An id that is not the user's becomes a FAILED result with the code "
         "NOT_FOUND.",
     )
     filter: AccountFilterInput | None = strawberry.field(
@@ -66,18 +70,18 @@ class SyncAccountsTargetInput:
         default=strawberry.UNSET, description="The accounts that failed in this job."
     )
 
-    def understood(self) -> JobTarget:
+    def to_target(self) -> JobTarget:
         if self.ids:
-            return ListedAccounts(ids=tuple(ids.account_key(one) for one in self.ids))
+            return ListedAccounts(ids=tuple(ids.account_key(account_id) for account_id in self.ids))
         if isinstance(self.failed_in_job, str):
             return FailedAccounts(job_id=ids.job_key(self.failed_in_job))
-        return MatchingAccounts(filter=_filter(self.filter)) if self.filter else ListedAccounts(ids=())
+        return MatchingAccounts(filter=_to_filter(self.filter)) if self.filter else ListedAccounts(ids=())
 
 
-def _filter(given: AccountFilterInput) -> AccountFilter:
-    """Raises InvalidInput."""
+def _to_filter(input: AccountFilterInput) -> AccountFilter:
+    """Return the filter. Raises InvalidInput where lists raise BadUserInput, because mutations return their errors."""
     try:
-        return given.understood()
+        return input.to_filter()
     except BadUserInput as error:
         raise InvalidInput(error.message, field=("input", "target", "filter", "search")) from None
 

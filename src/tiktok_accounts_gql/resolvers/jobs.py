@@ -1,4 +1,4 @@
-"""Sync jobs and their results."""
+"""Resolvers of sync jobs and their results."""
 
 from datetime import datetime
 from typing import Annotated
@@ -12,7 +12,7 @@ from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 from tiktok_accounts_gql.resolvers.filters import SyncJobFilterInput, SyncResultFilterInput
 from tiktok_accounts_gql.resolvers.inputs import CancelSyncJobInput, SyncAccountsInput
-from tiktok_accounts_gql.resolvers.pages import After, Before, First, Last
+from tiktok_accounts_gql.resolvers.page_arguments import After, Before, First, Last
 from tiktok_accounts_gql.resolvers.payloads import UserError
 from tiktok_accounts_gql.services.sync.job_lists import JobPage, ResultPage
 from tiktok_accounts_gql.services.sync.job_lists import progress as progress_of
@@ -30,8 +30,8 @@ async def sync_jobs(
     ] = None,
 ) -> JobPage:
     page = PageRequest.of(first, after, last, before)
-    where = (filter or SyncJobFilterInput()).understood()
-    return await info.context.services.job_lists.list(info.context.viewer, page, where)
+    job_filter = (filter or SyncJobFilterInput()).to_filter()
+    return await info.context.services.job_lists.list(info.context.viewer, page, job_filter)
 
 
 async def job_count(root: strawberry.Parent[JobPage], info: Info) -> int:
@@ -56,12 +56,12 @@ async def results(
     ] = None,
 ) -> ResultPage:
     page = PageRequest.of(first, after, last, before)
-    where = (filter or SyncResultFilterInput()).understood()
+    result_filter = (filter or SyncResultFilterInput()).to_filter()
     if page.after is None and page.before is None:
-        first_page = await info.context.loaders.results(page, where).load(root.id)
+        first_page = await info.context.loaders.results(page, result_filter).load(root.id)
         if first_page is not None:
             return first_page
-    return await info.context.services.job_lists.list_results(info.context.viewer, root.id, page, where)
+    return await info.context.services.job_lists.list_results(info.context.viewer, root.id, page, result_filter)
 
 
 async def result_count(root: strawberry.Parent[ResultPage], info: Info) -> int:
@@ -81,15 +81,15 @@ def pending_count(root: strawberry.Parent[SyncJob]) -> int:
 
 
 def job_id(root: strawberry.Parent[SyncJob]) -> strawberry.ID:
-    return strawberry.ID(ids.encode(ids.Kind.SYNC_JOB, root.id))
+    return strawberry.ID(ids.encode(ids.NodeKind.SYNC_JOB, root.id))
 
 
 def result_id(root: strawberry.Parent[SyncResult]) -> strawberry.ID:
-    return strawberry.ID(ids.encode(ids.Kind.SYNC_RESULT, root.id))
+    return strawberry.ID(ids.encode(ids.NodeKind.SYNC_RESULT, root.id))
 
 
 def result_account_id(root: strawberry.Parent[SyncResult]) -> strawberry.ID:
-    return strawberry.ID(ids.encode(ids.Kind.ACCOUNT, root.account_id))
+    return strawberry.ID(ids.encode(ids.NodeKind.ACCOUNT, root.account_id))
 
 
 async def result_account(root: strawberry.Parent[SyncResult], info: Info) -> Account | None:
@@ -106,12 +106,11 @@ def result_error(root: strawberry.Parent[SyncResult]) -> UserError | None:
 async def sync_accounts(
     info: Info, input: Annotated[SyncAccountsInput, strawberry.argument(description="Which accounts.")]
 ) -> JobPayload:
-    jobs, target = info.context.services.jobs, input.target.understood()
+    jobs, target = info.context.services.jobs, input.target.to_target()
     return await jobs.start(info.context.viewer, target, input.idempotency_key)
 
 
 async def cancel_sync_job(
     info: Info, input: Annotated[CancelSyncJobInput, strawberry.argument(description="Which job.")]
 ) -> JobPayload:
-    key = ids.job_key(input.id)
-    return await info.context.services.jobs.cancel(info.context.viewer, key)
+    return await info.context.services.jobs.cancel(info.context.viewer, ids.job_key(input.id))

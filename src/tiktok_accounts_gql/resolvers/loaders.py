@@ -1,6 +1,6 @@
-"""One set of loaders per request: many objects ask for the same kind of thing, one statement answers.
+"""Data loaders: many objects of a response are loaded by one statement.
 
-A loader answers in the order asked and calls a service, so that permission holds in batches too.
+A loader returns objects in the order of the ids and calls a service, which checks permission for batches too.
 """
 
 import asyncio
@@ -25,9 +25,10 @@ Value = TypeVar("Value")
 
 
 class _Loader(DataLoader[Any, Any]):
-    """One that nobody can cancel for others.
+    """A loader whose loads cannot be cancelled.
 
-    Who asks for the same key waits for the same future, and graphql-core cancels who waits beside a field that failed.
+    Fields with the same key wait for the same future. graphql-core cancels the siblings of a field that failed, which would
+    cancel the future for all others.
     """
 
     def load(self, key: Any) -> "asyncio.Future[Any]":
@@ -35,9 +36,9 @@ class _Loader(DataLoader[Any, Any]):
 
 
 class Loaders:
-    """`accounts` for accounts within something else, `account_reads` for accounts that are asked for themselves.
+    """The loaders of one request. Each is created when it is first used, because most requests use none.
 
-    Each is made when it is needed: most requests need none.
+    `account_reads` is for accounts that a client requests by id, which is audited; `accounts` for those within another object.
     """
 
     def __init__(self, viewer: Viewer, services: Services) -> None:
@@ -47,53 +48,57 @@ class Loaders:
 
     @cached_property
     def accounts(self) -> "DataLoader[UUID, Account | None]":
-        return _loader(lambda ids: self._services.accounts.find(self._viewer, ids))
+        return _create_loader(lambda ids: self._services.accounts.find(self._viewer, ids))
 
     @cached_property
     def account_reads(self) -> "DataLoader[UUID, Account | None]":
-        return _loader(lambda ids: self._services.accounts.read(self._viewer, ids))
+        return _create_loader(lambda ids: self._services.accounts.read(self._viewer, ids))
 
     @cached_property
     def audit_events(self) -> "DataLoader[UUID, AuditEvent | None]":
-        return _loader(lambda ids: self._services.audit.read(self._viewer, ids))
+        return _create_loader(lambda ids: self._services.audit.read(self._viewer, ids))
 
     @cached_property
     def sync_jobs(self) -> "DataLoader[UUID, SyncJob | None]":
-        return _loader(lambda ids: self._services.job_lists.read(self._viewer, ids))
+        return _create_loader(lambda ids: self._services.job_lists.read(self._viewer, ids))
 
     @cached_property
     def sync_results(self) -> "DataLoader[UUID, SyncResult | None]":
-        return _loader(lambda ids: self._services.job_lists.read_results(self._viewer, ids))
+        return _create_loader(lambda ids: self._services.job_lists.read_results(self._viewer, ids))
 
     def stats(self, period: Period) -> "DataLoader[UUID, list[Point] | None]":
         history = self._services.history
-        return self._once(period, lambda ids: history.list_points(self._viewer, ids, period))
+        return self._get_or_create(period, lambda ids: history.list_points(self._viewer, ids, period))
 
     def growth(self, days: int) -> "DataLoader[UUID, Growth | None]":
         history = self._services.history
-        return self._once(days, lambda ids: history.list_growth(self._viewer, ids, days))
+        return self._get_or_create(days, lambda ids: history.list_growth(self._viewer, ids, days))
 
-    def results(self, page: PageRequest, where: ResultFilter) -> "DataLoader[UUID, ResultPage | None]":
-        """First pages of the results of jobs."""
+    def results(self, page: PageRequest, result_filter: ResultFilter) -> "DataLoader[UUID, ResultPage | None]":
+        """Return the loader of the first pages of results of jobs."""
         lists = self._services.job_lists
-        return self._once((page, where), lambda ids: lists.list_first_results(self._viewer, ids, page, where))
+        return self._get_or_create(
+            (page, result_filter), lambda ids: lists.list_first_results(self._viewer, ids, page, result_filter)
+        )
 
-    def result_counts(self, where: ResultFilter) -> "DataLoader[UUID, int | None]":
+    def result_counts(self, result_filter: ResultFilter) -> "DataLoader[UUID, int | None]":
         lists = self._services.job_lists
-        return self._once(("counts", where), lambda ids: lists.count_all_results(self._viewer, ids, where))
+        return self._get_or_create(
+            ("counts", result_filter), lambda ids: lists.count_all_results(self._viewer, ids, result_filter)
+        )
 
-    def _once(
+    def _get_or_create(
         self, arguments: Hashable, load: Callable[[list[UUID]], Awaitable[dict[UUID, Value]]]
     ) -> "DataLoader[UUID, Value | None]":
-        """The same loader for the same arguments."""
+        """Return the loader with these arguments."""
         if arguments not in self._by_arguments:
-            self._by_arguments[arguments] = _loader(load)
+            self._by_arguments[arguments] = _create_loader(load)
         return self._by_arguments[arguments]
 
 
-def _loader(load: Callable[[list[UUID]], Awaitable[dict[UUID, Value]]]) -> "DataLoader[UUID, Value | None]":
+def _create_loader(load: Callable[[list[UUID]], Awaitable[dict[UUID, Value]]]) -> "DataLoader[UUID, Value | None]":
     async def load_in_order(ids: list[UUID]) -> list[Value | None]:
-        found = await load(ids)
-        return [found.get(one) for one in ids]
+        values = await load(ids)
+        return [values.get(key) for key in ids]
 
     return _Loader(load_in_order)

@@ -1,52 +1,45 @@
-"""What all payloads have in common."""
+"""Resolvers that the payloads of all mutations share."""
 
 from dataclasses import dataclass
-from uuid import UUID
 
 import strawberry
+from strawberry.types.base import StrawberryOptional, get_object_definition
 
 from tiktok_accounts_gql.db.models import AuditAction
-from tiktok_accounts_gql.errors import BadUserInput, UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import OperationError, UserErrorCode
 from tiktok_accounts_gql.resolvers import ids
 from tiktok_accounts_gql.resolvers.context import Info
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """A mutation that did nothing: every field but `userErrors` is empty."""
+class FailedPayload:
+    """The payload of a mutation that changed nothing: `error`, and None for each field that has no resolver of its own."""
 
-    error: UserMistake
-    account: None = None
-    synced_at: None = None
-    disconnected_account_id: None = None
-    authorization_url: None = None
-    expires_at: None = None
-    reconnected: None = None
-    job: None = None
+    def __init__(self, info: Info, error: OperationError) -> None:
+        self.error = error
+        payload_type = info.return_type
+        if isinstance(payload_type, StrawberryOptional):
+            payload_type = payload_type.of_type
+        for field in get_object_definition(payload_type, strict=True).fields:
+            if field.is_basic_field:
+                setattr(self, field.python_name, None)
 
 
-async def refuse(info: Info, mistake: UserMistake, account: str | None) -> Refused:
-    """`account`: the id that the mutation was about, if it was given one."""
-    refused = [(info.field_name, mistake.code)]
+async def build_failed_payload(info: Info, error: OperationError, account: str | None) -> FailedPayload:
+    """Record the refused mutation and return its payload. `account`: the id in the input, if there is one."""
+    refusals = [(info.field_name, error.code)]
     audit, viewer = info.context.services.audit, info.context.viewer
-    await audit.record_refusals(viewer, AuditAction.MUTATION_REFUSED, refused, _account_key(account))
-    return Refused(error=mistake)
-
-
-def _account_key(account: str | None) -> UUID | None:
-    try:
-        return ids.account_key(account) if account else None
-    except BadUserInput:
-        return None
+    account_id = ids.account_key(account) if account else None
+    await audit.record_refusals(viewer, AuditAction.MUTATION_REFUSED, refusals, account_id)
+    return FailedPayload(info, error)
 
 
 def success(root: strawberry.Parent[object]) -> bool:
-    return _error(root) is None
+    return _find_error(root) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserError:
-    """A UserMistake as data: graphql-core raises every exception that it meets as a value."""
+    """An OperationError as data: graphql-core raises every value that is an exception."""
 
     code: UserErrorCode
     message: str
@@ -55,7 +48,7 @@ class UserError:
 
 
 def user_errors(root: strawberry.Parent[object]) -> list[UserError]:
-    error = _error(root)
+    error = _find_error(root)
     if error is None:
         return []
     seconds = error.retry_after_seconds
@@ -63,9 +56,9 @@ def user_errors(root: strawberry.Parent[object]) -> list[UserError]:
 
 
 def query(root: strawberry.Parent[object]) -> object:
-    """Queries need nothing but the context."""
+    """Return any object: the resolvers of Query read nothing but the context."""
     return root
 
 
-def _error(root: object) -> UserMistake | None:
+def _find_error(root: object) -> OperationError | None:
     return getattr(root, "error", None)

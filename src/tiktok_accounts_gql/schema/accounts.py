@@ -1,4 +1,4 @@
-"""Types about accounts: views over rows, with the contract's descriptions."""
+"""Types of accounts. They are views of rows: fields without a resolver are attributes of the row."""
 
 from datetime import datetime
 
@@ -10,13 +10,14 @@ from tiktok_accounts_gql.db.models import Account, HealthAction, HealthReason, H
 from tiktok_accounts_gql.db.models import AccountStatus as Status
 from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
-from tiktok_accounts_gql.resolvers.sizes import history_length
-from tiktok_accounts_gql.schema.nodes import COUNTED, NODE_ID, TOTAL_COUNT, Connection, Edge, Node
+from tiktok_accounts_gql.resolvers.list_sizes import history_length
+from tiktok_accounts_gql.schema.nodes import COUNTED, NODE_ID, TOTAL_COUNT, BaseConnection, BaseEdge, Node
 from tiktok_accounts_gql.schema.scalars import BigInt
+from tiktok_accounts_gql.services.history import MAX_POINTS
 
 _UNREADABLE = "Null if it was not readable then."
 _AS_FOLLOWERS = "Null as `followerCount` is."
-_KNOWN = "Sum over the accounts whose counter is known; 2^53 - 1 if it is more."
+_SUM = "Sum over the accounts whose counter is known; 2^53 - 1 if it is more."
 _UNAUTHORIZED = "Null unless `status` is ACTIVE."
 _NO_PROFILE = "Null while the scope `user.info.profile` is not granted or TikTok does not tell it."
 
@@ -62,7 +63,7 @@ class AccountHealth:
     description="A TikTok account that a user has connected. Disconnected and connected again, it keeps its id."
 )
 class TikTokAccount(Node):
-    view_of = (AccountRow, Account)  # the first is looked at first, and most are that
+    view_of = (AccountRow, Account)  # in the order of their frequency, which is checked first
 
     id: strawberry.ID = strawberry.field(
         resolver=account_resolvers.account_id, metadata=requires("id"), description=NODE_ID
@@ -133,7 +134,7 @@ class TikTokAccount(Node):
         graphql_type=list[AccountStatsPoint],
         metadata=requires("id") | costs(values=10, size=history_length),
         description="Counters as they were, oldest first: the last reading of each UTC hour or day that has one. A "
-        "reading without any counter is none. More than 400 points are an error.",
+        f"reading without any counter is none. More than {MAX_POINTS} points are an error.",
     )
     growth = strawberry.field(
         resolver=account_resolvers.growth,
@@ -144,19 +145,19 @@ class TikTokAccount(Node):
 
 
 @strawberry.type(description="Connected accounts, as a place in a list.")
-class AccountEdge(Edge[TikTokAccount]):
+class AccountEdge(BaseEdge[TikTokAccount]):
     pass
 
 
 @strawberry.type(description="Connected accounts, page by page.")
-class AccountConnection(Connection[AccountEdge]):
+class AccountConnection(BaseConnection[AccountEdge]):
     total_count: int = strawberry.field(
         resolver=account_resolvers.total_count, metadata=COUNTED, description=TOTAL_COUNT
     )
 
 
-@strawberry.type(description="Totals over all connected accounts of one user.")
-class AccountsSummary:
+@strawberry.type(name="AccountsSummary", description="Totals over all connected accounts of one user.")
+class AccountsSummaryType:
     total_accounts: int = strawberry.field(description="Connected accounts.")
     active_accounts: int = strawberry.field(description="Those with the status ACTIVE.")
     inactive_accounts: int = strawberry.field(description="Those with the status INACTIVE.")
@@ -164,9 +165,9 @@ class AccountsSummary:
     accounts_needing_action: int = strawberry.field(
         description="Those whose `health.action` is RECONNECT or GRANT_SCOPES."
     )
-    total_followers: BigInt = strawberry.field(description=_KNOWN)
-    total_likes: BigInt = strawberry.field(description=_KNOWN)
-    total_videos: BigInt = strawberry.field(description=_KNOWN)
+    total_followers: BigInt = strawberry.field(description=_SUM)
+    total_likes: BigInt = strawberry.field(description=_SUM)
+    total_videos: BigInt = strawberry.field(description=_SUM)
     oldest_sync_at: datetime | None = strawberry.field(
         description="When the oldest of the counters in these totals was read; null without any."
     )

@@ -1,16 +1,15 @@
-"""Types about audit events."""
+"""Types of the audit log."""
 
 from datetime import datetime
 
 import strawberry
 
 from tiktok_accounts_gql.compiler.lookahead import requires
-from tiktok_accounts_gql.db import models
-from tiktok_accounts_gql.db.models import AuditAction, AuditActor
+from tiktok_accounts_gql.db.models import AuditAction, AuditActor, AuditEvent
 from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.resolvers import audit as audit_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.nodes import NODE_ID, Connection, Edge, Node
+from tiktok_accounts_gql.schema.nodes import NODE_ID, BaseConnection, BaseEdge, Node
 
 
 @strawberry.type(description="One fact about an audit event.")
@@ -27,9 +26,9 @@ class AuditDetail:
     )
 
 
-@strawberry.type(description="One thing that happened. It never changes.")
-class AuditEvent(Node):
-    view_of = models.AuditEvent
+@strawberry.type(name="AuditEvent", description="One thing that happened. It never changes.")
+class AuditEventType(Node):
+    view_of = AuditEvent
 
     id: strawberry.ID = strawberry.field(
         resolver=audit_resolvers.event_id, metadata=requires("id"), description=NODE_ID
@@ -60,10 +59,10 @@ class AuditEvent(Node):
 
 
 @strawberry.type(description="Audit events, as a place in a list.")
-class AuditEventEdge(Edge[AuditEvent]):
+class AuditEventEdge(BaseEdge[AuditEventType]):
     pass
 
 
 @strawberry.type(description="Audit events, page by page.")
-class AuditEventConnection(Connection[AuditEventEdge]):
+class AuditEventConnection(BaseConnection[AuditEventEdge]):
     pass

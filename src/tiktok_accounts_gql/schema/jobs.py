@@ -1,23 +1,31 @@
-"""Types about sync jobs."""
+"""Types of sync jobs."""
 
 from datetime import datetime
 
 import strawberry
 
 from tiktok_accounts_gql.compiler.lookahead import requires
-from tiktok_accounts_gql.db import models
-from tiktok_accounts_gql.db.models import JobState, SyncOutcome
+from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.db.result_pages import ResultRow
 from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.nodes import COUNTED, NODE_ID, PAGE, STATEMENT, TOTAL_COUNT, Connection, Edge, Node
-from tiktok_accounts_gql.schema.user_errors import UserError
+from tiktok_accounts_gql.schema.nodes import (
+    COUNTED,
+    NODE_ID,
+    PAGE,
+    STATEMENT,
+    TOTAL_COUNT,
+    BaseConnection,
+    BaseEdge,
+    Node,
+)
+from tiktok_accounts_gql.schema.user_errors import UserErrorType
 
 
-@strawberry.type(description="What became of one account in a sync job.")
-class SyncResult(Node):
-    view_of = (ResultRow, models.SyncResult)  # most are the first
+@strawberry.type(name="SyncResult", description="What became of one account in a sync job.")
+class SyncResultType(Node):
+    view_of = (ResultRow, SyncResult)  # in the order of their frequency, which is checked first
 
     id: strawberry.ID = strawberry.field(resolver=job_resolvers.result_id, metadata=requires("id"), description=NODE_ID)
     account_id: strawberry.ID = strawberry.field(
@@ -35,25 +43,27 @@ class SyncResult(Node):
     error = strawberry.field(
         resolver=job_resolvers.result_error,
         metadata=requires("error_code", "error_message"),
-        graphql_type=UserError | None,
+        graphql_type=UserErrorType | None,
         description="Why it failed; its `field` is null.",
     )
     finished_at: datetime | None = strawberry.field(description="When its last attempt ended.")
 
 
 @strawberry.type(description="Results of a sync job, as a place in a list.")
-class SyncResultEdge(Edge[SyncResult]):
+class SyncResultEdge(BaseEdge[SyncResultType]):
     pass
 
 
 @strawberry.type(description="Results of a sync job, page by page.")
-class SyncResultConnection(Connection[SyncResultEdge]):
+class SyncResultConnection(BaseConnection[SyncResultEdge]):
     total_count: int = strawberry.field(resolver=job_resolvers.result_count, metadata=COUNTED, description=TOTAL_COUNT)
 
 
-@strawberry.type(description="The sync of many accounts in the background. It survives a restart of the server.")
-class SyncJob(Node):
-    view_of = models.SyncJob
+@strawberry.type(
+    name="SyncJob", description="The sync of many accounts in the background. It survives a restart of the server."
+)
+class SyncJobType(Node):
+    view_of = SyncJob
 
     id: strawberry.ID = strawberry.field(resolver=job_resolvers.job_id, metadata=requires("id"), description=NODE_ID)
     state: JobState = strawberry.field(description="How far it is.")
@@ -94,10 +104,10 @@ class SyncJob(Node):
 
 
 @strawberry.type(description="Sync jobs, as a place in a list.")
-class SyncJobEdge(Edge[SyncJob]):
+class SyncJobEdge(BaseEdge[SyncJobType]):
     pass
 
 
 @strawberry.type(description="Sync jobs, page by page.")
-class SyncJobConnection(Connection[SyncJobEdge]):
+class SyncJobConnection(BaseConnection[SyncJobEdge]):
     total_count: int = strawberry.field(resolver=job_resolvers.job_count, metadata=COUNTED, description=TOTAL_COUNT)

@@ -1,4 +1,4 @@
-"""Everything that can be changed."""
+"""The root type of mutations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,16 +16,18 @@ from tiktok_accounts_gql.schema.payloads import (
     StartAccountAuthorizationPayload,
     SyncAccountPayload,
     SyncAccountsPayload,
-    UserErrors,
+    UserErrorsExtension,
 )
+from tiktok_accounts_gql.services.authorizations import MAX_STARTS_PER_VIEWER
+from tiktok_accounts_gql.services.jobs import MAX_ACCOUNTS, MAX_UNFINISHED
 
 
 def _mutation(resolver: Callable[..., Any], payload: type[Any], description: str, *, points: int) -> Any:
-    """Null after an unexpected failure, `userErrors` after every other."""
+    """Declare a mutation that costs so many points. It returns expected failures as `userErrors`."""
     return strawberry.field(
         resolver=resolver,
         graphql_type=payload | None,
-        extensions=[UserErrors()],
+        extensions=[UserErrorsExtension()],
         metadata=costs(values=points * VALUES_PER_POINT),
         description=description,
     )
@@ -39,8 +41,8 @@ class Mutation:
     start_account_authorization = _mutation(
         authorization_resolvers.start,
         StartAccountAuthorizationPayload,
-        "Step 1 of connecting or reconnecting an account: a page to send the user's browser to. 30 a minute "
-        "for each user. Codes: INVALID_INPUT, NOT_FOUND, LIMIT_REACHED.",
+        f"Step 1 of connecting or reconnecting an account: a page to send the user's browser to. "
+        f"{MAX_STARTS_PER_VIEWER} a minute for each user. Codes: INVALID_INPUT, NOT_FOUND, LIMIT_REACHED.",
         points=20,
     )
     connect_account = _mutation(
@@ -72,9 +74,9 @@ class Mutation:
     sync_accounts = _mutation(
         job_resolvers.sync_accounts,
         SyncAccountsPayload,
-        "Reads many accounts from TikTok in the background: 10,000 at most in a job, and in all jobs of a user that "
-        "have not ended, of which there are 10 at most. Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, LIMIT_REACHED, "
-        "IDEMPOTENCY_KEY_REUSED.",
+        f"Reads many accounts from TikTok in the background: {MAX_ACCOUNTS:,} at most in a job, and in all jobs of a user "
+        f"that have not ended, of which there are {MAX_UNFINISHED} at most. "
+        "Codes: NOT_FOUND, INVALID_INPUT, TOO_MANY_IDS, LIMIT_REACHED, IDEMPOTENCY_KEY_REUSED.",
         points=100,
     )
     cancel_sync_job = _mutation(

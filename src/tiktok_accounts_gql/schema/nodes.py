@@ -1,4 +1,4 @@
-"""What Relay's specifications ask for."""
+"""The types of Relay's specifications, and the viewer."""
 
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -8,10 +8,10 @@ from graphql import GraphQLResolveInfo
 
 from tiktok_accounts_gql.execution.cost import MAX_POINTS, VALUES_PER_POINT, costs
 from tiktok_accounts_gql.resolvers import nodes as node_resolvers
-from tiktok_accounts_gql.resolvers.sizes import page_size
-from tiktok_accounts_gql.services.viewer import Viewer as ViewerOfService
+from tiktok_accounts_gql.resolvers.list_sizes import page_size
+from tiktok_accounts_gql.services.viewer import Viewer
 
-STATEMENT = costs(values=VALUES_PER_POINT)  # of a field that has one of its own for each object
+STATEMENT = costs(values=VALUES_PER_POINT)  # of a field that executes a statement for each object
 COUNTED = costs(values=25)
 PAGE = costs(values=VALUES_PER_POINT, size=page_size)
 
@@ -19,7 +19,7 @@ NODE_ID = "Opaque and globally unique. It never changes and is never used again.
 TOTAL_COUNT = "How many there are over all pages, with the filter. Counted only if asked for."
 
 AnyNode = TypeVar("AnyNode", bound="Node")
-AnyEdge = TypeVar("AnyEdge", bound="Edge[Any]")
+AnyEdge = TypeVar("AnyEdge", bound="BaseEdge[Any]")
 
 
 @strawberry.interface(description="An object with a globally unique id.")
@@ -30,22 +30,22 @@ class Node:
 
     @classmethod
     def is_type_of(cls, obj: object, info: GraphQLResolveInfo[Any]) -> bool:
-        """Resolvers return what a view is of: never an instance of the view."""
+        """Return whether an object is a row of this type: resolvers return rows, never instances of the type."""
         del info
         return isinstance(obj, cls.view_of)
 
 
-@strawberry.type(description="Where a page stands in the whole, as in Relay's specification.")
-class PageInfo:
+@strawberry.type(name="PageInfo", description="Where a page stands in the whole, as in Relay's specification.")
+class PageInfoType:
     has_next_page: bool = strawberry.field(description="Whether there is more after `endCursor`.")
     has_previous_page: bool = strawberry.field(description="Whether there is more before `startCursor`.")
     start_cursor: str | None = strawberry.field(description="The first edge's cursor; null on an empty page.")
     end_cursor: str | None = strawberry.field(description="The last edge's cursor; null on an empty page.")
 
 
-# In the contract each list has an edge and a connection of its own, which are subclasses: with one name they would merge.
+# Each list has an edge type and a connection type of its own, which are subclasses of these.
 @strawberry.type
-class Edge(Generic[AnyNode]):
+class BaseEdge(Generic[AnyNode]):
     cursor: str = strawberry.field(
         description="Opaque. It stays the same between requests, and belongs to the ordering that it came with."
     )
@@ -53,9 +53,9 @@ class Edge(Generic[AnyNode]):
 
 
 @strawberry.type
-class Connection(Generic[AnyEdge]):
+class BaseConnection(Generic[AnyEdge]):
     edges: list[AnyEdge] = strawberry.field(description="One edge for each object on this page.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands in the whole.")
+    page_info: PageInfoType = strawberry.field(description="Where this page stands in the whole.")
 
 
 @strawberry.type(
@@ -71,9 +71,9 @@ class RateLimit:
     reset_at: datetime = strawberry.field(description="When the budget is full again if nothing more is spent.")
 
 
-@strawberry.type(description="The signed-in user.")
-class Viewer(Node):
-    view_of = ViewerOfService
+@strawberry.type(name="Viewer", description="The signed-in user.")
+class ViewerType(Node):
+    view_of = Viewer
 
     id: strawberry.ID = strawberry.field(resolver=node_resolvers.viewer_id, description=NODE_ID)
     user_id: str = strawberry.field(

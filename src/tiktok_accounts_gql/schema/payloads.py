@@ -1,4 +1,4 @@
-"""What mutations answer: the object, and what the user can mend."""
+"""The payloads of mutations."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,33 +7,33 @@ from typing import Any
 import strawberry
 from strawberry.extensions import FieldExtension
 
-from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.errors import OperationError
 from tiktok_accounts_gql.execution.cost import costs
 from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import payloads as payload_resolvers
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.jobs import SyncJob
+from tiktok_accounts_gql.schema.jobs import SyncJobType
 from tiktok_accounts_gql.schema.query import Query
-from tiktok_accounts_gql.schema.user_errors import UserError
+from tiktok_accounts_gql.schema.user_errors import UserErrorType
 
 
-class UserErrors(FieldExtension):
-    """A UserMistake becomes `userErrors` of the payload and an event, so that no mutation has a `try`."""
+class UserErrorsExtension(FieldExtension):
+    """Turns an OperationError into `userErrors` of the payload and an audit event, so that no resolver has a `try`."""
 
     async def resolve_async(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         try:
             return await next_(source, info, **kwargs)
-        except UserMistake as mistake:
-            given = kwargs["input"]
-            account = getattr(given, "account_id", None) or getattr(given, "id", None)
-            return await payload_resolvers.refuse(info, mistake, account)
+        except OperationError as error:
+            mutation_input = kwargs["input"]
+            account = getattr(mutation_input, "account_id", None) or getattr(mutation_input, "id", None)
+            return await payload_resolvers.build_failed_payload(info, error, account)
 
 
-# Not a base class: its fields would stand before a payload's own in the contract.
+# Functions and not a base class, whose fields would come before those of the payload in `schema.graphql`.
 def _user_errors() -> Any:
     return strawberry.field(
         resolver=payload_resolvers.user_errors,
-        graphql_type=list[UserError],
+        graphql_type=list[UserErrorType],
         metadata=costs(size=1),
         description="What went wrong and who can mend it; empty if nothing did.",
     )
@@ -92,13 +92,13 @@ class ConnectAccountPayload:
 
 @strawberry.type(description="The job that was begun.")
 class SyncAccountsPayload:
-    job: SyncJob | None = strawberry.field(description="Null if there are errors.")
+    job: SyncJobType | None = strawberry.field(description="Null if there are errors.")
     user_errors = _user_errors()
     query = _query()
 
 
 @strawberry.type(description="The job that was stopped.")
 class CancelSyncJobPayload:
-    job: SyncJob | None = strawberry.field(description="Null only if there is no such job.")
+    job: SyncJobType | None = strawberry.field(description="Null only if there is no such job.")
     user_errors = _user_errors()
     query = _query()

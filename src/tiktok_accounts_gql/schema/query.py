@@ -1,4 +1,4 @@
-"""Everything that can be read."""
+"""The root type of queries."""
 
 import strawberry
 
@@ -7,11 +7,12 @@ from tiktok_accounts_gql.resolvers import accounts as account_resolvers
 from tiktok_accounts_gql.resolvers import audit as audit_resolvers
 from tiktok_accounts_gql.resolvers import jobs as job_resolvers
 from tiktok_accounts_gql.resolvers import nodes as node_resolvers
-from tiktok_accounts_gql.resolvers.sizes import id_count
-from tiktok_accounts_gql.schema.accounts import AccountConnection, AccountsSummary, TikTokAccount
+from tiktok_accounts_gql.resolvers.list_sizes import id_count
+from tiktok_accounts_gql.schema.accounts import AccountConnection, AccountsSummaryType, TikTokAccount
 from tiktok_accounts_gql.schema.audit import AuditEventConnection
-from tiktok_accounts_gql.schema.jobs import SyncJob, SyncJobConnection
-from tiktok_accounts_gql.schema.nodes import PAGE, STATEMENT, Node, RateLimit, Viewer
+from tiktok_accounts_gql.schema.jobs import SyncJobConnection, SyncJobType
+from tiktok_accounts_gql.schema.nodes import PAGE, STATEMENT, Node, RateLimit, ViewerType
+from tiktok_accounts_gql.services.scheduling import JOBS_KEPT
 
 
 @strawberry.type(description="Everything that can be read. All of it belongs to the signed-in user.")
@@ -28,7 +29,9 @@ class Query:
         graphql_type=list[Node | None],
         description="Several objects at once, in the order of `ids`, null where there is none.",
     )
-    viewer = strawberry.field(resolver=node_resolvers.viewer, graphql_type=Viewer, description="The signed-in user.")
+    viewer = strawberry.field(
+        resolver=node_resolvers.viewer, graphql_type=ViewerType, description="The signed-in user."
+    )
     rate_limit = strawberry.field(
         resolver=node_resolvers.rate_limit,
         graphql_type=RateLimit,
@@ -49,13 +52,13 @@ class Query:
     accounts_summary = strawberry.field(
         resolver=account_resolvers.accounts_summary,
         metadata=STATEMENT,
-        graphql_type=AccountsSummary,
+        graphql_type=AccountsSummaryType,
         description="Totals over all connected accounts of the signed-in user.",
     )
     sync_job = strawberry.field(
         resolver=job_resolvers.sync_job,
         metadata=STATEMENT,
-        graphql_type=SyncJob | None,
+        graphql_type=SyncJobType | None,
         description="One sync job by id, for clients that poll; null if there is none, it was pruned, or it belongs to "
         "somebody else.",
     )
@@ -63,7 +66,7 @@ class Query:
         resolver=job_resolvers.sync_jobs,
         metadata=PAGE,
         graphql_type=SyncJobConnection,
-        description="The signed-in user's sync jobs, newest first. A finished job is kept for 30 days.",
+        description=f"The signed-in user's sync jobs, newest first. A finished job is kept for {JOBS_KEPT.days} days.",
     )
     audit_events = strawberry.field(
         resolver=audit_resolvers.audit_events,

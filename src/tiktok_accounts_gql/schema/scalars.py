@@ -1,4 +1,4 @@
-"""Scalars of the contract, as JSON has them."""
+"""The scalars of the schema."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,55 +12,54 @@ from tiktok_accounts_gql.compiler.result_coercion import Passthrough
 
 BigInt = NewType("BigInt", int)
 
-LARGEST = 2**53 - 1  # what a JavaScript number holds exactly (RFC 8259, section 6)
+MAX_SAFE_INTEGER = 2**53 - 1  # the largest that a JavaScript number holds exactly (RFC 8259, section 6)
 
 
-def _big_int(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not -LARGEST <= value <= LARGEST:
+def _check_big_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
         raise GraphQLError("BigInt is a whole number from -(2^53 - 1) to 2^53 - 1.")
     return value
 
 
-def _print_time(value: Any) -> str:
+def _format_time(value: Any) -> str:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise GraphQLError("DateTime is a point in time with a time zone.")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _parse_time(value: Any) -> datetime:
+    error = GraphQLError("DateTime is a point in time with an offset, such as 2026-11-24T09:00:00Z (RFC 3339).")
     try:
         time = datetime.fromisoformat(value)
-        return time.astimezone(UTC) if time.tzinfo is not None else _refuse()
+        if time.tzinfo is None:
+            raise error
+        return time.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
-        return _refuse()
+        raise error from None
 
 
-def _refuse() -> datetime:
-    raise GraphQLError("DateTime is a point in time with an offset, such as 2026-11-24T09:00:00Z (RFC 3339).")
-
-
-def scalars() -> Mapping[object, ScalarDefinition]:
-    """Python type -> scalar."""
+def create_scalars() -> Mapping[object, ScalarDefinition]:
+    """Return the scalars by their Python type."""
     return {
         BigInt: strawberry.scalar(
             name="BigInt",
             description="A whole number from -(2^53 - 1) to 2^53 - 1, sent as a JSON number. Counters on TikTok outgrow "
             "the 32 bits of Int.",
-            serialize=_big_int,
-            parse_value=_big_int,
+            serialize=_check_big_int,
+            parse_value=_check_big_int,
         ),
         datetime: strawberry.scalar(
             name="DateTime",
             description="A point in time, RFC 3339. Answers are in UTC and end in `Z`; inputs may carry any offset, but "
             "must carry one.",
-            serialize=_print_time,
+            serialize=_format_time,
             parse_value=_parse_time,
         ),
     }
 
 
-# By name of the scalar: values that need not go through the functions above.
+# By the name of the scalar: values that can be serialized without the functions above.
 PASSTHROUGHS: Mapping[str, Passthrough] = {
-    "BigInt": Passthrough(kind=int, condition=f"{-LARGEST} <= {{value}} <= {LARGEST}"),
+    "BigInt": Passthrough(kind=int, condition=f"{-MAX_SAFE_INTEGER} <= {{value}} <= {MAX_SAFE_INTEGER}"),
     "DateTime": Passthrough(kind=datetime, condition="{value}.tzinfo is UTC", names={"UTC": UTC}),
 }

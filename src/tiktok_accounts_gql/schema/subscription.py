@@ -1,12 +1,12 @@
-"""Everything that can be watched."""
+"""The root type of subscriptions."""
 
 import strawberry
 
 from tiktok_accounts_gql.events import ChangeKind
-from tiktok_accounts_gql.resolvers import live as live_resolvers
+from tiktok_accounts_gql.resolvers import subscriptions as subscription_resolvers
 from tiktok_accounts_gql.resolvers.enums import describe
 from tiktok_accounts_gql.schema.accounts import TikTokAccount
-from tiktok_accounts_gql.schema.jobs import SyncJob
+from tiktok_accounts_gql.schema.jobs import SyncJobType
 from tiktok_accounts_gql.schema.nodes import STATEMENT
 
 describe(
@@ -25,7 +25,7 @@ describe(
 class AccountChange:
     kind: ChangeKind = strawberry.field(description="What happened.")
     account_id: strawberry.ID = strawberry.field(
-        resolver=live_resolvers.change_account_id, description="The account's id."
+        resolver=subscription_resolvers.change_account_id, description="The account's id."
     )
     account: TikTokAccount | None = strawberry.field(
         description="The account as it is now; null when it was disconnected."
@@ -38,14 +38,14 @@ class AccountChange:
 )
 class Subscription:
     sync_job_updated = strawberry.subscription(
-        resolver=live_resolvers.sync_job_updated,
+        resolver=subscription_resolvers.sync_job_updated,
         metadata=STATEMENT,
-        graphql_type=SyncJob,
+        graphql_type=SyncJobType,
         description="The job: at once as it is, each time it moves on, four times a second at most, and as it ends; then "
         "the subscription ends.",
     )
     account_changed = strawberry.subscription(
-        resolver=live_resolvers.account_changed,
+        resolver=subscription_resolvers.account_changed,
         metadata=STATEMENT,
         graphql_type=AccountChange,
         description="Every account of the signed-in user that was connected, synced, changed its health, or was "

@@ -1,4 +1,4 @@
-"""How uvicorn is run, wherever the API is served: its protocols with bounds, and its supervisor with an orderly end."""
+"""Runs uvicorn: protocols with limits, and a supervisor that stops without losing connections."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tiktok_accounts_gql.settings import Settings
 
 __all__ = ["HttpProtocol", "SocketProtocol", "server_options"]
 
-LARGEST_MESSAGE = 64 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
@@ -16,8 +16,8 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "loop": "uvloop",
         "http": "tiktok_accounts_gql.server:HttpProtocol",
         "ws": "tiktok_accounts_gql.server:SocketProtocol",
-        "ws_max_size": LARGEST_MESSAGE,
-        "ws_per_message_deflate": False,  # its memory for each connection is worth more than the bytes
+        "ws_max_size": MAX_MESSAGE_BYTES,
+        "ws_per_message_deflate": False,  # it takes more memory for each connection than it saves bytes
         "log_config": None,
         "access_log": False,
         "server_header": False,

@@ -31,7 +31,7 @@ from tiktok_accounts_gql.errors import (
     AuthorizationStateInvalid,
     InvalidInput,
     LimitReached,
-    UserMistake,
+    OperationError,
 )
 from tiktok_accounts_gql.services.audit import AuditService, Detail
 from tiktok_accounts_gql.services.callbacks import AuthorizationResult, Callback
@@ -181,17 +181,17 @@ class AuthorizationService:
             return await self._wait_for_outcome(viewer, attempt, callback)
         try:
             exchange = self._build_exchange(used, callback)
-        except UserMistake as error:
+        except OperationError as error:
             await self.connections.record_failure(viewer, used.id, used.account_id, error)
             return AuthorizationResult(return_to=used.return_to, error=error)
         try:
             connected = await self.connections.connect(viewer, exchange)
-        except UserMistake as error:
+        except OperationError as error:
             return AuthorizationResult(return_to=used.return_to, error=error)
         return AuthorizationResult(return_to=used.return_to, connected=connected)
 
     def _build_exchange(self, attempt: ConnectionAttempt, callback: Callback) -> CodeExchange:
-        """Raise UserMistake if TikTok sent an error, or if the code verifier does not open."""
+        """Raise OperationError if TikTok sent an error, or if the code verifier does not open."""
         if callback.code is None:
             raise callback.to_operation_error()
         return CodeExchange(
@@ -240,7 +240,7 @@ class AuthorizationService:
         return result
 
     async def _reject(
-        self, viewer: Viewer | None, attempt: ConnectionAttempt | None, error: UserMistake
+        self, viewer: Viewer | None, attempt: ConnectionAttempt | None, error: OperationError
     ) -> AuthorizationResult:
         """Record that the callback failed, if its viewer is known; the attempt stays as it is."""
         account_id, return_to = (attempt.account_id, attempt.return_to) if attempt else (None, None)

@@ -10,18 +10,18 @@ from tiktok_accounts_gql.errors import (
     AuthorizationStateInvalid,
     ConnectedElsewhere,
     InvalidInput,
+    OperationError,
     ScopeMissing,
     SyncFailed,
     TikTokRateLimited,
     TikTokUnavailable,
-    UserMistake,
     WrongTikTokAccount,
 )
 from tiktok_accounts_gql.services.connection_writer import ConnectedAccount
 
 MAX_PARAMETER_LENGTH = 4096
 
-_ERROR_OF_STORED_CODE: dict[str, type[UserMistake]] = {
+_ERROR_OF_STORED_CODE: dict[str, type[OperationError]] = {
     kind.code.value: kind
     for kind in (
         AppMisconfigured,
@@ -37,7 +37,7 @@ _ERROR_OF_STORED_CODE: dict[str, type[UserMistake]] = {
     )
 }
 # RFC 6749, section 4.1.2.1
-_ERROR_OF_OAUTH_CODE: dict[str, type[UserMistake]] = {
+_ERROR_OF_OAUTH_CODE: dict[str, type[OperationError]] = {
     "access_denied": AuthorizationDenied,
     "server_error": TikTokUnavailable,
     "temporarily_unavailable": TikTokUnavailable,
@@ -67,7 +67,7 @@ class Callback:
                 return InvalidInput(f"`{name}` has 1 to {MAX_PARAMETER_LENGTH} characters.", field=("input", name))
         return None
 
-    def to_operation_error(self) -> UserMistake:
+    def to_operation_error(self) -> OperationError:
         """Translate the OAuth error that came in place of a code."""
         return _ERROR_OF_OAUTH_CODE.get(self.error or "", AppMisconfigured)()
 
@@ -81,7 +81,7 @@ class AuthorizationResult:
 
     return_to: str | None
     connected: ConnectedAccount | None = None
-    error: UserMistake | None = None
+    error: OperationError | None = None
 
     def unwrap(self) -> ConnectedAccount:
         """Return the account, or raise the error."""

@@ -14,8 +14,8 @@ from tiktok_accounts_gql.db.models import Account, AuditAction
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     ConnectedElsewhere,
+    OperationError,
     ScopeMissing,
-    UserMistake,
     WrongTikTokAccount,
 )
 from tiktok_accounts_gql.services.audit import AuditService, Detail
@@ -77,7 +77,7 @@ class ConnectionService:
         await self.revocations.postpone(viewer)
         try:
             grant = await self._exchange_code(viewer, exchange)
-        except UserMistake as error:
+        except OperationError as error:
             await self.record_failure(viewer, exchange.attempt_id, exchange.account_id, error)
             raise
         grant_id = uuid7()
@@ -89,7 +89,7 @@ class ConnectionService:
         )
 
     async def record_failure(
-        self, viewer: Viewer, attempt_id: UUID | None, account_id: UUID | None, error: UserMistake
+        self, viewer: Viewer, attempt_id: UUID | None, account_id: UUID | None, error: OperationError
     ) -> None:
         """Store the error as the outcome of the connection attempt, if there is one."""
         if attempt_id is None:
@@ -125,14 +125,14 @@ class ConnectionService:
         try:
             grant = await self._check_grant(viewer, exchange, grant, grant_id)
             return await self._store_unless_superseded(viewer, exchange, grant, grant_id)
-        except UserMistake as error:
+        except OperationError as error:
             await self.record_failure(viewer, exchange.attempt_id, exchange.account_id, error)
             raise
 
     async def _check_grant(
         self, viewer: Viewer, exchange: CodeExchange, grant: TokenGrant, grant_id: UUID
     ) -> TokenGrant:
-        """Return the grant with its `open_id`; dispose of it if it is not what was asked for. Raises UserMistake."""
+        """Return the grant with its `open_id`; dispose of it if it is not what was asked for. Raises OperationError."""
         try:
             grant = await self.grant_reader.identify(viewer, grant)
         except TikTokError as error:  # a grant of an unknown account cannot be stored anywhere

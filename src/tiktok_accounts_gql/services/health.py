@@ -28,7 +28,7 @@ from enum import Enum, auto
 from tiktok_accounts_gql.backoff import backoff
 from tiktok_accounts_gql.db.account_update import HealthColumns
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthAction, HealthReason, HealthState
-from tiktok_accounts_gql.errors import AccountUnreadable, TokensUnreadable, UserErrorCode, UserMistake
+from tiktok_accounts_gql.errors import AccountUnreadable, OperationError, TokensUnreadable, UserErrorCode
 
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=6)
@@ -114,7 +114,7 @@ def columns_after_unread_profile(now: datetime) -> HealthColumns:
     return _columns(None, HEALTH_AFTER[HealthEvent.REFUSED], now, failures=1)
 
 
-def columns_after_failed_sync(before: Account, error: UserMistake, now: datetime) -> HealthColumns:
+def columns_after_failed_sync(before: Account, error: OperationError, now: datetime) -> HealthColumns:
     """Return the columns of an account that could not be read."""
     retry_after = timedelta(seconds=error.retry_after_seconds or 0)
     by_type = {AccountUnreadable: HealthEvent.UNREADABLE, TokensUnreadable: HealthEvent.TOKENS_UNREADABLE}

@@ -48,7 +48,7 @@ class SubscriptionService:
     async def watch_accounts(self, viewer: Viewer) -> AsyncGenerator[ChangedAccount]:
         """Yield each change; changes of one account within a second are one. Each account sent is audited as read."""
         with self.hub.subscribe(
-            viewer.id, wants=lambda event: isinstance(event, AccountChanged), hold=DEBOUNCE
+            viewer.id, matches=lambda event: isinstance(event, AccountChanged), merge_window=DEBOUNCE
         ) as subscription:
             async for event in subscription:
                 changes = await self._list_changes(viewer, event)
@@ -61,7 +61,7 @@ class SubscriptionService:
             return isinstance(event, JobChanged) and event.job_id == job_id
 
         sent_progress = None
-        with self.hub.subscribe(viewer.id, wants=is_of_job) as subscription:
+        with self.hub.subscribe(viewer.id, matches=is_of_job) as subscription:
             while job := await self._find_job(viewer, job_id):
                 counts = (job.succeeded_count, job.failed_count, job.canceled_count)
                 progress = (job.state, job.started_at, job.finished_at, *counts)

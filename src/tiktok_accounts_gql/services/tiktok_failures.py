@@ -7,19 +7,19 @@ from tiktok_accounts_gql.errors import (
     AppMisconfigured,
     AuthorizationCodeInvalid,
     AuthorizationDenied,
+    OperationError,
     ReauthorizationRequired,
     ScopeMissing,
     SyncFailed,
     TikTokRateLimited,
     TikTokUnavailable,
-    UserMistake,
 )
 from tiktok_accounts_gql.tiktok import errors as tiktok
 
 ACCESS_DENIED = "access_denied"  # RFC 6749, section 4.1.2.1
 DEFAULT_RETRY_SECONDS = 60
 
-_ERROR_OF: dict[type[tiktok.TikTokError], type[UserMistake]] = {
+_ERROR_OF: dict[type[tiktok.TikTokError], type[OperationError]] = {
     tiktok.RateLimited: TikTokRateLimited,
     tiktok.Unavailable: TikTokUnavailable,
     tiktok.CallDeferred: TikTokUnavailable,
@@ -39,7 +39,7 @@ _MESSAGE_OF: dict[type[tiktok.TikTokError], str] = {
 _WITH_RETRY_AFTER = (TikTokRateLimited, TikTokUnavailable)
 
 
-def to_operation_error(error: tiktok.TikTokError) -> UserMistake:
+def to_operation_error(error: tiktok.TikTokError) -> OperationError:
     """Return the error for `userErrors`; SYNC_FAILED for everything without a code of its own."""
     if isinstance(error, tiktok.WrongAccount):
         return SyncFailed(f"{error.message} Nothing of it was stored.")
@@ -47,11 +47,11 @@ def to_operation_error(error: tiktok.TikTokError) -> UserMistake:
     if issubclass(error_type, _WITH_RETRY_AFTER):
         seconds = ceil(error.retry_after or DEFAULT_RETRY_SECONDS)
         message = _MESSAGE_OF.get(type(error))
-        return error_type(message, retry_after_seconds=seconds, retry_is_told=error.retry_after is not None)
+        return error_type(message, retry_after_seconds=seconds, retry_after_from_tiktok=error.retry_after is not None)
     return error_type()
 
 
-def to_exchange_error(error: tiktok.TikTokError) -> UserMistake:
+def to_exchange_error(error: tiktok.TikTokError) -> OperationError:
     """Return the error for `userErrors` after an authorization code could not be exchanged."""
     match error:
         case tiktok.InvalidGrant():

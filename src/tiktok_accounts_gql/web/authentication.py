@@ -1,14 +1,12 @@
-"""Bearer JWT -> the viewer's id (RFC 6750, RFC 7519, and the advice of RFC 8725).
+"""Verifies bearer tokens, which are JSON Web Tokens (RFC 6750, RFC 7519, with the advice of RFC 8725).
 
-Which algorithms and keys count is this server's decision alone: a token names a key, it never brings or locates one.
-Refusals say in general terms what is wrong, and never repeat any part of the token.
+This server alone decides which algorithms and keys it accepts: a token names a key, it never contains or locates one. Error
+messages say in general terms what is wrong, and never repeat any part of the token.
 """
 
-import base64
 import hashlib
 import re
 import time
-import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,86 +17,58 @@ import jwt
 from pydantic import SecretStr
 
 from tiktok_accounts_gql.errors import Unauthenticated
-from tiktok_accounts_gql.web import jwks
+from tiktok_accounts_gql.web import jwks, shared_secret
+from tiktok_accounts_gql.web.identity import MAX_SUBJECT_LENGTH, Identity, find_identity, is_viewer_id
+from tiktok_accounts_gql.web.shared_secret import SharedSecretKeys
 
-LARGEST_TOKEN = 8 * 1024
-LONGEST_LEEWAY = timedelta(seconds=30)
-LONGEST_SUBJECT = 255
-SECRET_BYTES = 32
-MOST_KNOWN = 10_000
+MAX_TOKEN_LENGTH = 8 * 1024
+MAX_LEEWAY = timedelta(seconds=30)
+MAX_CACHED_TOKENS = 10_000
 
 _MISSING = "A bearer token is required."
 _MALFORMED = "The Authorization header must be `Bearer` and a signed JSON Web Token."
-_TOO_LARGE = f"The bearer token is larger than {LARGEST_TOKEN} bytes."
+_TOO_LARGE = f"The bearer token is larger than {MAX_TOKEN_LENGTH} bytes."
 _EXPIRED = "The bearer token has expired."
 _NOT_ACCEPTED = "The bearer token is not accepted here."
 
 _SCHEME = "Bearer "
 _COMPACT_JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _TYPES = frozenset({"jwt", "at+jwt"})  # an access token by RFC 9068; not id+jwt, logout+jwt, dpop+jwt and others
-_MEDIA_TYPE = "application/"  # before any of them, as RFC 7515 (4.1.9) has it
-# Headers that bring or locate a key, and the one that names extensions to understand: this server understands none.
+_MEDIA_TYPE = "application/"  # an optional prefix of the type (RFC 7515, section 4.1.9)
+# Headers that contain or locate a key, and the one that lists extensions to understand: this server understands none.
 _REFUSED_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit"})
 _REQUIRED_CLAIMS = ["sub", "exp", "iss", "aud"]
-_LAST_SECOND = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 
 
-class _Keys(Protocol):
+class KeySet(Protocol):
+    """The keys that verify tokens."""
+
     @property
     def algorithms(self) -> frozenset[str]: ...
 
-    async def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None: ...
+    async def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK | None: ...
 
     async def aclose(self) -> None: ...
 
 
-class _SharedSecret:
-    algorithms = frozenset({"HS256"})
-
-    def __init__(self, secret: SecretStr) -> None:
-        self._key = _shared_key(secret)
-
-    async def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
-        del kid, algorithm
-        return self._key
-
-    async def aclose(self) -> None:
-        return
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who a token speaks for, and until when.
-
-    `expires_at` is the token's own word; `good_until` is when this server stops to accept it, the leeway later: a request,
-    a socket and a stream all end then, or clients would come again and again with a token that one of them accepts.
-    `name`: what people know this user by, or None if the token does not say.
-    """
-
-    viewer_id: str
-    name: str | None
-    expires_at: datetime
-    good_until: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Verified:
-    """A token whose signature and claims were found good: with this key, and as long as it has not expired."""
+class _VerifiedToken:
+    """A verified token. It stays valid until it expires (`valid_until`, a Unix time), or its key is another one."""
 
     key: jwt.PyJWK
     key_id: str | None
     algorithm: str
     identity: Identity
-    good_until: float
+    valid_until: float
 
 
 class Authenticator:
-    """Checks tokens, either with a shared secret (HS256) or with the public keys at a URL.
+    """Verifies tokens, either with a shared secret (HS256) or with the public keys at a URL.
 
     `client_ids`: of the clients whose tokens are accepted without an audience.
     """
 
-    def __init__(  # noqa: PLR0913 - what an operator decides, all by name
+    def __init__(  # noqa: PLR0913 - settings, all passed by name
         self,
         *,
         issuer: str,
@@ -113,69 +83,67 @@ class Authenticator:
     ) -> None:
         if not issuer or not audience:
             raise ValueError("Issuer and audience are needed: without them any application's tokens would do.")
-        if not timedelta(0) <= leeway <= LONGEST_LEEWAY:
-            raise ValueError(f"The leeway must be from 0 to {LONGEST_LEEWAY.total_seconds():.0f} seconds.")
+        if not timedelta(0) <= leeway <= MAX_LEEWAY:
+            raise ValueError(f"The leeway must be from 0 to {MAX_LEEWAY.total_seconds():.0f} seconds.")
         self._expected: dict[str, Any] = {"issuer": issuer, "audience": audience, "leeway": leeway}
         self._client_ids = frozenset(client_ids)
-        self._leeway = leeway.total_seconds()
-        self._verified: dict[bytes, _Verified] = {}
-        self._keys: _Keys
+        self._leeway_seconds = leeway.total_seconds()
+        self._verified: dict[bytes, _VerifiedToken] = {}  # by the hash of the header
+        self._keys: KeySet
         match secret, jwks_url:
             case SecretStr(), None:
-                self._keys = _SharedSecret(secret)
+                self._keys = SharedSecretKeys(secret)
             case None, str():
                 self._keys = jwks.JwksKeys(jwks_url, algorithms=algorithms, http=http, monotonic=monotonic)
             case _:
                 raise ValueError("Either a secret or the URL of a key set is needed.")
 
     async def authenticate(self, authorization: str | None) -> str:
-        """The viewer's id from an Authorization header. Raises Unauthenticated and ServiceUnavailable."""
+        """Return the viewer's id for an Authorization header. Raises Unauthenticated and ServiceUnavailable."""
         return (await self.identify(authorization)).viewer_id
 
     async def identify(self, authorization: str | None) -> Identity:
-        """As `authenticate`, for connections that outlive one request.
+        """Return the identity for an Authorization header. Raises Unauthenticated and ServiceUnavailable.
 
-        A header whose token was verified is known again, by its hash, until it expires or its key is no longer the same.
+        A verified header is cached by its hash, until the token expires or its key is replaced.
         """
         digest = hashlib.sha256((authorization or "").encode("utf-8", "surrogatepass")).digest()
-        known = self._verified.get(digest)
-        if known is not None and await self._is_still_good(known):
-            return known.identity
-        verified = await self._verify(_bearer_token(authorization))
-        self._remember(digest, verified)
-        return verified.identity
-
-    async def _is_still_good(self, known: _Verified) -> bool:
-        return time.time() < known.good_until and await self._keys.find(known.key_id, known.algorithm) is known.key
-
-    async def _verify(self, token: str) -> _Verified:
-        key_id, algorithm = _key_named_by(token, self._keys.algorithms)
-        key = await self._keys.find(key_id, algorithm)
-        if key is None:
-            raise Unauthenticated(_NOT_ACCEPTED)
-        identity = _identity(self._verified_claims(token, key), self._leeway)
-        good_until = identity.good_until.timestamp()
-        return _Verified(key=key, key_id=key_id, algorithm=algorithm, identity=identity, good_until=good_until)
-
-    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        cached = self._verified.get(digest)
+        if (
+            cached is not None
+            and time.time() < cached.valid_until
+            and await self._keys.find(cached.key_id, cached.algorithm) is cached.key
+        ):
+            return cached.identity
+        verified = await self._verify(_get_token(authorization))
         self._verified.pop(digest, None)
-        if len(self._verified) >= MOST_KNOWN:
+        if len(self._verified) >= MAX_CACHED_TOKENS:
             del self._verified[next(iter(self._verified))]  # the oldest one
         self._verified[digest] = verified
+        return verified.identity
 
     async def aclose(self) -> None:
         await self._keys.aclose()
 
-    def _verified_claims(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+    async def _verify(self, token: str) -> _VerifiedToken:
+        key_id, algorithm = _read_header(token, self._keys.algorithms)
+        key = await self._keys.find(key_id, algorithm)
+        if key is None:
+            raise Unauthenticated(_NOT_ACCEPTED)
         try:
-            return self._decoded(token, key)
+            claims = self._decode(token, key)
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(_EXPIRED) from None
         except jwt.PyJWTError:
             raise Unauthenticated(_NOT_ACCEPTED) from None
+        identity = find_identity(claims, self._leeway_seconds)
+        if identity is None:
+            raise Unauthenticated(_NOT_ACCEPTED)
+        valid_until = identity.valid_until.timestamp()
+        return _VerifiedToken(key=key, key_id=key_id, algorithm=algorithm, identity=identity, valid_until=valid_until)
 
-    def _decoded(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
-        """Raises jwt.PyJWTError."""
+    def _decode(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+        """Return the claims. A token without an audience is accepted from a known client. Raises jwt.PyJWTError."""
         algorithms = sorted(self._keys.algorithms)
         try:
             return jwt.decode(token, key, algorithms, {"require": _REQUIRED_CLAIMS}, **self._expected)
@@ -187,25 +155,26 @@ class Authenticator:
             "verify_aud": False,
         }
         claims: dict[str, Any] = jwt.decode(token, key, algorithms, options, **self._expected)
-        client = claims.get("client_id", claims.get("azp"))
-        if "aud" in claims or not isinstance(client, str) or client not in self._client_ids:
+        client_id = claims.get("client_id", claims.get("azp"))
+        if "aud" in claims or not isinstance(client_id, str) or client_id not in self._client_ids:
             raise jwt.InvalidAudienceError
         return claims
 
 
 def issue_token(secret: SecretStr, *, subject: str, issuer: str, audience: str, lifetime: timedelta) -> str:
-    """A token as this server accepts it, for development and the demo. Raises ValueError."""
-    if not _is_viewer_id(subject):
-        raise ValueError(f"A subject has 1 to {LONGEST_SUBJECT} characters, no control characters among them.")
+    """Return a token that this server accepts, for development and the demo. Raises ValueError for an invalid subject."""
+    if not is_viewer_id(subject):
+        raise ValueError(f"A subject has 1 to {MAX_SUBJECT_LENGTH} characters, no control characters among them.")
     now = datetime.now(UTC)
     claims = {"sub": subject, "iss": issuer, "aud": audience, "iat": now, "exp": now + lifetime}
-    return jwt.encode(claims, _shared_key(secret))
+    return jwt.encode(claims, shared_secret.to_jwk(secret))
 
 
-def _bearer_token(authorization: str | None) -> str:
+def _get_token(authorization: str | None) -> str:
+    """Return the token of an Authorization header. Raises Unauthenticated."""
     if not authorization:
         raise Unauthenticated(_MISSING)
-    if len(authorization) > len(_SCHEME) + LARGEST_TOKEN:
+    if len(authorization) > len(_SCHEME) + MAX_TOKEN_LENGTH:
         raise Unauthenticated(_TOO_LARGE)
     scheme, token = authorization[: len(_SCHEME)], authorization[len(_SCHEME) :]
     if scheme.lower() != _SCHEME.lower() or not _COMPACT_JWS.fullmatch(token):
@@ -213,64 +182,20 @@ def _bearer_token(authorization: str | None) -> str:
     return token
 
 
-def _key_named_by(token: str, algorithms: Collection[str]) -> tuple[str | None, str]:
-    """Key id and algorithm from a header that is not verified yet: good for looking up one of our own keys."""
+def _read_header(token: str, algorithms: Collection[str]) -> tuple[str | None, str]:
+    """Return key id and algorithm. They are not verified yet, and serve only to look up one of this server's own keys."""
     try:
         header = jwt.get_unverified_header(token)
     except jwt.DecodeError:
         raise Unauthenticated(_MALFORMED) from None
     except jwt.PyJWTError:
         raise Unauthenticated(_NOT_ACCEPTED) from None
-    kind, algorithm = header.get("typ", "JWT"), header.get("alg")
-    if (
-        not isinstance(kind, str)
-        or kind.lower().removeprefix(_MEDIA_TYPE) not in _TYPES
+    token_type, algorithm = header.get("typ", "JWT"), header.get("alg")
+    is_refused = (
+        not isinstance(token_type, str)
+        or token_type.lower().removeprefix(_MEDIA_TYPE) not in _TYPES
         or header.keys() & _REFUSED_HEADERS
-    ):
-        raise Unauthenticated(_NOT_ACCEPTED)
-    if not isinstance(algorithm, str) or algorithm not in algorithms:
-        raise Unauthenticated(_NOT_ACCEPTED)
-    return header.get("kid"), algorithm  # PyJWT refuses a kid that is not a string
-
-
-def _identity(claims: dict[str, Any], leeway_seconds: float) -> Identity:
-    # RFC 7519 wants numbers; PyJWT would also take "99" and true.
-    numeric = all(type(claims.get(name, 0)) in (int, float) for name in ("exp", "nbf", "iat"))
-    if not numeric or not _is_viewer_id(claims["sub"]):
-        raise Unauthenticated(_NOT_ACCEPTED)
-    expires_at = min(claims["exp"], _LAST_SECOND)
-    good_until = min(expires_at // 1 + leeway_seconds, _LAST_SECOND)  # PyJWT compares whole seconds
-    return Identity(
-        viewer_id=claims["sub"],
-        name=_name(claims),
-        expires_at=datetime.fromtimestamp(expires_at, tz=UTC),
-        good_until=datetime.fromtimestamp(good_until, tz=UTC),
     )
-
-
-def _name(claims: dict[str, Any]) -> str | None:
-    """The claims of OpenID Connect that a user cannot choose freely: not `name`, which may be that of anybody."""
-    known = ("preferred_username",) if claims.get("email_verified") is False else ("email", "preferred_username")
-    return next((text for text in map(claims.get, known) if isinstance(text, str) and _is_line(text)), None)
-
-
-def _is_line(text: str) -> bool:
-    """Whether a text reads as it is written: `isprintable` excludes what turns or hides the text around it."""
-    return 0 < len(text) <= LONGEST_SUBJECT and text.isprintable()
-
-
-def _is_viewer_id(subject: str) -> bool:
-    """No control characters (Cc, NUL among them) and nothing that UTF-8 cannot hold (Cs)."""
-    return 0 < len(subject) <= LONGEST_SUBJECT and not {unicodedata.category(char) for char in subject} & {"Cc", "Cs"}
-
-
-def _shared_key(secret: SecretStr) -> jwt.PyJWK:
-    value = secret.get_secret_value().encode()
-    if len(value) < SECRET_BYTES:
-        raise ValueError(f"The secret is weak: at least {SECRET_BYTES} bytes are needed (RFC 7518, section 3.2).")
-    key = jwt.PyJWK({"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(value).decode()})
-    try:
-        key.Algorithm.prepare_key(value)
-    except jwt.InvalidKeyError:
-        raise ValueError("The secret is a key of a key pair or a certificate, and not a secret.") from None
-    return key
+    if is_refused or not isinstance(algorithm, str) or algorithm not in algorithms:
+        raise Unauthenticated(_NOT_ACCEPTED)
+    return header.get("kid"), algorithm  # PyJWT has checked that a kid is a string

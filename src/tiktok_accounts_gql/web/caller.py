@@ -1,4 +1,4 @@
-"""Who asks, by whichever way."""
+"""Authenticates requests and WebSockets."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,36 +11,40 @@ from tiktok_accounts_gql.resolvers.loaders import Loaders
 from tiktok_accounts_gql.services.bundle import Services
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.web.authentication import Authenticator
-from tiktok_accounts_gql.web.edge import annotate, client_address, request_id
+from tiktok_accounts_gql.web.middleware import add_log_field, client_address, request_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks, and until when this server listens to the token that says so."""
+    """The authenticated sender of a request. `valid_until`: until when this server accepts the token."""
 
     viewer: Viewer
-    good_until: datetime
+    valid_until: datetime
     request_id: str
     services: Services
 
     def new_context(self, cost: int) -> Context:
-        """`cost`: of the operation, in points."""
+        """Return the context of an operation that costs so many points."""
         loaders = Loaders(self.viewer, self.services)
         return Context(viewer=self.viewer, services=self.services, loaders=loaders, cost=cost)
 
     @property
     def seconds_left(self) -> float:
-        return max(0.0, (self.good_until - datetime.now(UTC)).total_seconds())
+        return max(0.0, (self.valid_until - datetime.now(UTC)).total_seconds())
 
 
-async def identify(connection: HTTPConnection, authorization: str | None) -> Caller:
-    """From an Authorization header, or what stands for it. Raises Unauthenticated and ServiceUnavailable."""
+async def authenticate_caller(connection: HTTPConnection, authorization: str | None) -> Caller:
+    """Verify the value of an Authorization header, or its equivalent. Raises Unauthenticated and ServiceUnavailable."""
     state = connection.scope["state"]
     authenticator: Authenticator = state["authenticator"]
     identity = await authenticator.identify(authorization)
-    annotate(connection, "viewer", identity.viewer_id)
-    own, address = request_id(connection), client_address(connection)
+    add_log_field(connection, "viewer", identity.viewer_id)
     viewer = Viewer(
-        id=identity.viewer_id, actor=AuditActor.USER, request_id=own, ip_address=address, name=identity.name
+        id=identity.viewer_id,
+        actor=AuditActor.USER,
+        request_id=request_id(connection),
+        ip_address=client_address(connection),
+        name=identity.name,
     )
-    return Caller(viewer=viewer, good_until=identity.good_until, request_id=own, services=state["services"])
+    valid_until, services = identity.valid_until, state["services"]
+    return Caller(viewer=viewer, valid_until=valid_until, request_id=request_id(connection), services=services)

@@ -1,7 +1,7 @@
-"""Which pages of other origins may call the API (CORS), and which headers they may send.
+"""CORS: which origins may call the API, and with which headers.
 
-Tools that watch or trace a page add headers to each of its requests. A browser asks first whether it may (a preflight), and
-with one header that is not allowed it sends nothing.
+Monitoring and tracing tools add headers to each request of a page. A browser asks first whether they are allowed (a preflight),
+and does not send the request if one of them is not.
 """
 
 from fnmatch import fnmatchcase
@@ -12,11 +12,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.web.edge import REQUEST_ID
 from tiktok_accounts_gql.web.list_cache import CACHE_STATUS
+from tiktok_accounts_gql.web.middleware import REQUEST_ID
 
 _MAX_AGE_SECONDS = 3600
-_OWN = f"accept accept-language authorization cache-control content-language content-type last-event-id pragma {REQUEST_ID}"
+_STANDARD = f"accept accept-language authorization cache-control content-language content-type last-event-id pragma {REQUEST_ID}"
 _CLIENTS = """
 apollographql-client-* apollo-require-preflight x-apollo-* graphql-* x-graphql-* x-requested-with
 """
@@ -25,11 +25,11 @@ traceparent tracestate baggage correlation-context sentry-trace x-datadog-* b3 x
 newrelic elastic-apm-traceparent uber-trace-id uberctx-* x-instana-* x-dynatrace x-dtpc x-dtreferer x-honeycomb-trace
 x-correlation-id request-id request-context
 """
-HEADERS = tuple(f"{_OWN} {_CLIENTS} {_TRACING}".lower().split())
+ALLOWED_HEADERS = tuple(f"{_STANDARD} {_CLIENTS} {_TRACING}".lower().split())
 
 
-class Cors(CORSMiddleware):
-    """`headers`: names in lower case, in which `*` stands for any characters. What is allowed is what was asked for."""
+class PatternCorsMiddleware(CORSMiddleware):
+    """Starlette's middleware, with patterns for allowed headers: names in lower case, in which `*` stands for any characters."""
 
     def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], headers: tuple[str, ...]) -> None:
         super().__init__(
@@ -44,16 +44,14 @@ class Cors(CORSMiddleware):
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
-        names = request_headers.get("access-control-request-headers", "").split(",")
-        if all(self._is_allowed(name.strip().lower()) for name in names):
-            return response
-        return PlainTextResponse("Disallowed CORS headers", 400, self.preflight_headers)
-
-    def _is_allowed(self, name: str) -> bool:
-        return not name or any(fnmatchcase(name, allowed) for allowed in self._headers)
+        for part in request_headers.get("access-control-request-headers", "").split(","):
+            name = part.strip().lower()
+            if name and not any(fnmatchcase(name, pattern) for pattern in self._headers):
+                return PlainTextResponse("Disallowed CORS headers", 400, self.preflight_headers)
+        return response
 
 
-def share(app: ASGIApp, settings: Settings) -> Cors:
-    """The application as pages of `ACCOUNTS_ALLOWED_ORIGINS` may call it."""
-    own = (name.lower() for name in settings.cors_headers)
-    return Cors(app, origins=settings.allowed_origins, headers=(*HEADERS, *own))
+def add_cors(app: ASGIApp, settings: Settings) -> PatternCorsMiddleware:
+    """Return the application, open to pages of `ACCOUNTS_ALLOWED_ORIGINS`."""
+    custom = (name.lower() for name in settings.cors_headers)
+    return PatternCorsMiddleware(app, origins=settings.allowed_origins, headers=(*ALLOWED_HEADERS, *custom))

@@ -1,6 +1,6 @@
-"""Frames of the two protocols for streams: server-sent events, and parts as Apollo's clients take them.
+"""Frames of the two streaming protocols: server-sent events, and multipart as Apollo's clients read it.
 
-One answer that is no stream gets them too: a refusal has to be read by who awaits a stream.
+A single response is framed too if the client accepts only a stream, or it could not read an error.
 """
 
 from starlette.responses import Response
@@ -8,32 +8,32 @@ from starlette.responses import Response
 from tiktok_accounts_gql.web.media_types import EVENTS, PARTS
 
 EVENTS_TYPE = f"{EVENTS}; charset=utf-8"
-COMPLETE = b"event: complete\ndata:\n\n"  # without `data` a browser's EventSource would not tell of it
+COMPLETE = b"event: complete\ndata:\n\n"  # a browser's EventSource ignores an event without `data`
 PARTS_TYPE = f'{PARTS};boundary="graphql";subscriptionSpec="1.0"'
 DELIMITER = b"--graphql"
 
 
-def next_event(result: bytes) -> bytes:
-    """`result`: JSON in one line."""
-    return b"event: next\ndata: " + result + b"\n\n"
+def frame_event(payload: bytes) -> bytes:
+    """Return an event `next`. `payload`: JSON in one line."""
+    return b"event: next\ndata: " + payload + b"\n\n"
 
 
-def next_part(message: bytes) -> bytes:
-    """With the delimiter that ends it: a client knows then that the part is whole. `message`: JSON."""
+def frame_part(message: bytes) -> bytes:
+    """Return a part with the delimiter behind it, by which a client knows that it is complete. `message`: JSON."""
     return b"\r\nContent-Type: application/json\r\n\r\n" + message + b"\r\n" + DELIMITER
 
 
-def framed(response: Response, media_type: str) -> Response:
-    """The same response, whose body is JSON, in its frame. JSON's own types have none."""
+def frame_response(response: Response, media_type: str) -> Response:
+    """Return the response with its JSON body framed for a streaming media type; any other is left as it is."""
     body = bytes(response.body)
     if media_type == EVENTS:
-        return _with(response, EVENTS_TYPE, next_event(body) + COMPLETE)
+        return _replace_body(response, EVENTS_TYPE, frame_event(body) + COMPLETE)
     if media_type == PARTS:
-        return _with(response, PARTS_TYPE, DELIMITER + next_part(b'{"payload":' + body + b"}") + b"--\r\n")
+        return _replace_body(response, PARTS_TYPE, DELIMITER + frame_part(b'{"payload":' + body + b"}") + b"--\r\n")
     return response
 
 
-def _with(response: Response, content_type: str, body: bytes) -> Response:
+def _replace_body(response: Response, content_type: str, body: bytes) -> Response:
     response.body = body
     response.headers["Content-Type"] = content_type
     response.headers["Content-Length"] = str(len(body))

@@ -1,8 +1,8 @@
-"""Answers about lists, kept for those who ask again.
+"""Caches responses about lists of accounts.
 
-What is kept are the bytes of a whole answer without errors, for the viewer whom it was given to and for nobody else. It is
-given again as long as none of the viewer's accounts has changed since before it was read (`db/change_versions.py`), and until it
-expires. What the audit recorded of the reading is recorded again, before the answer leaves.
+A cached response is the complete body of a response without errors, and is sent only to the viewer for whom it was made. It is
+valid until it expires, or one of the viewer's accounts has changed since before they were read (`db/change_versions.py`). The
+audit events of the original request are recorded again for each response from the cache, before it is sent.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,110 +21,120 @@ from tiktok_accounts_gql.execution.engine import PreparedOperation
 from tiktok_accounts_gql.execution.root_fields import collect_root_fields
 from tiktok_accounts_gql.services.viewer import AuditRecord
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.web import answers
+from tiktok_accounts_gql.web import responses
 from tiktok_accounts_gql.web.caller import Caller
-from tiktok_accounts_gql.web.edge import annotate
-from tiktok_accounts_gql.web.kept_answers import KeptAnswer, KeptAnswers, Key
-from tiktok_accounts_gql.web.requests import GraphQLRequest
+from tiktok_accounts_gql.web.graphql_requests import GraphQLRequest
+from tiktok_accounts_gql.web.middleware import add_log_field
+from tiktok_accounts_gql.web.response_cache import CachedResponse, CacheKey, ResponseCache
 
-LISTS = frozenset({"accounts", "accountsSummary"})
+CACHED_FIELDS = frozenset({"accounts", "accountsSummary"})
 CACHE_STATUS = "Cache-Status"  # RFC 9211
-_CACHE = "tiktok-accounts"
-_ALONE = LISTS | {"__typename"}
+_CACHE_NAME = "tiktok-accounts"
+_ALLOWED_FIELDS = CACHED_FIELDS | {"__typename"}
 _MIB = 1024 * 1024
 
-Execute = Callable[[Caller], Awaitable[tuple[Response, int]]]  # the answer, and what it costs in points
+Execute = Callable[[Caller], Awaitable[tuple[Response, int]]]  # returns the response and its cost in points
 
 
-class Lookup(StrEnum):
-    """What became of a request; `bypass`: what it asks for is never kept, or nobody knows what changes."""
+class CacheOutcome(StrEnum):
+    """What the cache did with a request. BYPASS: it has no cacheable response, or changes are not noticed at the moment."""
 
     HIT = "hit"
     MISS = "miss"
     BYPASS = "bypass"
 
 
-Count = Callable[[Lookup], None]
+CountOutcome = Callable[[CacheOutcome], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request for lists. `mark` is of when it came."""
+class CacheableRequest:
+    """A request whose response may be cached. `version`: that of the viewer's accounts when it came."""
 
-    key: Key
-    mark: ChangeVersion
+    key: CacheKey
+    version: ChangeVersion
     media_type: str
 
 
 class ListCache:
-    """One per process."""
+    """The cache of one process."""
 
-    def __init__(self, *, changes: ChangeVersions, kept: KeptAnswers, seconds: int, count: Count) -> None:
+    def __init__(self, *, changes: ChangeVersions, cache: ResponseCache, seconds: int, count: CountOutcome) -> None:
         self._changes = changes
-        self._kept = kept
+        self._cache = cache
         self._seconds = seconds
         self._count = count
 
     @classmethod
-    def open(cls, settings: Settings, changes: ChangeVersions, count: Count) -> "ListCache | None":
-        """None if nothing is to be kept. `count` is told what became of every request."""
-        kept = KeptAnswers(memory=settings.list_cache_megabytes * _MIB)
+    def open(cls, settings: Settings, changes: ChangeVersions, count: CountOutcome) -> "ListCache | None":
+        """Return the cache, or None if it is turned off. `count`: called with the outcome of every request."""
+        cache = ResponseCache(max_bytes=settings.list_cache_megabytes * _MIB)
         seconds = settings.list_cache_seconds
-        return cls(changes=changes, kept=kept, seconds=seconds, count=count) if seconds else None
+        return cls(changes=changes, cache=cache, seconds=seconds, count=count) if seconds else None
 
-    def asked(
+    def find_cacheable(
         self, prepared: PreparedOperation, request: GraphQLRequest, caller: Caller, media_type: str
-    ) -> Asked | None:
-        """None for what is not kept, and while it is not known what changes."""
-        if not _is_of_lists(prepared) or (mark := self._changes.get(caller.viewer.id)) is None:
+    ) -> CacheableRequest | None:
+        """Return what identifies the response; None if it cannot be cached, or changes are not noticed at the moment."""
+        if not _reads_lists(prepared) or (version := self._changes.get(caller.viewer.id)) is None:
             return None
-        digest = _digest(request)
-        return None if digest is None else Asked(key=Key(caller.viewer.id, digest), mark=mark, media_type=media_type)
+        digest = _hash_request(request)
+        if digest is None:
+            return None
+        return CacheableRequest(key=CacheKey(caller.viewer.id, digest), version=version, media_type=media_type)
 
-    async def answer(self, request: Request, asked: Asked | None, caller: Caller, execute: Execute) -> Response:
-        """The kept one or a new one, and in its headers which of them. Raises what `execute` and the audit raise."""
-        if asked is None:
+    async def respond(
+        self, request: Request, cacheable: CacheableRequest | None, caller: Caller, execute: Execute
+    ) -> Response:
+        """Return the cached response, or execute the request. Raises what `execute` and the audit log raise."""
+        if cacheable is None:
             response, _ = await execute(caller)
-            return self._said(request, response, Lookup.BYPASS, "fwd=bypass")
-        kept = self._kept.find(asked.key, asked.mark)
-        if kept is None:
-            return await self._read(request, asked, caller, execute)
-        await caller.services.budget.spend(caller.viewer.id, kept.points)
-        await caller.services.audit.replay(caller.viewer, kept.noted)
-        response = Response(kept.body, media_type=f"{asked.media_type}; charset=utf-8")
-        left = max(0, ceil(kept.expires_at - self._kept.now()))
-        return self._said(request, response, Lookup.HIT, f"hit; ttl={left}")
+            return self._add_status(request, response, CacheOutcome.BYPASS, "fwd=bypass")
+        cached = self._cache.get(cacheable.key, cacheable.version)
+        if cached is None:
+            return await self._execute_and_store(request, cacheable, caller, execute)
+        await caller.services.budget.spend(caller.viewer.id, cached.points)
+        await caller.services.audit.replay(caller.viewer, cached.audit_records)
+        response = Response(cached.body, media_type=f"{cacheable.media_type}; charset=utf-8")
+        ttl = max(0, ceil(cached.expires_at - self._cache.now()))
+        return self._add_status(request, response, CacheOutcome.HIT, f"hit; ttl={ttl}")
 
-    async def _read(self, request: Request, asked: Asked, caller: Caller, execute: Execute) -> Response:
-        noted: list[AuditRecord] = []
-        expires_at = self._kept.now() + self._seconds
-        response, points = await execute(replace(caller, viewer=replace(caller.viewer, audit_records=noted)))
-        stored = answers.is_whole(response) and self._kept.keep(
-            asked.key,
-            KeptAnswer(
-                body=bytes(response.body), points=points, mark=asked.mark, noted=tuple(noted), expires_at=expires_at
-            ),
+    async def _execute_and_store(
+        self, request: Request, cacheable: CacheableRequest, caller: Caller, execute: Execute
+    ) -> Response:
+        audit_records: list[AuditRecord] = []
+        expires_at = self._cache.now() + self._seconds
+        response, points = await execute(replace(caller, viewer=replace(caller.viewer, audit_records=audit_records)))
+        is_stored = responses.has_no_errors(response) and self._cache.put(
+            CachedResponse(
+                key=cacheable.key,
+                body=bytes(response.body),
+                points=points,
+                version=cacheable.version,
+                audit_records=tuple(audit_records),
+                expires_at=expires_at,
+            )
         )
-        return self._said(request, response, Lookup.MISS, "fwd=miss; stored" if stored else "fwd=miss")
+        return self._add_status(request, response, CacheOutcome.MISS, "fwd=miss; stored" if is_stored else "fwd=miss")
 
-    def _said(self, request: Request, response: Response, outcome: Lookup, status: str) -> Response:
+    def _add_status(self, request: Request, response: Response, outcome: CacheOutcome, status: str) -> Response:
         self._count(outcome)
-        annotate(request, "cache", outcome)
-        response.headers[CACHE_STATUS] = f"{_CACHE}; {status}"
+        add_log_field(request, "cache", outcome)
+        response.headers[CACHE_STATUS] = f"{_CACHE_NAME}; {status}"
         return response
 
 
-def _is_of_lists(prepared: PreparedOperation) -> bool:
+def _reads_lists(prepared: PreparedOperation) -> bool:
     if prepared.document is None or prepared.operation is None or prepared.kind is not OperationType.QUERY:
         return False
-    roots = collect_root_fields(prepared.document, prepared.operation)
-    return roots <= _ALONE and not roots.isdisjoint(LISTS)
+    fields = collect_root_fields(prepared.document, prepared.operation)
+    return fields <= _ALLOWED_FIELDS and not fields.isdisjoint(CACHED_FIELDS)
 
 
-def _digest(request: GraphQLRequest) -> bytes | None:
-    """The same for what is asked in the same words; None for variables that are nested too deeply to be written."""
-    words = [request.query, request.operation_name, request.variables or {}]
+def _hash_request(request: GraphQLRequest) -> bytes | None:
+    """Return a hash of query and variables; None if the variables are nested too deeply to be serialized."""
+    parts = [request.query, request.operation_name, request.variables or {}]
     try:
-        return sha256(orjson.dumps(words, option=orjson.OPT_SORT_KEYS)).digest()
+        return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()
     except orjson.JSONEncodeError:
         return None

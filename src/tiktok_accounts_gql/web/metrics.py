@@ -1,4 +1,4 @@
-"""What this process counts, for Prometheus. Nothing of it tells one viewer from another."""
+"""Metrics of this process for Prometheus. None of them has a label that identifies a viewer."""
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -14,13 +14,13 @@ from starlette.responses import Response
 from tiktok_accounts_gql.crypto import SecretLocation
 from tiktok_accounts_gql.execution.engine import ExecutionReason
 from tiktok_accounts_gql.services.failures import FailureKind
-from tiktok_accounts_gql.web.list_cache import Lookup
+from tiktok_accounts_gql.web.list_cache import CacheOutcome
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
+_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """Of one application: another one in the same process counts by itself."""
+    """The metrics of one application; each application of a process has its own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -38,7 +38,7 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
-        self._lookups = {outcome: lookups.labels(outcome.value) for outcome in Lookup}
+        self._lookups = {outcome: lookups.labels(outcome.value) for outcome in CacheOutcome}
         self._unreadable = Counter(
             "accounts_sealed_values_unreadable",
             "Sealed values that did not open when they were needed, by where they are stored.",
@@ -55,14 +55,14 @@ class Metrics:
         self._durations = Histogram(
             "accounts_request_duration_seconds",
             "From an HTTP request to the beginning of its answer.",
-            buckets=_SECONDS,
+            buckets=_BUCKETS_SECONDS,
             registry=self._registry,
         )
 
     def count_operation(self, reason: ExecutionReason) -> None:
         self._operations[reason].inc()
 
-    def count_lookup(self, outcome: Lookup) -> None:
+    def count_lookup(self, outcome: CacheOutcome) -> None:
         self._lookups[outcome].inc()
 
     def count_unreadable(self, place: SecretLocation) -> None:

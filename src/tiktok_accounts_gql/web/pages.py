@@ -1,4 +1,4 @@
-"""Pages for people who come by with a browser, in a style of their own: nothing is loaded."""
+"""HTML pages for browsers: self-contained, so that nothing else is loaded."""
 
 from html import escape
 from string import Template
@@ -43,21 +43,21 @@ $body
 )
 
 
-def page(
+def html_page(
     title: str, body: str, colour: str, status: int = 200, *, form_action: str = "'none'", referrer: str = "no-referrer"
 ) -> HTMLResponse:
-    """`body` is HTML. `form_action` is of the Content-Security-Policy, `referrer` the Referrer-Policy."""
+    """Return a page. `body`: HTML. `form_action`: for the Content-Security-Policy. `referrer`: the Referrer-Policy."""
     headers = {**HEADERS, "Content-Security-Policy": f"{_POLICY} {form_action}", "Referrer-Policy": referrer}
     content = _PAGE.substitute(title=escape(title), body=body, colour=colour)
     return HTMLResponse(content, status, headers=headers)
 
 
 def message_page(title: str, text: str, colour: str, status: int) -> HTMLResponse:
-    """`text` is plain."""
-    return page(title, f"<p>{escape(text)}</p>", colour, status)
+    """Return a page with one paragraph of plain text."""
+    return html_page(title, f"<p>{escape(text)}</p>", colour, status)
 
 
-def query_value(request: Request, name: str) -> str | None:
-    """None for a parameter that is absent or empty, or has several values (RFC 6749, section 3.1)."""
+def find_parameter(request: Request, name: str) -> str | None:
+    """Return a query parameter; None if it is absent, empty or repeated (RFC 6749, section 3.1)."""
     values = {value for value in request.query_params.getlist(name) if value}
     return values.pop() if len(values) == 1 else None

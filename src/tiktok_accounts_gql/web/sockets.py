@@ -1,8 +1,8 @@
-"""Subscriptions over WebSocket: the subprotocol `graphql-transport-ws`.
+"""Subscriptions over WebSocket, with the subprotocol `graphql-transport-ws`.
 
-Each operation is a task that asks for the next event when the last one was sent. What happens meanwhile becomes one in its
-subscription, so a client that reads slowly costs no memory, and gets the latest state. One that does not read at all is
-let go of by the server below (`server/`), which also closes sockets with 1012 when it is about to stop.
+Each operation is a task that asks for the next event after it has sent the last one. Events of the meantime are merged in its
+subscription, so a slow client costs no memory and gets the latest state. A client that reads nothing at all is disconnected by
+the server below (`server/`), which also closes sockets with 1012 when it is about to stop.
 """
 
 import asyncio
@@ -27,37 +27,37 @@ from tiktok_accounts_gql.errors import (
 from tiktok_accounts_gql.execution.engine import Engine
 from tiktok_accounts_gql.logs import truncate
 from tiktok_accounts_gql.tasks import cancel_and_wait
-from tiktok_accounts_gql.web import answers
-from tiktok_accounts_gql.web.caller import Caller, identify
-from tiktok_accounts_gql.web.edge import annotate, request_id
-from tiktok_accounts_gql.web.live import EXPIRED, Payload, subscribe
-from tiktok_accounts_gql.web.messages import (
+from tiktok_accounts_gql.web import responses
+from tiktok_accounts_gql.web.caller import Caller, authenticate_caller
+from tiktok_accounts_gql.web.graphql_requests import ForeignOrigin
+from tiktok_accounts_gql.web.graphql_transport_ws import (
     PROTOCOL,
     ClientMessage,
-    Closed,
+    CloseCode,
     Complete,
     Init,
     Ping,
     Pong,
+    SocketClosed,
     Subscribe,
-    read,
+    parse_message,
 )
+from tiktok_accounts_gql.web.middleware import add_log_field, request_id
 from tiktok_accounts_gql.web.persisted_queries import PersistedQueries
-from tiktok_accounts_gql.web.requests import ForeignOrigin
-from tiktok_accounts_gql.web.sign_in import find_credential
+from tiktok_accounts_gql.web.socket_credentials import find_credential
+from tiktok_accounts_gql.web.subscriptions import EXPIRED, Payload, subscribe
 
 INIT_SECONDS = 10.0
-TRY_AGAIN_LATER = 1013
-KEEP = "keep_connection"  # in a scope's state: tells the server that somebody has signed in on the connection
-MOST_OPERATIONS = 20
-_GONE = (WebSocketDisconnect, WebSocketDisconnected)
+KEEP_CONNECTION = "keep_connection"  # a function in a scope's state: tells the server that the client is authenticated
+MAX_OPERATIONS = 20
+_DISCONNECTED = (WebSocketDisconnect, WebSocketDisconnected)
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketEndpoint:
-    """`origins`: those whose pages may connect. A client that is no page sends none."""
+    """The WebSocket endpoint. `origins`: those whose pages may connect; a client that is no page sends no Origin."""
 
     engine: Engine
     persisted: PersistedQueries
@@ -66,61 +66,49 @@ class SocketEndpoint:
     async def handle(self, websocket: WebSocket) -> None:
         origin = websocket.headers.get("origin")
         if origin is not None and origin not in self.origins:
-            await websocket.send_denial_response(answers.refusal(ForeignOrigin(), request_id(websocket)))
+            await websocket.send_denial_response(responses.error_response(ForeignOrigin(), request_id(websocket)))
             return
         if PROTOCOL not in websocket.scope["subprotocols"]:
             await websocket.accept()
-            await _close(websocket, Closed(4406, "Subprotocol not acceptable"))
+            code = CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE
+            await _close(websocket, SocketClosed(code, "Subprotocol not acceptable"))
             return
         await websocket.accept(subprotocol=PROTOCOL)
         try:
-            await _Socket(websocket, self.engine, self.persisted).run()
-        except Closed as closed:
+            await _SocketSession(websocket, self.engine, self.persisted).run()
+        except SocketClosed as closed:
             await _close(websocket, closed)
-        except _GONE:
+        except _DISCONNECTED:
             return
 
 
-async def _close(websocket: WebSocket, closed: Closed) -> None:
-    annotate(websocket, "closed", str(closed.code))
-    with suppress(*_GONE):
+async def _close(websocket: WebSocket, closed: SocketClosed) -> None:
+    add_log_field(websocket, "closed", str(closed.code))
+    with suppress(*_DISCONNECTED):
         await websocket.close(closed.code, closed.reason)
 
 
-class _Socket:
-    """One connection, from its acceptance to its end."""
+class _SocketSession:
+    """One socket, from its acceptance to its end."""
 
     def __init__(self, websocket: WebSocket, engine: Engine, persisted: PersistedQueries) -> None:
         self._websocket = websocket
         self._engine = engine
         self._persisted = persisted
-        self._operations: dict[str, asyncio.Task[None]] = {}  # by the id that the client gave, which it may use again
-        self._tasks: set[asyncio.Task[None]] = set()  # those that are completed and have not ended yet as well
+        self._operations: dict[str, asyncio.Task[None]] = {}  # by the id of the client, which may use it again later
+        self._tasks: set[asyncio.Task[None]] = set()  # also those that the client has completed and that have not ended
 
     async def run(self) -> None:
-        """Until the client goes. Raises Closed, WebSocketDisconnect."""
-        caller = await self._identify(await self._initialised())
-        self._websocket.scope["state"][KEEP]()
+        """Serve the socket until it ends. Raises SocketClosed, WebSocketDisconnect."""
+        caller = await self._authenticate(await self._receive_init())
+        self._websocket.scope["state"][KEEP_CONNECTION]()
         try:
             with caller.services.streams.acquire(caller.viewer):
-                await self._converse(caller)
+                await self._handle_messages(caller)
         except TooManyStreams as error:
-            raise Closed(TRY_AGAIN_LATER, error.message) from None
+            raise SocketClosed(CloseCode.TRY_AGAIN_LATER, error.message) from None
 
-    async def _converse(self, caller: Caller) -> None:
-        await self._send({"type": "connection_ack"})
-        try:
-            async with asyncio.timeout(caller.seconds_left) as life:
-                while True:
-                    await self._obey(caller)
-        except TimeoutError:
-            if not life.expired():
-                raise
-            raise Closed(4403, EXPIRED) from None
-        finally:
-            await cancel_and_wait(*self._tasks)
-
-    async def _initialised(self) -> Init:
+    async def _receive_init(self) -> Init:
         try:
             async with asyncio.timeout(INIT_SECONDS):
                 while True:
@@ -130,87 +118,104 @@ class _Socket:
                         case Ping(payload=payload):
                             await self._send(_pong(payload))
                         case Subscribe():
-                            raise Closed(4401, "Unauthorized")
+                            raise SocketClosed(CloseCode.UNAUTHORIZED, "Unauthorized")
         except TimeoutError:
-            raise Closed(4408, "Connection initialisation timeout") from None
+            raise SocketClosed(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
 
-    async def _identify(self, init: Init) -> Caller:
+    async def _authenticate(self, init: Init) -> Caller:
         credential = find_credential(init.payload, self._websocket.headers.get("authorization"))
         try:
-            return await identify(self._websocket, credential.authorization)
+            return await authenticate_caller(self._websocket, credential.authorization)
         except Unauthenticated as error:
-            raise Closed(4403, f"{credential.place}: {error.message}") from None
+            raise SocketClosed(CloseCode.FORBIDDEN, f"{credential.place}: {error.message}") from None
         except ServiceUnavailable as error:
-            raise Closed(TRY_AGAIN_LATER, error.message) from None
+            raise SocketClosed(CloseCode.TRY_AGAIN_LATER, error.message) from None
 
-    async def _obey(self, caller: Caller) -> None:
+    async def _handle_messages(self, caller: Caller) -> None:
+        """Serve messages until the client disconnects or its token expires."""
+        await self._send({"type": "connection_ack"})
+        try:
+            async with asyncio.timeout(caller.seconds_left) as token_lifetime:
+                while True:
+                    await self._handle_message(caller)
+        except TimeoutError:
+            if not token_lifetime.expired():
+                raise
+            raise SocketClosed(CloseCode.FORBIDDEN, EXPIRED) from None
+        finally:
+            await cancel_and_wait(*self._tasks)
+
+    async def _handle_message(self, caller: Caller) -> None:
         match await self._receive():
             case Init():
-                raise Closed(4429, "Too many initialisation requests")
+                raise SocketClosed(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
             case Ping(payload=payload):
                 await self._send(_pong(payload))
             case Pong():
                 return
-            case Complete(id=one):
-                if operation := self._operations.pop(one, None):
+            case Complete(id=operation_id):
+                if operation := self._operations.pop(operation_id, None):
                     operation.cancel()
             case Subscribe() as message:
-                await self._begin(message, caller)
+                await self._start_operation(message, caller)
 
-    async def _begin(self, message: Subscribe, caller: Caller) -> None:
-        one = message.id
-        if one in self._operations:
-            raise Closed(4409, f"Subscriber for {one} already exists")
-        if len(self._operations) >= MOST_OPERATIONS:
-            limit = LimitExceeded(f"A socket has {MOST_OPERATIONS} subscriptions at once at most.")
-            await self._refuse(one, [answers.said(limit, caller.request_id)])
+    async def _start_operation(self, message: Subscribe, caller: Caller) -> None:
+        if message.id in self._operations:
+            raise SocketClosed(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {message.id} already exists")
+        if len(self._operations) >= MAX_OPERATIONS:
+            error = LimitExceeded(f"A socket has {MAX_OPERATIONS} subscriptions at once at most.")
+            await self._send_errors(message.id, [responses.error_payload(error, caller.request_id)])
             return
-        task = self._operations[one] = asyncio.create_task(self._operate(message, caller))
+        task = self._operations[message.id] = asyncio.create_task(self._run_operation(message, caller))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _operate(self, message: Subscribe, caller: Caller) -> None:
-        """One subscription. Says nothing more once it was completed by the client."""
+    async def _run_operation(self, message: Subscribe, caller: Caller) -> None:
+        """Run a subscription to its end. The client cancels the task with `complete`, and nothing more is sent."""
         try:
-            payloads = await self._subscribed(message, caller)
+            payloads = await self._subscribe(message, caller)
             if isinstance(payloads, list):
-                await self._refuse(message.id, payloads)
+                await self._send_errors(message.id, payloads)
                 return
             async with aclosing(payloads):
                 async for payload in payloads:
                     await self._send({"id": message.id, "type": "next", "payload": orjson.Fragment(payload)})
             self._operations.pop(message.id, None)  # before the client may use the id again
             await self._send({"id": message.id, "type": "complete"})
-        except _GONE:
+        except _DISCONNECTED:
             return
-        except Exception as error:  # noqa: BLE001 - nobody else would tell the client
-            with suppress(*_GONE):
-                await self._refuse(message.id, answers.broken_off(error, caller.request_id)["errors"])
+        except Exception as error:  # noqa: BLE001 - otherwise the client would wait for ever
+            with suppress(*_DISCONNECTED):
+                errors = responses.stream_error_payload(error, caller.request_id)["errors"]
+                await self._send_errors(message.id, errors)
 
-    async def _subscribed(self, message: Subscribe, caller: Caller) -> AsyncGenerator[Payload] | list[dict[str, Any]]:
-        """The payloads, or errors."""
+    async def _subscribe(self, message: Subscribe, caller: Caller) -> AsyncGenerator[Payload] | list[dict[str, Any]]:
+        """Return the payloads, or the errors that refuse the subscription."""
         try:
-            asked, prepared = await self._persisted.prepare(message.asked, caller.viewer.id)
+            request, prepared = await self._persisted.prepare(message.request, caller.viewer.id)
         except RequestError as error:
-            return [answers.said(error, caller.request_id)]
+            return [responses.error_payload(error, caller.request_id)]
         log.info("subscription", operation=truncate(prepared.name))
         if prepared.kind not in (None, OperationType.SUBSCRIPTION):
-            mistake = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
-            return [answers.said(mistake, caller.request_id)]
-        begun = await subscribe(self._engine, prepared, asked, caller)
-        return answers.payload(begun, caller.request_id, 0)["errors"] if isinstance(begun, ExecutionResult) else begun
+            not_a_subscription = BadUserInput("By WebSocket only subscriptions are answered: POST everything else.")
+            return [responses.error_payload(not_a_subscription, caller.request_id)]
+        payloads = await subscribe(self._engine, prepared, request, caller)
+        if isinstance(payloads, ExecutionResult):
+            errors: list[dict[str, Any]] = responses.execution_payload(payloads, caller.request_id, 0)["errors"]
+            return errors
+        return payloads
 
-    async def _refuse(self, one: str, errors: list[dict[str, Any]]) -> None:
-        task = self._operations.get(one)
-        if task is asyncio.current_task():
-            del self._operations[one]
-        await self._send({"id": one, "type": "error", "payload": errors})
+    async def _send_errors(self, operation_id: str, errors: list[dict[str, Any]]) -> None:
+        """Send errors, which end an operation."""
+        if self._operations.get(operation_id) is asyncio.current_task():
+            del self._operations[operation_id]
+        await self._send({"id": operation_id, "type": "error", "payload": errors})
 
     async def _receive(self) -> ClientMessage:
         frame = await self._websocket.receive()
         if frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(frame["code"], frame.get("reason"))
-        return read(frame)
+        return parse_message(frame)
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._websocket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})

@@ -1,21 +1,21 @@
-"""What TikTok posts."""
+"""Receives TikTok's webhooks."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tiktok_accounts_gql.errors import RequestError, Unauthenticated
 from tiktok_accounts_gql.services.bundle import Services
-from tiktok_accounts_gql.web import answers
-from tiktok_accounts_gql.web.edge import request_id
+from tiktok_accounts_gql.web import responses
+from tiktok_accounts_gql.web.graphql_requests import read_body
 from tiktok_accounts_gql.web.media_types import JSON
-from tiktok_accounts_gql.web.requests import read_body
+from tiktok_accounts_gql.web.middleware import request_id
 
 PATH = "/webhooks/tiktok"
 SIGNATURE = "TikTok-Signature"
 
 
 async def webhook(request: Request) -> Response:
-    """200 once it is stored; 401 for a signature that is not TikTok's, or too old."""
+    """Store a webhook. Respond with 401 if the signature is not TikTok's, or too old."""
     services: Services = request.state.services
     try:
         body = await read_body(request)
@@ -23,5 +23,5 @@ async def webhook(request: Request) -> Response:
             raise Unauthenticated("The signature is not TikTok's, or too old.")
         await services.webhooks.receive(body)
     except RequestError as error:
-        return answers.refusal(error, request_id(request))
-    return answers.respond({}, 200, JSON)
+        return responses.error_response(error, request_id(request))
+    return responses.json_response({}, 200, JSON)

@@ -27,7 +27,7 @@ def _on_sqlite(change: str, rows: tuple[str, ...]) -> list[str]:
 
 
 def _on_postgresql(change: str, rows: tuple[str, ...]) -> list[str]:
-    """The address is `events.address_of`."""
+    """The address is `events.hash_viewer`."""
     name = f"account_changes_after_{change.lower()}"
     tables = " ".join(f"{row.upper()} TABLE AS {row}_rows" for row in rows)
     viewers = " UNION ".join(f"SELECT viewer_id FROM {row}_rows" for row in rows)

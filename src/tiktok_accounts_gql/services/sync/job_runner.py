@@ -23,7 +23,7 @@ from tiktok_accounts_gql.db.database import Database, Session
 from tiktok_accounts_gql.db.models import JobState, SyncJob, SyncOutcome, SyncResult
 from tiktok_accounts_gql.db.retry import retry_on_deadlock
 from tiktok_accounts_gql.db.unit_of_work import FlushStep, defer
-from tiktok_accounts_gql.errors import NotFound, ServiceUnavailable, SyncFailed, UserMistake
+from tiktok_accounts_gql.errors import NotFound, OperationError, ServiceUnavailable, SyncFailed
 from tiktok_accounts_gql.jobs.queue import JobQueue
 from tiktok_accounts_gql.services.sync.job_progress import JobProgress
 from tiktok_accounts_gql.services.sync.outcomes import BackgroundSync, SyncedAccount
@@ -114,12 +114,12 @@ class JobRunner:
                 return
 
     async def write_result(
-        self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake | None
+        self, session: Session, viewer: Viewer, result: SyncResult, error: OperationError | None
     ) -> None:
         """Write the result of an attempt, or enqueue the next attempt, in the transaction of the outcome."""
         if error is None:
             self._end(session, viewer, result, SyncOutcome.SUCCEEDED)
-        elif error.passes and result.attempts < MAX_ATTEMPTS:
+        elif error.is_transient and result.attempts < MAX_ATTEMPTS:
             await self._retry(session, viewer, result, error)
         else:
             self._end(session, viewer, result, SyncOutcome.FAILED, error)
@@ -156,7 +156,7 @@ class JobRunner:
             log.exception("unexpected error", result_id=str(result.id))
             await self._end_now(viewer, result, SyncOutcome.FAILED, SyncFailed())
 
-    async def _retry(self, session: Session, viewer: Viewer, result: SyncResult, error: UserMistake) -> None:
+    async def _retry(self, session: Session, viewer: Viewer, result: SyncResult, error: OperationError) -> None:
         """Enqueue the next attempt, unless the job was canceled meanwhile."""
         job = await sync_jobs.get(session, viewer.id, result.job_id, lock=True)
         if job.state is JobState.CANCELING:
@@ -191,7 +191,7 @@ class JobRunner:
 
     @retry_on_deadlock
     async def _end_now(
-        self, viewer: Viewer, result: SyncResult, outcome: SyncOutcome, error: UserMistake | None = None
+        self, viewer: Viewer, result: SyncResult, outcome: SyncOutcome, error: OperationError | None = None
     ) -> None:
         with suppress(AlreadyEnded):
             async with self._db.transaction() as session:
@@ -203,7 +203,7 @@ class JobRunner:
         viewer: Viewer,
         result: SyncResult,
         outcome: SyncOutcome,
-        error: UserMistake | None = None,
+        error: OperationError | None = None,
     ) -> None:
         """End the result at the end of the transaction, together with others that end in the same way."""
         code = message = None

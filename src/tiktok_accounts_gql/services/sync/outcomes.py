@@ -10,13 +10,13 @@ from tiktok_accounts_gql.db.models import Account, AccountStatus, AuditAction, A
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.errors import (
     AppMisconfigured,
+    OperationError,
     ReauthorizationRequired,
     ScopeMissing,
     SyncFailed,
     TikTokRateLimited,
     TikTokUnavailable,
     TokensUnreadable,
-    UserMistake,
 )
 from tiktok_accounts_gql.events import AccountChanged, ChangeKind
 from tiktok_accounts_gql.services import health, scopes
@@ -28,7 +28,7 @@ from tiktok_accounts_gql.services.sync.sync_times import SyncTimes
 from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.values import TikTokUser
 
-_ERRORS: dict[HealthReason | None, type[UserMistake]] = {
+_ERRORS: dict[HealthReason | None, type[OperationError]] = {
     HealthReason.RATE_LIMITED: TikTokRateLimited,
     HealthReason.TIKTOK_UNAVAILABLE: TikTokUnavailable,
     HealthReason.SCOPE_MISSING: ScopeMissing,
@@ -46,7 +46,7 @@ class SyncedAccount:
 
     account: Account
     synced_at: datetime | None = None
-    error: UserMistake | None = None
+    error: OperationError | None = None
     is_attempted: bool = True
 
 
@@ -130,7 +130,7 @@ class SyncFailure:
     """The profile could not be read. Only a refused authorization changes the account's status; other failures pass."""
 
     attempt: SyncAttempt
-    error: UserMistake
+    error: OperationError
     tiktok_log_id: str | None
     now: datetime
 
@@ -160,7 +160,7 @@ class RequestNotSent:
     """No request was sent, which says nothing about the account: only the audit event is written."""
 
     attempt: SyncAttempt
-    error: UserMistake
+    error: OperationError
 
     def apply(self, session: Session, account: Account, services: OutcomeServices) -> SyncedAccount:
         action, details = AuditAction.ACCOUNT_SYNC_FAILED, [Detail(name="reason", value=self.error.code)]

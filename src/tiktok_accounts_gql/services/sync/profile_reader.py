@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tiktok_accounts_gql.db.models import Account, AccountStatus, HealthReason
-from tiktok_accounts_gql.errors import ReauthorizationRequired, UserMistake
+from tiktok_accounts_gql.errors import OperationError, ReauthorizationRequired
 from tiktok_accounts_gql.services.rate_limit_queues import LONGEST_USER_WAIT
 from tiktok_accounts_gql.services.rate_limiter import BACKGROUND, CallPolicy, RequestSlot
 from tiktok_accounts_gql.services.scopes import read_with_accepted_scopes
@@ -26,7 +26,7 @@ class Preparation:
     """
 
     slot: RequestSlot | None = None
-    failure: TikTokError | UserMistake | None = None
+    failure: TikTokError | OperationError | None = None
     refused: str | None = None
 
 
@@ -61,7 +61,7 @@ class ProfileReader:
         return Preparation(slot=await self.gateway.limiter.acquire(BACKGROUND), refused=refused)
 
     async def read(self, attempt: SyncAttempt, preparation: Preparation | None) -> TikTokUser:
-        """Return the profile, of this account for certain. Raises TikTokError, UserMistake, LeaseLost, PreparationStale."""
+        """Return the profile, of this account for certain. Raises TikTokError, OperationError, LeaseLost, PreparationStale."""
         account = attempt.account
         if not may_be_read(account):
             raise ReauthorizationRequired

@@ -4,7 +4,7 @@ import random
 from datetime import timedelta
 
 from tiktok_accounts_gql.backoff import backoff
-from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.errors import OperationError
 from tiktok_accounts_gql.tiktok.errors import CallDeferred
 
 MAX_ATTEMPTS = 5
@@ -12,9 +12,9 @@ FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
 
 
-def retry_in(attempts: int, error: UserMistake) -> timedelta:
+def retry_in(attempts: int, error: OperationError) -> timedelta:
     """Return the pause after so many attempts: a backoff, or what TikTok asked for if that is longer."""
-    seconds = error.retry_after_seconds or 0 if error.retry_is_told else 0
+    seconds = error.retry_after_seconds or 0 if error.retry_after_from_tiktok else 0
     retry_after = timedelta(seconds=seconds) * random.uniform(1, 1.1)  # noqa: S311 - no secret
     return max(backoff(attempts, first=FIRST_RETRY, longest=LONGEST_RETRY), retry_after)
 

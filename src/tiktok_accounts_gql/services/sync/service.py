@@ -9,7 +9,7 @@ from tiktok_accounts_gql.clock import Clock
 from tiktok_accounts_gql.db import accounts
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.models import Account
-from tiktok_accounts_gql.errors import UserMistake
+from tiktok_accounts_gql.errors import OperationError
 from tiktok_accounts_gql.services.avatars import AvatarService
 from tiktok_accounts_gql.services.sync.leases import LeaseLost, SyncLease, SyncLeases
 from tiktok_accounts_gql.services.sync.outcome_writer import OutcomeWriter
@@ -156,7 +156,7 @@ class SyncService:
         except TikTokError as error:
             mistake = to_operation_error(error)
             return SyncFailure(attempt=attempt, error=mistake, tiktok_log_id=error.log_id, now=self.clock())
-        except UserMistake as error:
+        except OperationError as error:
             return SyncFailure(attempt=attempt, error=error, tiktok_log_id=None, now=self.clock())
         now = self.clock()
         avatar = self.avatars.build_avatar(attempt.account, await self.avatars.fetch(attempt.account, user))

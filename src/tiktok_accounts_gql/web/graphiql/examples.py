@@ -1,7 +1,7 @@
-"""The documents of `operations/`, as GraphiQL offers them.
+"""The saved examples of GraphiQL: the documents of `operations/`.
 
 A document begins with comments `# Title: …`, `# Variables: {…}` (JSON on one line) and `# Order: …`; only the title is
-a must. Then come one operation and its fragments. GraphiQL puts the id of the viewer's newest account in place of
+required. Then come one operation and its fragments. GraphiQL puts the id of the viewer's newest account in place of
 `<account id>` in the variables.
 """
 
@@ -14,12 +14,12 @@ from importlib.resources.abc import Traversable
 ACCOUNT_ID = "<account id>"
 
 _COMMENT = re.compile(r"# (?P<key>Title|Variables|Order): (?P<value>.+)\n")
-_LAST = 1000
+_DEFAULT_ORDER = 1000  # behind all documents that have an order
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One operation, ready to run. `variables` is JSON text, or empty where the operation takes none."""
+    """An operation that can be run. `variables`: JSON text, empty if the operation has none."""
 
     name: str
     title: str
@@ -28,7 +28,7 @@ class Example:
 
 
 def load_examples(folder: Traversable | None = None) -> tuple[Example, ...]:
-    """In their order. Raises ValueError, naming the file, if one has no title or its variables are no JSON."""
+    """Return the examples in their order. Raises ValueError with the file's name for one without a title or with invalid JSON."""
     documents = (folder or files("tiktok_accounts_gql") / "operations").iterdir()
     parsed = (_parse(file.name, file.read_text("utf-8")) for file in documents if file.name.endswith(".graphql"))
     return tuple(example for _, example in sorted(parsed, key=lambda pair: (pair[0], pair[1].name)))
@@ -45,13 +45,13 @@ def _parse(file: str, text: str) -> tuple[int, Example]:
         name=file.removesuffix(".graphql"),
         title=comments["Title"],
         query=text.strip() + "\n",
-        variables=_variables(file, comments.get("Variables", "")),
+        variables=_format_variables(file, comments.get("Variables", "")),
     )
-    return int(comments.get("Order", _LAST)), example
+    return int(comments.get("Order", _DEFAULT_ORDER)), example
 
 
-def _variables(file: str, text: str) -> str:
-    """A line for each, as it reads best in an editor."""
+def _format_variables(file: str, text: str) -> str:
+    """Return the variables as JSON with one line for each."""
     try:
         variables = json.loads(text or "{}").items()
     except (ValueError, AttributeError) as error:

@@ -1,6 +1,6 @@
-"""GraphiQL's page and its files. Everything comes from this package: the page works without a network.
+"""The page of GraphiQL and its files. All of them are in this package, so the page works without an internet connection.
 
-The page knows no token. It sends what stands in its headers tab, and `boot.js` keeps that in memory only.
+The page contains no token. It sends the headers of its headers tab, which `boot.js` keeps in memory only.
 """
 
 from collections.abc import Sequence
@@ -72,35 +72,33 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Explorer:
-    """The page of one endpoint, with its saved examples."""
+    """GraphiQL for one endpoint, with saved examples."""
 
     examples: Sequence[Example]
     endpoint: str = "/graphql"
 
     def routes(self) -> list[BaseRoute]:
-        """The files that the page asks for."""
-        return [Mount(f"{self.endpoint}/static", app=_Versioned(directory=STATIC), name="graphiql-static")]
+        """Return the routes of the files that the page loads."""
+        return [Mount(f"{self.endpoint}/static", app=_VersionedFiles(directory=STATIC), name="graphiql-static")]
 
     def page(self) -> Response:
-        """For a GET of the endpoint that accepts HTML."""
+        """Return the HTML, for a GET of the endpoint that accepts it."""
+        links = []  # relative ones, which fill the editor
+        for example in self.examples:
+            parameters = {"query": example.query} | ({"variables": example.variables} if example.variables else {})
+            link = escape("?" + urlencode(parameters, quote_via=quote))
+            links.append(f'<a href="{link}">{escape(example.title)}</a>')
         html = _PAGE.substitute(
             endpoint=escape(self.endpoint),
-            icon=self._asset("icon.svg"),
-            styles="\n".join(f'<link rel="stylesheet" href="{self._asset(name)}">' for name in _STYLES),
-            scripts="\n".join(f'<script defer src="{self._asset(name)}"></script>' for name in _SCRIPTS),
-            examples="\n".join(_link(example) for example in self.examples),
+            icon=self._asset_url("icon.svg"),
+            styles="\n".join(f'<link rel="stylesheet" href="{self._asset_url(name)}">' for name in _STYLES),
+            scripts="\n".join(f'<script defer src="{self._asset_url(name)}"></script>' for name in _SCRIPTS),
+            examples="\n".join(links),
         )
         return HTMLResponse(html, headers=_HEADERS)
 
-    def _asset(self, name: str) -> str:
+    def _asset_url(self, name: str) -> str:
         return escape(f"{self.endpoint}/static/{name}?v={_version(name)}")
-
-
-def _link(example: Example) -> str:
-    """It prefills the editor; relative, and without a token."""
-    parameters = {"query": example.query, "variables": example.variables}
-    given = urlencode({name: value for name, value in parameters.items() if value}, quote_via=quote)
-    return f'<a href="?{escape(given)}">{escape(example.title)}</a>'
 
 
 @cache
@@ -108,14 +106,14 @@ def _version(name: str) -> str:
     return sha256((STATIC / name).read_bytes()).hexdigest()[:16]
 
 
-class _Versioned(StaticFiles):
-    """Files that never change under the version in their address; without the right version they are asked for anew."""
+class _VersionedFiles(StaticFiles):
+    """Static files: cached for good under a URL with their current version, revalidated under any other."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-cache"
-        asked = parse_qs(scope["query_string"].decode("latin-1")).get("v")
-        if asked == [_version(path)]:
+        versions = parse_qs(scope["query_string"].decode("latin-1")).get("v")
+        if versions == [_version(path)]:
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response

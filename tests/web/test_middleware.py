@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ from structlog.testing import capture_logs
 
 from tests.support.backends import on_postgresql, on_sqlite
 from tests.support.databases import create_database, drop_database, postgres_url
-from tests.support.server import Api, serving
+from tests.support.server import Api, serving_api
 from tiktok_accounts_gql.db.database import Database
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.settings import Settings
-from tiktok_accounts_gql.tls import get_ssl_context
-from tiktok_accounts_gql.web.edge import Edge
+from tiktok_accounts_gql.web.middleware import RequestMiddleware
 
 QUERY = "{ viewer { userId } }"
 LISTED, FOREIGN = "https://app.example.com", "https://app.example.com.evil.example"
@@ -31,18 +29,9 @@ PREFLIGHT = {
 }
 
 
-@asynccontextmanager
-async def client_of(settings: Settings, viewer: str = "nobody") -> AsyncGenerator[Api]:
-    async with (
-        serving(settings) as url,
-        httpx.AsyncClient(base_url=url, verify=get_ssl_context(), timeout=30) as client,
-    ):
-        yield Api(http=client, settings=settings, viewer=viewer)
-
-
 @pytest_asyncio.fixture(scope="module")
 async def with_origin(settings: Settings) -> AsyncGenerator[Api]:
-    async with client_of(settings.model_copy(update={"allowed_origins": (LISTED,)})) as api:
+    async with serving_api(settings.model_copy(update={"allowed_origins": (LISTED,)})) as api:
         yield api
 
 
@@ -98,7 +87,7 @@ async def test_headers_of_clients_and_of_tracing_are_allowed(with_origin: Api, n
 
 async def test_other_headers_are_allowed_by_a_setting(with_origin: Api, settings: Settings) -> None:
     own = settings.model_copy(update={"allowed_origins": (LISTED,), "cors_headers": ("X-Tenant", "X-Own-*")})
-    async with client_of(own) as api:
+    async with serving_api(own) as api:
         for client, names, status in (
             (with_origin, "x-tenant", 400),
             (with_origin, "authorization,x-own-trace", 400),
@@ -115,7 +104,7 @@ async def test_other_headers_are_allowed_by_a_setting(with_origin: Api, settings
 
 
 async def test_without_a_list_no_origin_may(settings: Settings) -> None:
-    async with client_of(settings.model_copy(update={"allowed_origins": ()})) as nobodys:
+    async with serving_api(settings.model_copy(update={"allowed_origins": ()})) as nobodys:
         preflight = await nobodys.http.options("/graphql", headers={"Origin": LISTED, **PREFLIGHT})
     assert preflight.status_code == 400
     assert "Access-Control-Allow-Origin" not in preflight.headers
@@ -144,7 +133,7 @@ async def test_no_origin_may_send_cookies_and_no_answer_is_for_all(with_origin: 
 async def test_only_trusted_proxies_say_where_a_request_is_from(
     settings: Settings, viewer: str, proxies: tuple[str, ...], forwarded: str, recorded: str
 ) -> None:
-    async with client_of(settings.model_copy(update={"trusted_proxies": proxies}), viewer) as api:
+    async with serving_api(settings.model_copy(update={"trusted_proxies": proxies}), viewer) as api:
         await api.post("{ accounts { edges { cursor } } }", X_Forwarded_For=forwarded)
         page = await api.data("{ auditEvents(first: 1) { edges { node { action ipAddress } } } }")
     assert page["auditEvents"]["edges"] == [{"node": {"action": "ACCOUNTS_LISTED", "ipAddress": recorded}}]
@@ -156,7 +145,7 @@ async def test_it_is_not_ready_while_the_tables_are_those_of_another_version(
 ) -> None:
     db = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
     await migrate(db)
-    async with client_of(
+    async with serving_api(
         settings.model_copy(update={"database_url": f"sqlite+aiosqlite:///{tmp_path / 'own.db'}"})
     ) as api:
         assert (await api.http.get("/readyz")).status_code == 200
@@ -176,7 +165,7 @@ async def test_it_is_not_ready_while_the_database_is_away(settings: Settings, re
     db = Database.open(url)
     await migrate(db)
     await db.close()
-    async with client_of(settings.model_copy(update={"database_url": url})) as api:
+    async with serving_api(settings.model_copy(update={"database_url": url})) as api:
         assert (await api.http.get("/readyz")).status_code == 200
         await drop_database(server, url)
         answer = await api.http.get("/readyz")
@@ -186,7 +175,7 @@ async def test_it_is_not_ready_while_the_database_is_away(settings: Settings, re
 
 
 def behind_the_edge(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> httpx.AsyncClient:
-    edge = Edge(app, hosts=["testserver"])
+    edge = RequestMiddleware(app, hosts=["testserver"])
     return httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://testserver")
 
 
@@ -226,7 +215,7 @@ async def test_a_failure_after_the_answer_began_is_logged_and_adds_nothing() -> 
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"testserver")]}
     with capture_logs() as logs:
-        await Edge(failing, hosts=["testserver"])(scope, receive, send)
+        await RequestMiddleware(failing, hosts=["testserver"])(scope, receive, send)
     assert sent == ["http.response.start"]
     assert [line["event"] for line in logs] == ["unexpected error", "request"]
 

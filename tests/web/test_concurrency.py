@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
-from tiktok_accounts_gql.web import admission
-from tiktok_accounts_gql.web.admission import Admission, end_turn
-from tiktok_accounts_gql.web.edge import Edge
+from tiktok_accounts_gql.web import concurrency
+from tiktok_accounts_gql.web.concurrency import ConcurrencyLimiter, release_slot
+from tiktok_accounts_gql.web.middleware import RequestMiddleware
 
 MOST = 2
 
@@ -38,7 +38,7 @@ class House:
 
     def __init__(self) -> None:
         self.app = App()
-        edge = Edge(Admission(self.app, most=MOST), hosts=["house"])
+        edge = RequestMiddleware(ConcurrencyLimiter(self.app, max_running=MOST), hosts=["house"])
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://house")
         self.asked: dict[str, asyncio.Task[httpx.Response]] = {}
 
@@ -99,9 +99,9 @@ async def test_probes_do_not_wait(house: House, path: str) -> None:
 
 
 async def test_what_takes_long_lets_others_run_beside_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "COUNTS_SECONDS", 0.05)
-    monkeypatch.setattr(admission, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(admission, "MOST_SLOW", 1)
+    monkeypatch.setattr(concurrency, "SLOW_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(concurrency, "SLOW_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(concurrency, "SLOW_FACTOR", 1)
     await house.ask(*(f"/{number}" for number in range(6)))
     await house.running(2 * MOST)
     await asyncio.sleep(0.2)
@@ -111,7 +111,7 @@ async def test_what_takes_long_lets_others_run_beside_it(house: House, monkeypat
 
 
 async def test_a_stream_that_has_begun_does_not_count(house: House) -> None:
-    house.app.before_the_end = end_turn
+    house.app.before_the_end = release_slot
     await house.ask("/1", "/2", "/3", "/4")
     assert house.app.begun == ["/1", "/2", "/3", "/4"]
     house.app.before_the_end = lambda _: None
@@ -133,7 +133,7 @@ async def test_a_stream_that_has_begun_does_not_count(house: House) -> None:
 async def test_a_turn_that_does_not_come_is_503_in_the_type_that_was_asked_for(
     house: House, monkeypatch: pytest.MonkeyPatch, accept: str, media_type: str
 ) -> None:
-    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(concurrency, "QUEUE_TIMEOUT_SECONDS", 0.05)
     await house.ask("/1", "/2", "/3", Accept=accept)
     answer = await asyncio.wait_for(house.asked["/3"], 5)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
@@ -145,7 +145,7 @@ async def test_a_turn_that_does_not_come_is_503_in_the_type_that_was_asked_for(
 
 
 async def test_a_line_that_is_too_long_is_refused_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "MOST_WAITING", 1)
+    monkeypatch.setattr(concurrency, "MAX_QUEUED", 1)
     await house.ask("/1", "/2", "/3", "/4")
     assert (await asyncio.wait_for(house.asked["/4"], 5)).status_code == 503
     assert not house.asked["/3"].done()
@@ -165,7 +165,7 @@ async def test_nothing_is_done_for_a_client_that_has_gone(house: House) -> None:
     edge = house.client._transport.app  # type: ignore[attr-defined]
     going = asyncio.create_task(edge(scope, receive, send))
     await settled()
-    scope["state"][admission.CLIENT_GONE] = True
+    scope["state"][concurrency.CLIENT_DISCONNECTED] = True
     await house.ask("/3")
     await house.end("/1")
     await going

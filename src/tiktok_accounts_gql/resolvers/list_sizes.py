@@ -1,4 +1,4 @@
-"""How long lists can be, by the arguments of their fields: for what an operation costs (`execution/cost.py`)."""
+"""The largest sizes of lists, by the arguments of their fields, for the cost of an operation (`execution/cost.py`)."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from tiktok_accounts_gql.services.history import DEFAULT_PERIOD, MAX_POINTS
 
 
 def page_size(arguments: Mapping[str, Any]) -> int:
-    """Rows of a page; more than allowed is refused by the field."""
+    """Return the number of rows of a page. More than MAX_SIZE are refused by the resolver."""
     first, last = arguments.get("first"), arguments.get("last")
     size = max(DEFAULT_SIZE if first is None and last is None else 0, first or 0, last or 0)
     return min(size, MAX_SIZE)
@@ -22,11 +22,11 @@ def id_count(arguments: Mapping[str, Any]) -> int:
 
 
 def history_length(arguments: Mapping[str, Any]) -> int:
-    """Hours or days of a history; more than allowed is refused by the field."""
+    """Return the number of points of a history. More than MAX_POINTS are refused by the resolver."""
     granularity = arguments["granularity"]
     start: datetime | None = arguments.get("from")
     end: datetime | None = arguments.get("to")
     length = DEFAULT_PERIOD[granularity] if start is None else (end or utc_now()) - start
     if length <= timedelta(0):
         return 0
-    return min(int(length / timedelta(hours=granularity)) + 2, MAX_POINTS)  # a part of an hour or day at each end
+    return min(int(length / timedelta(hours=granularity)) + 2, MAX_POINTS)  # 2: a part of an hour or day at each end

@@ -1,4 +1,4 @@
-"""What can be watched."""
+"""Resolvers of subscriptions."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -22,4 +22,4 @@ async def account_changed(info: Info) -> AsyncGenerator[ChangedAccount]:
 
 
 def change_account_id(root: strawberry.Parent[ChangedAccount]) -> strawberry.ID:
-    return strawberry.ID(ids.encode(ids.Kind.ACCOUNT, root.account_id))
+    return strawberry.ID(ids.encode(ids.NodeKind.ACCOUNT, root.account_id))

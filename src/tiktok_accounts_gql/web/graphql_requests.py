@@ -1,8 +1,8 @@
-"""From an HTTP request to a GraphQL request, as the GraphQL-over-HTTP specification describes both.
+"""Reads GraphQL requests from HTTP requests, as the GraphQL-over-HTTP specification describes both.
 
-No batches, no multipart, no forms: one JSON object by POST, or query parameters by GET. A browser sends a GET or a "simple"
-POST to any site without asking (a preflight). Those get nothing here: whoever asks has signed in before by the header
-`Authorization`, which a page of another origin cannot set without being asked about it.
+One JSON object by POST, or query parameters by GET; no batches, no multipart, no forms. A browser sends a GET or a "simple"
+POST to any site without a preflight (CSRF). Such requests are refused here: every caller has to send `Authorization`, a header
+that makes a browser ask first when the page is of another origin.
 """
 
 import re
@@ -18,8 +18,11 @@ from tiktok_accounts_gql.errors import BadUserInput, Forbidden, LimitExceeded
 from tiktok_accounts_gql.web.media_types import EVENTS, GRAPHQL, JSON, PARTS
 
 MAX_BODY_BYTES = 64 * 1024
-TOO_LATE = "too_late"  # set in a scope's state by the server: the body did not arrive in time, and ends where it is
+MAX_HEAD_BYTES = 32 * 1024
+MAX_HEADERS = 128
+BODY_TIMED_OUT = "body_timed_out"  # set in a scope's state by the server, which then ends the body where it is
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_UTF_8 = ("utf-8", "utf8")
 
 
 class BodyTooLarge(LimitExceeded):
@@ -27,7 +30,7 @@ class BodyTooLarge(LimitExceeded):
 
 
 class HeadTooLarge(LimitExceeded):
-    message = "The request's headers are larger than 32 KiB, or more than 128."
+    message = f"The request's headers are larger than {MAX_HEAD_BYTES // 1024} KiB, or more than {MAX_HEADERS}."
 
 
 class RequestTimeout(BadUserInput):
@@ -60,9 +63,10 @@ class UnsupportedMediaType(BadUserInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLRequest:
-    """What to execute. `method` decides what is allowed.
+    """A document with its variables. `method`: that of HTTP, or "WEBSOCKET".
 
-    `digest`: the query's SHA-256, by a client that may leave the query out (`persisted_queries.py`); it is "" then.
+    `digest`: the SHA-256 of the query, if the client uses persisted queries (`persisted_queries.py`). It may then leave the
+    query out, which is "".
     """
 
     query: str
@@ -73,25 +77,22 @@ class GraphQLRequest:
 
 
 async def read_request(request: Request) -> GraphQLRequest:
-    """Raises BadUserInput, UnsupportedMediaType, BodyTooLarge."""
+    """Read a GET or POST. Raises BadUserInput, UnsupportedMediaType, BodyTooLarge, RequestTimeout."""
     if request.method == "GET":
-        return request_of(_query_parameters(request), "GET")
-    _refuse_other_types(request)
-    return request_of(_json(await read_body(request)), "POST")
-
-
-def _refuse_other_types(request: Request) -> None:
-    media_type, charset = _content_type(request)
-    if media_type != "application/json" or charset not in ("utf-8", "utf8"):
+        parameters: dict[str, Any] = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if parameters.get(name):
+                parameters[name] = _parse_json(parameters[name].encode("utf-8", "surrogatepass"))
+        return to_graphql_request(parameters, "GET")
+    media_type, charset = _parse_content_type(request.headers.get("content-type", ""))
+    if media_type != JSON or charset not in _UTF_8:
         raise UnsupportedMediaType
-
-
-def _content_type(request: Request) -> tuple[str, str]:
-    return _parsed(request.headers.get("content-type", ""))
+    return to_graphql_request(_parse_json(await read_body(request)), "POST")
 
 
 @lru_cache(maxsize=64)
-def _parsed(content_type: str) -> tuple[str, str]:
+def _parse_content_type(content_type: str) -> tuple[str, str]:
+    """Return media type and charset."""
     if not content_type:
         return "", ""
     header = Message()
@@ -99,16 +100,8 @@ def _parsed(content_type: str) -> tuple[str, str]:
     return header.get_content_type(), (header.get_content_charset() or "utf-8")
 
 
-def _query_parameters(request: Request) -> dict[str, Any]:
-    parameters: dict[str, Any] = dict(request.query_params)
-    for name in ("variables", "extensions"):
-        if parameters.get(name):
-            parameters[name] = _json(parameters[name].encode("utf-8", "surrogatepass"))
-    return parameters
-
-
 async def read_body(request: Request) -> bytes:
-    """64 KiB at most. Raises BodyTooLarge, RequestTimeout and BadUserInput."""
+    """Read at most MAX_BODY_BYTES. Raises BodyTooLarge, RequestTimeout and BadUserInput."""
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
         raise BodyTooLarge
     body = bytearray()
@@ -119,37 +112,37 @@ async def read_body(request: Request) -> bytes:
                 raise BodyTooLarge
     except ClientDisconnect:
         raise BadUserInput("The request ended before its body was complete.") from None
-    if TOO_LATE in request.scope["state"]:
+    if BODY_TIMED_OUT in request.scope["state"]:
         raise RequestTimeout
     return bytes(body)
 
 
-def _json(raw: bytes) -> Any:
+def _parse_json(content: bytes) -> Any:
     try:
-        return orjson.loads(raw)
+        return orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise BadUserInput(f"This is not JSON: {error.msg}.") from None
 
 
-def request_of(parameters: Any, method: str) -> GraphQLRequest:
-    """Raises BadUserInput."""
+def to_graphql_request(parameters: Any, method: str) -> GraphQLRequest:
+    """Check the parameters of a request. Raises BadUserInput."""
     if not isinstance(parameters, dict):
         raise BadUserInput("The body is one JSON object; batches are not supported.")
-    digest = _digest(_typed(parameters, "extensions", dict) or {})
-    query = _typed(parameters, "query", str)
+    digest = _find_digest(_find_typed(parameters, "extensions", dict) or {})
+    query = _find_typed(parameters, "query", str)
     if not query and digest is None:
         raise BadUserInput("`query` is missing.")
     return GraphQLRequest(
         query=query or "",
         digest=digest,
-        variables=_typed(parameters, "variables", dict),
-        operation_name=_typed(parameters, "operationName", str),
+        variables=_find_typed(parameters, "variables", dict),
+        operation_name=_find_typed(parameters, "operationName", str),
         method=method,
     )
 
 
-def _digest(extensions: dict[str, Any]) -> bytes | None:
-    persisted = _typed(extensions, "persistedQuery", dict)
+def _find_digest(extensions: dict[str, Any]) -> bytes | None:
+    persisted = _find_typed(extensions, "persistedQuery", dict)
     if persisted is None:
         return None
     version, digest = persisted.get("version"), persisted.get("sha256Hash")
@@ -158,8 +151,8 @@ def _digest(extensions: dict[str, Any]) -> bytes | None:
     return bytes.fromhex(digest)
 
 
-def _typed(parameters: dict[str, Any], name: str, kind: type) -> Any:
-    """None where nothing is: an empty text is as good as absent."""
+def _find_typed(parameters: dict[str, Any], name: str, kind: type) -> Any:
+    """Return the parameter; None if it is absent, null or an empty text. Raises BadUserInput for another type."""
     value = parameters.get(name)
     if value is None or value == "":
         return None
