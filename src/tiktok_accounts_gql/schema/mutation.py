@@ -19,7 +19,7 @@ from tiktok_accounts_gql.schema.payloads import (
     UserErrorsExtension,
 )
 from tiktok_accounts_gql.services.authorizations import MAX_STARTS_PER_VIEWER
-from tiktok_accounts_gql.services.jobs import MAX_ACCOUNTS, MAX_UNFINISHED
+from tiktok_accounts_gql.services.sync.jobs import MAX_ACCOUNTS, MAX_UNFINISHED
 
 
 def _mutation(resolver: Callable[..., Any], payload: type[Any], description: str, *, points: int) -> Any:

@@ -12,7 +12,7 @@ from tiktok_accounts_gql.schema.accounts import AccountConnection, AccountsSumma
 from tiktok_accounts_gql.schema.audit import AuditEventConnection
 from tiktok_accounts_gql.schema.jobs import SyncJobConnection, SyncJobType
 from tiktok_accounts_gql.schema.nodes import PAGE, STATEMENT, Node, RateLimit, ViewerType
-from tiktok_accounts_gql.services.scheduling import JOBS_KEPT
+from tiktok_accounts_gql.services.sync.schedule import JOB_RETENTION
 
 
 @strawberry.type(description="Everything that can be read. All of it belongs to the signed-in user.")
@@ -66,7 +66,7 @@ class Query:
         resolver=job_resolvers.sync_jobs,
         metadata=PAGE,
         graphql_type=SyncJobConnection,
-        description=f"The signed-in user's sync jobs, newest first. A finished job is kept for {JOBS_KEPT.days} days.",
+        description=f"The signed-in user's sync jobs, newest first. A finished job is kept for {JOB_RETENTION.days} days.",
     )
     audit_events = strawberry.field(
         resolver=audit_resolvers.audit_events,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from tiktok_accounts_gql.db.changes import Mark
+from tiktok_accounts_gql.db.change_versions import ChangeVersion
 from tiktok_accounts_gql.services.viewer import AuditRecord
 
 # What an entry takes besides its body and its viewer's id, and what each audit record takes. A test measures both; they
@@ -37,7 +37,7 @@ class CachedResponse:
     key: CacheKey
     body: bytes
     points: int
-    version: Mark
+    version: ChangeVersion
     audit_records: tuple[AuditRecord, ...]
     expires_at: float
 
@@ -66,7 +66,7 @@ class ResponseCache:
     def now(self) -> float:
         return self._monotonic()
 
-    def get(self, key: CacheKey, version: Mark) -> CachedResponse | None:
+    def get(self, key: CacheKey, version: ChangeVersion) -> CachedResponse | None:
         """Return the response if the accounts still have this version. One that is outdated or has expired is evicted."""
         response = self._responses.get(key)
         if response is not None and (response.version != version or response.expires_at <= self._monotonic()):
