@@ -14,7 +14,7 @@ demo: .venv/installed ## Run everything on this machine (ARGS="--port 9000 --res
 	@$(BIN)/tiktok-accounts demo $(ARGS)
 
 test: check ## Check the code and run all tests (ARGS="-k name …")
-	$(BIN)/pytest -n 8 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 test-proofs: .venv/installed-dev ## Kills, races, outages, crowds, what was built: from outside, a small round each
 	@scripts/need.sh pgbouncer || true  # without it, tests/cli/test_pooler.py is left out

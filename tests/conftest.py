@@ -111,7 +111,10 @@ def sandbox() -> Sandbox:
 
 @pytest.fixture(scope="session")
 def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
+    tracing = threading.gettrace()
+    threading.settrace(None)  # tests of the sandbox start their own, whose coverage is recorded
     with SandboxServer(sandbox, port=0) as url:
+        threading.settrace(tracing)
         yield url
 
 

@@ -221,6 +221,7 @@ def test_a_second_start_finds_what_the_first_left(first_run: FirstRun, second_ru
     assert second_run.data("bob", SYNC, token=first_run.tokens["bob"], id=account)["syncAccount"]["success"]
 
 
+@pytest.mark.proof
 @pytest.mark.untraced
 def test_reset_starts_from_an_empty_folder(first_run: FirstRun, folder: Path) -> None:
     (folder / "data" / "notes.txt").write_text("of another program")

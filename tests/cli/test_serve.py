@@ -111,6 +111,7 @@ async def test_a_file_is_for_one_process(production_settings: Settings, tmp_path
 
 
 @on_postgresql
+@pytest.mark.proof
 async def test_two_workers_serve_and_end_at_sigterm(production_settings: Settings, viewer: str, tmp_path: Path) -> None:
     async with run_server(tmp_path, production_settings, viewer, "--workers", "2") as (server, api):
         answers = await asyncio.gather(*(api.post(READ) for _ in range(20)))

@@ -41,6 +41,8 @@ PRIVATE_IMPORTS = {
     "graphql.execution.collect_fields.collect_subfields",
     "graphql.execution.executor_throwing_on_incremental.ExecutorThrowingOnIncremental",
     "strawberry.types.arguments.convert_arguments",
+    "strawberry.types.base.StrawberryOptional",
+    "strawberry.types.base.get_object_definition",
     "strawberry.types.enum.StrawberryEnumDefinition",
     "strawberry.types.field.StrawberryField",
     "strawberry.types.scalar.ScalarDefinition",

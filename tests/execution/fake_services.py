@@ -87,7 +87,7 @@ class FakeServices:
         return SimpleNamespace(
             accounts=SimpleNamespace(
                 list=self._list("accounts", account),
-                total=self._one("count", lambda _: 5),
+                count_all=self._one("count", lambda _: 5),
                 summarize=self._one("summarize", self._builder("summary", build_summary)),
                 find=self._many("accounts", account),
                 read=self._many("account_reads", account),
@@ -109,7 +109,7 @@ class FakeServices:
                 estimate_end=self._one("end", lambda _: NOW),
             ),
             history=SimpleNamespace(
-                period=lambda *arguments: arguments,
+                build_period=lambda *arguments: arguments,
                 list_points=self._many("points", lambda key: [snapshot(key), snapshot(key)]),
                 list_growth=self._many("growth", self._builder("growth", build_growth)),
             ),
@@ -149,7 +149,7 @@ class FakeServices:
     def _build_page(self, random: Random, build: Callable[[UUID], Any]) -> Any:
         edges = [Edge(build(key), partial("cursor-{}".format, key.int)) for key in KEYS[: random.randint(0, 4)]]
         page = Page.of(edges, has_next=random.random() < 0.5, has_previous=False)
-        values = {"edges": edges, "page_info": page.page_info, "where": "all of them", "job_id": KEYS[0]}
+        values = {"edges": edges, "page_info": page.page_info, "filter": "all of them", "job_id": KEYS[0]}
         result = SimpleNamespace(**{name: self._corrupt(random, value) for name, value in values.items()})
         if isinstance(result.page_info, PageInfo):
             info = {name: self._corrupt(random, getattr(page.page_info, name)) for name in PageInfo.__slots__}

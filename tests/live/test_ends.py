@@ -172,7 +172,7 @@ async def test_what_breaks_in_between_ends_the_subscription_and_is_masked(own_se
     async with started_api(own_settings, viewer) as (server, api), connected(api) as client:
         await client.subscribe(WATCH_ACCOUNTS)
         await until(lambda: hub_of(server).subscriber_count() == 1)
-        server.lifespan.state["services"].live._db = None  # what nobody expects
+        object.__setattr__(server.lifespan.state["services"].subscriptions, "db", None)  # an unexpected failure
         hub_of(server).publish(hash_viewer(viewer), AccountChanged(account_id=uuid4(), kind=ChangeKind.UPDATED))
         message = await client.receive()
         [error] = message["payload"]["errors"]

@@ -94,7 +94,7 @@ async def started_api(settings: Settings, viewer: str, **options: Any) -> AsyncG
 
 def hub_of(server: uvicorn.Server) -> Hub:
     """Return the hub of events of a server in this process."""
-    hub: Hub = server.lifespan.state["services"].live._hub
+    hub: Hub = server.lifespan.state["services"].subscriptions.hub
     return hub
 
 

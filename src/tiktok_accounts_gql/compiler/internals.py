@@ -20,6 +20,7 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from strawberry.types.arguments import convert_arguments
+from strawberry.types.base import StrawberryOptional, get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.scalar import ScalarDefinition
@@ -46,6 +47,7 @@ __all__ = [
     "is_async",
     "is_input_value",
     "is_read_by_getattr",
+    "list_basic_fields",
     "list_directives",
     "list_enum_members",
 ]
@@ -122,6 +124,13 @@ def get_info_class(schema: GraphQLSchema) -> Callable[[GraphQLResolveInfo[Any], 
 
 def get_resolve_info(info: strawberry.Info[Any, Any]) -> GraphQLResolveInfo[Any]:
     return info._raw_info  # noqa: SLF001
+
+
+def list_basic_fields(type_: object) -> list[str]:
+    """Return the Python names of an object type's fields without a resolver. `type_`: `Info.return_type`, optional or not."""
+    object_type = type_.of_type if isinstance(type_, StrawberryOptional) else type_
+    fields = get_object_definition(object_type, strict=True).fields
+    return [field.python_name for field in fields if field.is_basic_field]
 
 
 def list_directives(type_: GraphQLInputObjectType) -> Iterable[object]:

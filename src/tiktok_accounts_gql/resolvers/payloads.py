@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import strawberry
-from strawberry.types.base import StrawberryOptional, get_object_definition
 
+from tiktok_accounts_gql.compiler.internals import list_basic_fields
 from tiktok_accounts_gql.db.models import AuditAction
 from tiktok_accounts_gql.errors import OperationError, UserErrorCode
 from tiktok_accounts_gql.resolvers import ids
@@ -16,12 +16,8 @@ class FailedPayload:
 
     def __init__(self, info: Info, error: OperationError) -> None:
         self.error = error
-        payload_type = info.return_type
-        if isinstance(payload_type, StrawberryOptional):
-            payload_type = payload_type.of_type
-        for field in get_object_definition(payload_type, strict=True).fields:
-            if field.is_basic_field:
-                setattr(self, field.python_name, None)
+        for name in list_basic_fields(info.return_type):
+            setattr(self, name, None)
 
 
 async def build_failed_payload(info: Info, error: OperationError, account: str | None) -> FailedPayload:
