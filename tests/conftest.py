@@ -35,6 +35,7 @@ _TRACED: pytest.StashKey[set[str]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until everything is collected: it would look at thousands of tests again and again
     postgres.configure(config)
     # By itself structlog lays a traceback out with all locals, which takes half a second.
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
@@ -50,6 +51,7 @@ def pytest_collection_finish() -> None:
     """What was imported and collected stays: no collection of garbage looks at it again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
