@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 COVERAGE_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+POSTGRESQL_CASES = 3
 _TRACED: pytest.StashKey[set[str]] = pytest.StashKey()
 
 
@@ -45,6 +47,26 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     postgres.hand_over(node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count the cases of a test on PostgreSQL, beyond its first three, as proofs.
+
+    `make test` runs all cases on SQLite: what TikTok or a client sends is read by the same code before either database.
+    Tests whose subject is a database's own behaviour keep all their cases.
+    """
+    cases: Counter[str] = Counter()
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is None or callspec.params.get("backend") != "postgresql" or len(callspec.params) == 1:
+            continue
+        if item.path.parent.name in ("db", "contract"):
+            continue
+        function = item.nodeid.partition("[")[0]
+        cases[function] += 1
+        if cases[function] > POSTGRESQL_CASES:
+            item.add_marker(pytest.mark.proof)
 
 
 def pytest_collection_finish() -> None:
