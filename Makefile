@@ -27,7 +27,7 @@ test-slow: .venv/installed-dev ## The long proofs: races, kills, outages, the qu
 	TEST_AWAY_ROUNDS=50 $(BIN)/pytest -n 2 -m proof -rA tests/connecting/test_database_away.py
 	TEST_OPERATIONS=20000 $(BIN)/pytest tests/execution/test_differential.py
 	TEST_HELD_SECONDS=3 TEST_SOON_SECONDS=0.1 TEST_MIX_SECONDS=60 TEST_SEARCH_SECONDS=600 $(BIN)/pytest -n 2 -m "proof or not proof" -rA tests/abuse
-	TEST_CLOSING_ROUNDS=20 $(BIN)/pytest tests/jobs/test_cancellation.py
+	TEST_CLOSING_ROUNDS=20 $(BIN)/pytest -m "proof or not proof" tests/jobs/test_cancellation.py
 	$(SLOW_JOBS) $(BIN)/pytest -n 2 --dist load -m proof -rA --durations=5 tests/jobs/test_job_crashes.py tests/jobs/test_database_restarts.py \
 	  tests/jobs/test_quota.py tests/jobs/test_fairness.py tests/jobs/test_outages.py
 	$(SLOW_ABUSE) $(BIN)/pytest -m "proof or not proof" -rA --durations=5 tests/abuse tests/cli/test_stop.py

@@ -7,10 +7,12 @@ viewer's data. What a test needs alone (settings, a clock, a process) it builds 
 import base64
 import gc
 import os
+import pkgutil
 import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +23,7 @@ import pytest_asyncio
 import structlog
 from pydantic import SecretStr
 
+import tiktok_accounts_gql
 from tests.support import postgres
 from tests.support.databases import own_database
 from tests.support.server import Api, serving
@@ -32,7 +35,7 @@ from tiktok_accounts_gql.tls import get_ssl_context
 from tiktok_accounts_gql.wiring import Running, open_services
 
 COVERAGE_IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
-POSTGRESQL_CASES = 3
+POSTGRESQL_CASES = 2
 _TRACED: pytest.StashKey[set[str]] = pytest.StashKey()
 
 
@@ -49,15 +52,33 @@ def pytest_configure_node(node: Any) -> None:
     postgres.hand_over(node)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Trace the import of the whole package, for its coverage, but not the collection of thousands of tests."""
+    trace = sys.gettrace()
+    if trace is None:
+        return (yield)
+    for module in pkgutil.walk_packages(tiktok_accounts_gql.__path__, "tiktok_accounts_gql."):
+        if ".migrations" not in module.name:
+            import_module(module.name)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(trace)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count the cases of a test on PostgreSQL, beyond its first three, as proofs.
+    """Count attacks, and the cases of a test on PostgreSQL beyond its first two, as proofs.
 
     `make test` runs all cases on SQLite: what TikTok or a client sends is read by the same code before either database.
     Tests whose subject is a database's own behaviour keep all their cases.
     """
     cases: Counter[str] = Counter()
     for item in items:
+        if item.path.parent.name == "abuse":
+            item.add_marker(pytest.mark.proof)
         callspec = getattr(item, "callspec", None)
         if callspec is None or callspec.params.get("backend") != "postgresql" or len(callspec.params) == 1:
             continue

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-FOLDERS = ["abuse", "contract", "live", "nodes", "support", "web"]
+FOLDERS = sorted(path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
 def imported_modules(source: str) -> list[str]:

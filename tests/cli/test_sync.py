@@ -14,7 +14,7 @@ from tests.support.tiktok import TikTok
 from tests.support.worked import server_url
 from tiktok_accounts_gql.settings import Settings
 
-pytestmark = pytest.mark.untraced
+pytestmark = [pytest.mark.untraced, pytest.mark.proof]
 
 __all__ = ["server_url"]
 

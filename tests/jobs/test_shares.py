@@ -21,6 +21,8 @@ from tiktok_accounts_gql.services.viewer import Viewer
 from tiktok_accounts_gql.tiktok.errors import CircuitOpen, QuotaExhausted
 from tiktok_accounts_gql.wiring import open_services
 
+pytestmark = pytest.mark.proof
+
 PER_MINUTE = 1200
 INTERVAL = rate_limiter.build_rate_limit(PER_MINUTE, failures=5).interval.total_seconds()  # some 50 ms
 BOOKED = rate_limit_queues.USER_LEAD.total_seconds() / INTERVAL  # that are taken already when somebody comes
