@@ -249,7 +249,7 @@ async def test_the_command_says_how_much_it_did(monkeypatch: pytest.MonkeyPatch,
     for count in (3, 0):
         result = await command(monkeypatch, house.settings, NEW, OLD)
         assert (result.exit_code, result.stderr) == (0, "")
-        assert result.stdout.startswith(f"{count} rows were re-encrypted.")
+        assert f"{count} rows were re-encrypted." in result.stdout.splitlines()  # beside what the server here logs
 
 
 async def test_values_that_no_key_opens_are_named_and_nothing_is_lost(
@@ -258,7 +258,8 @@ async def test_values_that_no_key_opens_are_named_and_nothing_is_lost(
     account, _ = await furnished(house, viewer)
     before = await house.key_ids()
     result = await command(monkeypatch, house.settings, NEW, LOST)
-    assert (result.exit_code, result.stdout) == (1, "0 rows were re-encrypted.\n")
+    assert result.exit_code == 1
+    assert "0 rows were re-encrypted." in result.stdout.splitlines()
     assert f"No key opens token_pairs of account {account.id}." in result.stderr
     assert "3 rows stay as they are. Add the key" in result.stderr
     assert await house.key_ids() == before
