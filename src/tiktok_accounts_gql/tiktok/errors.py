@@ -83,7 +83,9 @@ class CallDeferred(Unavailable):
 
 
 class CircuitOpen(CallDeferred):
-    """The circuit breaker is open: TikTok is considered down."""
+    """The circuit breaker is open, or the request was one that tests whether TikTok is back."""
+
+    message = "TikTok is considered down: it was not asked, or only to find out whether it is back."
 
 
 class QuotaExhausted(CallDeferred):
