@@ -1,4 +1,4 @@
-"""Threads that work for an event loop."""
+"""ThreadPool that work for an event loop."""
 
 import asyncio
 import threading
@@ -8,27 +8,27 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.waiting import until
-from tiktok_accounts_gql.db.threads import Threads
+from tiktok_accounts_gql.db.threads import ThreadPool
 
 
 @pytest.fixture
-def one() -> Iterator[Threads]:
-    threads = Threads(1, name="one")
+def one() -> Iterator[ThreadPool]:
+    threads = ThreadPool(1, name="one")
     yield threads
     threads.close()
 
 
-async def test_a_call_is_answered_from_a_thread_of_that_name(one: Threads) -> None:
+async def test_a_call_is_answered_from_a_thread_of_that_name(one: ThreadPool) -> None:
     assert await one.run(lambda name: (name, threading.current_thread().name), "asked") == ("asked", "one_0")
 
 
-async def test_what_a_call_raises_is_told_and_the_thread_goes_on(one: Threads) -> None:
+async def test_what_a_call_raises_is_told_and_the_thread_goes_on(one: ThreadPool) -> None:
     with pytest.raises(ZeroDivisionError):
         await one.run(divmod, 1, 0)
     assert await one.run(divmod, 7, 2) == (3, 1)
 
 
-async def test_one_thread_takes_calls_in_their_order_and_leaves_out_those_that_were_cancelled(one: Threads) -> None:
+async def test_one_thread_takes_calls_in_their_order_and_leaves_out_those_that_were_cancelled(one: ThreadPool) -> None:
     go, done = threading.Event(), list[int]()
     first = one.run(go.wait, 10)
     others = [one.run(done.append, number) for number in range(4)]
@@ -38,7 +38,7 @@ async def test_one_thread_takes_calls_in_their_order_and_leaves_out_those_that_w
     assert done == [0, 2, 3]
 
 
-async def test_a_call_that_is_cancelled_while_it_runs_is_answered_to_nobody(one: Threads) -> None:
+async def test_a_call_that_is_cancelled_while_it_runs_is_answered_to_nobody(one: ThreadPool) -> None:
     began, go = threading.Event(), threading.Event()
 
     def act() -> None:
@@ -54,7 +54,7 @@ async def test_a_call_that_is_cancelled_while_it_runs_is_answered_to_nobody(one:
 
 
 async def test_calls_run_beside_each_other_in_as_many_threads_as_are_allowed() -> None:
-    threads = Threads(3, name="three")
+    threads = ThreadPool(3, name="three")
     together = threading.Barrier(3)
     try:
         await asyncio.gather(*[threads.run(together.wait, 10) for _ in range(6)])
@@ -64,7 +64,7 @@ async def test_calls_run_beside_each_other_in_as_many_threads_as_are_allowed() -
 
 
 async def test_no_thread_starts_while_another_one_is_free() -> None:
-    threads = Threads(3, name="three")
+    threads = ThreadPool(3, name="three")
     try:
         for _ in range(5):
             await threads.run(int)
@@ -74,14 +74,14 @@ async def test_no_thread_starts_while_another_one_is_free() -> None:
 
 
 async def test_closing_waits_for_all_that_was_asked() -> None:
-    threads, done = Threads(1, name="closed"), list[int]()
+    threads, done = ThreadPool(1, name="closed"), list[int]()
     for number in range(100):
         threads.run(done.append, number)
     threads.close()
     assert done == list(range(100))
 
 
-async def test_no_thread_holds_an_answer_once_it_was_told(one: Threads) -> None:
+async def test_no_thread_holds_an_answer_once_it_was_told(one: ThreadPool) -> None:
     class Page:
         pass
 
@@ -89,7 +89,7 @@ async def test_no_thread_holds_an_answer_once_it_was_told(one: Threads) -> None:
     await until(lambda: page() is None)
 
 
-def test_a_loop_that_ended_before_the_answer_came_costs_no_thread(one: Threads) -> None:
+def test_a_loop_that_ended_before_the_answer_came_costs_no_thread(one: ThreadPool) -> None:
     began, go = threading.Event(), threading.Event()
 
     def act() -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tiktok_accounts_gql.db.sqlite import begin_immediate_on_driver
-from tiktok_accounts_gql.db.threads import Threads
+from tiktok_accounts_gql.db.threads import ThreadPool
 from tiktok_accounts_gql.db.writer_lock import WriterLock
 
 Parameters = tuple[Any, ...]
@@ -99,8 +99,8 @@ class SqliteRawPool:
         self._connect = connect
         self._writer_lock = writer_lock
         self._timeout = timeout
-        self._readers = Threads(readers, name="sqlite-reader")
-        self._writer = Threads(1, name="sqlite-writer")
+        self._readers = ThreadPool(readers, name="sqlite-reader")
+        self._writer = ThreadPool(1, name="sqlite-writer")
         self._thread_local = local()
         self._reader_connections: list[sqlite3.Connection] = []
         self._writer_connections: list[sqlite3.Connection] = []

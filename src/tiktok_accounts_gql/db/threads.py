@@ -11,33 +11,33 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _Call = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
-class Threads:
-    """`most` at most: another one starts when a call comes and all of them are busy. They take calls in their order."""
+class ThreadPool:
+    """Up to `max_threads` threads that take calls in their order; another one starts when all are busy."""
 
-    def __init__(self, most: int, *, name: str) -> None:
-        self._most = most
+    def __init__(self, max_threads: int, *, name: str) -> None:
+        self._max_threads = max_threads
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._threads: list[Thread] = []
-        self._unanswered = 0
+        self._pending_count = 0
 
-    def run(self, act: Callable[..., Answer], *arguments: Any) -> "asyncio.Future[Answer]":
-        """What it returns or raises. It is left out if nobody waits for it any more when its turn comes."""
+    def run(self, function: Callable[..., Result], *arguments: Any) -> "asyncio.Future[Result]":
+        """Return what the call returns, or raise what it raises. It is skipped if no caller waits for it when its turn comes."""
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Answer] = loop.create_future()
-        if self._unanswered >= len(self._threads) < self._most:
+        future: asyncio.Future[Result] = loop.create_future()
+        if self._pending_count >= len(self._threads) < self._max_threads:
             self._start()
-        self._unanswered += 1
-        self._calls.put((loop, answered, act, arguments))
-        return answered
+        self._pending_count += 1
+        self._calls.put((loop, future, function, arguments))
+        return future
 
     def close(self) -> None:
-        """Returns when all that was asked is done."""
+        """Wait until all calls are done."""
         for _ in self._threads:
             self._calls.put(None)
         for thread in self._threads:
@@ -52,31 +52,31 @@ class Threads:
     def _work(self) -> None:
         while call := self._calls.get():
             self._call(*call)
-            del call  # or the answer would live until the next one
+            del call  # or the result would live until the next one
 
     def _call(
         self,
         loop: asyncio.AbstractEventLoop,
-        answered: "asyncio.Future[Any]",
-        act: Callable[..., Any],
+        future: "asyncio.Future[Any]",
+        function: Callable[..., Any],
         arguments: tuple[Any, ...],
     ) -> None:
-        answer: Any = None
+        result: Any = None
         error: BaseException | None = None
         try:
-            if not answered.cancelled():
-                answer = act(*arguments)
-        except BaseException as raised:  # noqa: BLE001 - handed to whoever waits for it
-            error = raised
+            if not future.cancelled():
+                result = function(*arguments)
+        except BaseException as exception:  # noqa: BLE001 - raised by the future
+            error = exception
         with suppress(RuntimeError):  # the loop has ended, and nobody waits
-            loop.call_soon_threadsafe(self._answer, answered, answer, error)
+            loop.call_soon_threadsafe(self._set_result, future, result, error)
         del error  # whose traceback holds this frame
 
-    def _answer(self, answered: "asyncio.Future[Any]", answer: Any, error: BaseException | None) -> None:
-        self._unanswered -= 1
-        if answered.done():  # cancelled meanwhile
+    def _set_result(self, future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+        self._pending_count -= 1
+        if future.done():  # cancelled meanwhile
             return
         if error is None:
-            answered.set_result(answer)
+            future.set_result(result)
         else:
-            answered.set_exception(error)
+            future.set_exception(error)
