@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import httpx
 from pydantic import SecretStr
 
+from tiktok_accounts_gql.response_bodies import read_body
 from tiktok_accounts_gql.tiktok import replies
 from tiktok_accounts_gql.tiktok.errors import Unavailable, UnreadableReply, WrongAccount
 from tiktok_accounts_gql.tiktok.replies import Reply
@@ -146,15 +147,8 @@ class TikTokClient:
 
 async def _read_reply(response: httpx.Response) -> Reply:
     """Read a reply. A body that is compressed or too large counts as empty: the status is enough for an error."""
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    body = await _read_body(response) if encoding in ("", "identity") else b""
+    try:
+        body = await read_body(response, max_bytes=MAX_REPLY_BYTES)
+    except ValueError:
+        body = b""
     return Reply(status=response.status_code, body=body, retry_after=response.headers.get("retry-after"))
-
-
-async def _read_body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_REPLY_BYTES:
-            return b""
-    return bytes(body)

@@ -15,6 +15,7 @@ from typing import Self
 import httpx
 import structlog
 
+from tiktok_accounts_gql.response_bodies import read_successful_body
 from tiktok_accounts_gql.tls import get_ssl_context
 
 MAX_PICTURE_BYTES = 512 * 1024
@@ -60,7 +61,7 @@ class PictureClient:
                 asyncio.timeout(TIMEOUT_SECONDS),
                 self._http.stream("GET", url, headers=UNCOMPRESSED) as response,
             ):
-                content = await _read_content(response)
+                content = await read_successful_body(response, max_bytes=MAX_PICTURE_BYTES)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             log.info("picture not fetched", reason=str(error) or type(error).__name__)
             return None
@@ -92,16 +93,3 @@ def detect_media_type(content: bytes) -> str | None:
     if content[:6] in (b"GIF87a", b"GIF89a"):
         return "image/gif"
     return "image/webp" if content[:4] == b"RIFF" and content[8:14] == b"WEBPVP" else None
-
-
-async def _read_content(response: httpx.Response) -> bytes:
-    if response.status_code != httpx.codes.OK:
-        raise ValueError(f"the answer has the status {response.status_code}")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise ValueError("the answer is compressed")
-    content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > MAX_PICTURE_BYTES:
-            raise ValueError(f"it has more than {MAX_PICTURE_BYTES} bytes")
-    return bytes(content)

@@ -21,6 +21,7 @@ import structlog
 from jwt import PyJWK, PyJWTError
 
 from tiktok_accounts_gql.errors import ServiceUnavailable
+from tiktok_accounts_gql.response_bodies import read_successful_body
 from tiktok_accounts_gql.tasks import cancel_and_wait
 from tiktok_accounts_gql.tls import get_ssl_context
 
@@ -131,22 +132,9 @@ class JwksKeys:
         request = self._http.build_request("GET", self._url, headers=headers, timeout=self._timeout_seconds)
         response = await self._http.send(request, stream=True, follow_redirects=False)
         try:
-            return await _read_body(response)
+            return await read_successful_body(response, max_bytes=MAX_SET_BYTES)
         finally:
             await response.aclose()
-
-
-async def _read_body(response: httpx.Response) -> bytes:
-    if response.status_code != httpx.codes.OK:
-        raise ValueError(f"The answer has the status {response.status_code}.")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise ValueError("The answer is compressed: a few of its bytes could stand for many.")
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_SET_BYTES:
-            raise ValueError(f"The answer has more than {MAX_SET_BYTES} bytes.")
-    return bytes(body)
 
 
 def _index_keys(keys: list[tuple[str | None, PyJWK]]) -> dict[tuple[str | None, str], PyJWK]:
