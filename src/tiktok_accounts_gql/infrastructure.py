@@ -47,6 +47,15 @@ class Infrastructure:
         """Return how long a request to TikTok takes at most."""
         return timedelta(seconds=self.settings.tiktok_timeout_seconds)
 
+    async def close(self) -> None:
+        """Write the last audit events, and close everything that was opened."""
+        await self.audit_writer.close()
+        await self.tiktok.aclose()
+        await self.pictures.aclose()
+        await self.db.close()
+        self.queue.close()
+        self.changes.close()
+
 
 def build_infrastructure(settings: Settings, *, clock: Clock, sealer: Sealer, failures: FailureLog) -> Infrastructure:
     """Open the database, the clients and the queue; all of them connect when first used."""

@@ -1,34 +1,18 @@
-"""Builds the services, one group after another: those that TikTok is called with, tokens, syncs, connections, the rest."""
+"""Builds the services that others build on: those that TikTok is called with, tokens, syncs."""
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tiktok_accounts_gql.db.cost_buckets import BucketSize
 from tiktok_accounts_gql.db.quota import Endpoint, RateLimitPolicy
 from tiktok_accounts_gql.infrastructure import Infrastructure
-from tiktok_accounts_gql.services.accounts import AccountService
-from tiktok_accounts_gql.services.authorizations import AuthorizationService
-from tiktok_accounts_gql.services.bundle import Services
-from tiktok_accounts_gql.services.connection_writer import ConnectionWriter
-from tiktok_accounts_gql.services.connections import ConnectionService
-from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.durable_writes import CALLER_TIMEOUT_SECONDS, DurableWriter
-from tiktok_accounts_gql.services.grant_checks import GrantChecks
-from tiktok_accounts_gql.services.grant_readings import GrantReader
 from tiktok_accounts_gql.services.grants import Grants
-from tiktok_accounts_gql.services.history import HistoryService
-from tiktok_accounts_gql.services.login_kit import LoginKit
 from tiktok_accounts_gql.services.oauth_calls import OAuthCalls
 from tiktok_accounts_gql.services.rate_limiter import RateLimiter, build_rate_limit
 from tiktok_accounts_gql.services.refresh_outcomes import RefreshOutcomes
-from tiktok_accounts_gql.services.rejected_grants import RejectedGrants
-from tiktok_accounts_gql.services.removals import RemovalService
 from tiktok_accounts_gql.services.revocation_calls import RevocationCalls
 from tiktok_accounts_gql.services.revocations import RevocationService
-from tiktok_accounts_gql.services.start_pages import StartPages
-from tiktok_accounts_gql.services.streams import StreamLimiter
-from tiktok_accounts_gql.services.subscriptions import SubscriptionService
 from tiktok_accounts_gql.services.sync.job_lists import JobListService
 from tiktok_accounts_gql.services.sync.job_progress import JobProgress
 from tiktok_accounts_gql.services.sync.job_runner import JobRunner
@@ -42,7 +26,6 @@ from tiktok_accounts_gql.services.sync.service import SyncService
 from tiktok_accounts_gql.services.sync.sync_times import SyncTimes
 from tiktok_accounts_gql.services.sync.tiktok_gateway import RateLimitedReader
 from tiktok_accounts_gql.services.tokens import TokenService
-from tiktok_accounts_gql.services.webhooks import WebhookService
 
 LEASE_MARGIN = timedelta(seconds=2)
 SYNC_LEASE_MARGIN = timedelta(seconds=5)
@@ -66,6 +49,12 @@ class TokenServices:
     revocations: RevocationService
     tokens: TokenService
 
+    async def close(self) -> None:
+        """Wait for refreshes and revocations under way, and then until everything that they brought is stored."""
+        await self.tokens.settle()
+        await self.revocations.close()
+        await self.storing.settle()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncServices:
@@ -78,17 +67,6 @@ class SyncServices:
     job_lists: JobListService
     job_runner: JobRunner
     schedule: ScheduleService
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionServices:
-    """The services that connect accounts, and notice when TikTok ends a connection."""
-
-    authorizations: AuthorizationService
-    connections: ConnectionService
-    removals: RemovalService
-    start_pages: StartPages
-    webhooks: WebhookService
 
 
 def build_gateway(infrastructure: Infrastructure, probe_interval: timedelta) -> TikTokGateway:
@@ -193,106 +171,4 @@ def build_sync(infrastructure: Infrastructure, gateway: TikTokGateway, tokens: T
         schedule=ScheduleService(
             db=db, queue=queue, syncing=syncing, times=times, failures=infrastructure.failures, clock=clock
         ),
-    )
-
-
-def build_connections(
-    infrastructure: Infrastructure, gateway: TikTokGateway, tokens: TokenServices, sync: SyncServices
-) -> ConnectionServices:
-    db, clock, settings, audit = infrastructure.db, infrastructure.clock, infrastructure.settings, infrastructure.audit
-    notifications, avatars, sealer = infrastructure.notifications, infrastructure.avatars, infrastructure.sealer
-    oauth, reader, grants, revocations = gateway.oauth, gateway.reader, tokens.grants, tokens.revocations
-    connections = ConnectionService(
-        db=db,
-        oauth=oauth,
-        grants=grants,
-        grant_reader=GrantReader(db=db, reader=reader, grants=grants, avatars=avatars),
-        rejected_grants=RejectedGrants(
-            db=db,
-            oauth=oauth,
-            reader=reader,
-            grants=grants,
-            audit=audit,
-            notifications=notifications,
-            revocations=revocations,
-            clock=clock,
-        ),
-        writer=ConnectionWriter(
-            db=db,
-            grants=grants,
-            audit=audit,
-            notifications=notifications,
-            avatars=avatars,
-            times=sync.times,
-            clock=clock,
-        ),
-        audit=audit,
-        storing=tokens.storing,
-        revocations=revocations,
-    )
-    login_kit = LoginKit(
-        start_url=settings.start_url,
-        authorize_url=settings.tiktok_authorize_url,
-        client_key=settings.tiktok_client_key,
-        redirect_uri=settings.redirect_uri,
-        scopes=settings.tiktok_scopes,
-        desktop=settings.tiktok_login_platform == "desktop",
-    )
-    checks = GrantChecks(tokens=tokens.tokens, reader=reader)
-    removals = RemovalService(db=db, audit=audit, notifications=notifications, checks=checks, clock=clock)
-    return ConnectionServices(
-        authorizations=AuthorizationService(
-            db=db,
-            connections=connections,
-            audit=audit,
-            sealer=sealer,
-            login_kit=login_kit,
-            return_origins=settings.origins,
-            clock=clock,
-        ),
-        connections=connections,
-        removals=removals,
-        start_pages=StartPages(db=db, sealer=sealer, login_kit=login_kit, clock=clock),
-        webhooks=WebhookService(
-            db=db,
-            removals=removals,
-            client_secret=settings.tiktok_client_secret.get_secret_value(),
-            max_age=timedelta(seconds=settings.webhook_max_age_seconds),
-            clock=clock,
-            failures=infrastructure.failures,
-        ),
-    )
-
-
-def build_services(
-    infrastructure: Infrastructure, tokens: TokenServices, sync: SyncServices, connections: ConnectionServices
-) -> Services:
-    """Build the services that remain, and collect all those that resolvers and commands call."""
-    db, clock, settings, audit = infrastructure.db, infrastructure.clock, infrastructure.settings, infrastructure.audit
-    bucket = BucketSize(limit=settings.cost_limit, restored=settings.cost_restore_rate)
-    return Services(
-        accounts=AccountService(
-            db=db,
-            audit=audit,
-            notifications=infrastructure.notifications,
-            idempotency=infrastructure.idempotency,
-            revocations=tokens.revocations,
-            clock=clock,
-        ),
-        audit=audit,
-        authorizations=connections.authorizations,
-        avatars=infrastructure.avatars,
-        budget=CostBudget(db=db, size=bucket if settings.limits_cost else None, clock=clock),
-        connections=connections.connections,
-        history=HistoryService(db=db, clock=clock, failures=infrastructure.failures),
-        jobs=sync.jobs,
-        job_lists=sync.job_lists,
-        subscriptions=SubscriptionService(db=db, hub=infrastructure.hub, audit=audit),
-        removals=connections.removals,
-        start_pages=connections.start_pages,
-        streams=StreamLimiter(limit=settings.streams_per_viewer),
-        syncing=sync.syncing,
-        webhooks=connections.webhooks,
-        scopes=settings.tiktok_scopes,
-        public_url=settings.public_url,
     )

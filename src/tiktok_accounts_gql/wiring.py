@@ -7,27 +7,28 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tiktok_accounts_gql.clock import Clock, utc_now
+from tiktok_accounts_gql.connection_builders import ConnectionServices, build_connections
 from tiktok_accounts_gql.crypto import Sealer, SecretLocation, ignore_failure
 from tiktok_accounts_gql.db.change_versions import ChangeVersions
+from tiktok_accounts_gql.db.cost_buckets import BucketSize
 from tiktok_accounts_gql.db.database import Database, check_sqlite_folder
 from tiktok_accounts_gql.db.migrate import migrate
 from tiktok_accounts_gql.db.notifications import Notifications
 from tiktok_accounts_gql.events import Hub
-from tiktok_accounts_gql.infrastructure import build_infrastructure
+from tiktok_accounts_gql.infrastructure import Infrastructure, build_infrastructure
 from tiktok_accounts_gql.jobs.queue import migrate_engine
-from tiktok_accounts_gql.service_builders import (
-    build_connections,
-    build_gateway,
-    build_services,
-    build_sync,
-    build_tokens,
-)
+from tiktok_accounts_gql.service_builders import SyncServices, TokenServices, build_gateway, build_sync, build_tokens
+from tiktok_accounts_gql.services.accounts import AccountService
 from tiktok_accounts_gql.services.bundle import Services
+from tiktok_accounts_gql.services.cost_budget import CostBudget
 from tiktok_accounts_gql.services.failures import FailureKind, FailureLog, ignore
 from tiktok_accounts_gql.services.grants import Grants
+from tiktok_accounts_gql.services.history import HistoryService
 from tiktok_accounts_gql.services.pruning import PruningService
 from tiktok_accounts_gql.services.rate_limiter import PROBE_INTERVAL
 from tiktok_accounts_gql.services.revocations import RevocationService
+from tiktok_accounts_gql.services.streams import StreamLimiter
+from tiktok_accounts_gql.services.subscriptions import SubscriptionService
 from tiktok_accounts_gql.services.sync.job_runner import JobRunner
 from tiktok_accounts_gql.services.sync.schedule import ScheduleService
 from tiktok_accounts_gql.services.sync.tiktok_gateway import RateLimitedReader
@@ -84,7 +85,7 @@ async def open_services(
     tokens = build_tokens(infrastructure, gateway)
     sync = build_sync(infrastructure, gateway, tokens)
     connections = build_connections(infrastructure, gateway, tokens, sync)
-    services = build_services(infrastructure, tokens, sync, connections)
+    services = _build_services(infrastructure, tokens, sync, connections)
     try:
         yield Running(
             db=infrastructure.db,
@@ -104,19 +105,43 @@ async def open_services(
     finally:
         gateway.reader.stop()
         tokens.storing.stop()
-        for close in (
-            connections.authorizations.settle,
-            sync.syncing.settle,
-            tokens.tokens.settle,
-            tokens.revocations.close,
-            tokens.storing.settle,
-            sync.leases.close,
-            services.budget.close,
-            infrastructure.audit_writer.close,
-            infrastructure.tiktok.aclose,
-            infrastructure.pictures.aclose,
-            infrastructure.db.close,
-        ):
-            await close()
-        infrastructure.queue.close()
-        infrastructure.changes.close()
+        await connections.authorizations.settle()
+        await sync.syncing.settle()
+        await tokens.close()
+        await sync.leases.close()
+        await services.budget.close()
+        await infrastructure.close()
+
+
+def _build_services(
+    infrastructure: Infrastructure, tokens: TokenServices, sync: SyncServices, connections: ConnectionServices
+) -> Services:
+    """Build the services that remain, and collect all those that resolvers and commands call."""
+    db, clock, settings, audit = infrastructure.db, infrastructure.clock, infrastructure.settings, infrastructure.audit
+    bucket = BucketSize(limit=settings.cost_limit, restored=settings.cost_restore_rate)
+    return Services(
+        accounts=AccountService(
+            db=db,
+            audit=audit,
+            notifications=infrastructure.notifications,
+            idempotency=infrastructure.idempotency,
+            revocations=tokens.revocations,
+            clock=clock,
+        ),
+        audit=audit,
+        authorizations=connections.authorizations,
+        avatars=infrastructure.avatars,
+        budget=CostBudget(db=db, size=bucket if settings.limits_cost else None, clock=clock),
+        connections=connections.connections,
+        history=HistoryService(db=db, clock=clock, failures=infrastructure.failures),
+        jobs=sync.jobs,
+        job_lists=sync.job_lists,
+        subscriptions=SubscriptionService(db=db, hub=infrastructure.hub, audit=audit),
+        removals=connections.removals,
+        start_pages=connections.start_pages,
+        streams=StreamLimiter(limit=settings.streams_per_viewer),
+        syncing=sync.syncing,
+        webhooks=connections.webhooks,
+        scopes=settings.tiktok_scopes,
+        public_url=settings.public_url,
+    )
