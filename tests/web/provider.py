@@ -28,6 +28,12 @@ class Provider:
         self.answer = Response(status_code=500)
         self.delay_seconds = 0.0
 
+    def reset(self, *keys: Any) -> None:
+        """Forget all requests, and serve these keys without a delay."""
+        self.asked.clear()
+        self.delay_seconds = 0
+        self.serve(*keys)
+
     def serve(self, *keys: Any) -> None:
         self.answer = Response(json.dumps({"keys": keys}))
 

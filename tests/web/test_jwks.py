@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from starlette.responses import Response
 
 from tests.web.forging import AUDIENCE, ISSUER, NOT_ACCEPTED, SECRET, claims, forged, hs256, public_jwk, refusal
-from tests.web.provider import Clock, Provider, bearer, fetched, jwk, serving
+from tests.web.provider import Clock, Provider, bearer, fetched, jwk
 from tiktok_accounts_gql.errors import ErrorCode, ServiceUnavailable
 from tiktok_accounts_gql.web.authentication import Authenticator
 from tiktok_accounts_gql.web.jwks import JwksKeys
@@ -25,23 +25,10 @@ PEM = OURS.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKey
 MINUTE, HOUR = 60, 3600
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Provider]:
-    with serving() as provider:
-        yield provider
-
-
 @pytest.fixture
-def provider(running: Provider) -> Provider:
-    running.asked.clear()
-    running.delay_seconds = 0
-    running.serve(jwk("ours", OURS))
-    return running
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def provider(key_server: Provider) -> Provider:
+    key_server.reset(jwk("ours", OURS))
+    return key_server
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.responses import Response, StreamingResponse
 
-from tests.web.provider import Clock, Provider, jwk, serving
+from tests.web.provider import Clock, Provider, jwk
 from tiktok_accounts_gql.web.jwks import JwksKeys
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -18,23 +18,10 @@ AT_ONCE = 0.2
 MINUTE, DAY = 60, 24 * 3600
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Provider]:
-    with serving() as provider:
-        yield provider
-
-
 @pytest.fixture
-def provider(running: Provider) -> Provider:
-    running.asked.clear()
-    running.delay_seconds = 0
-    running.serve(jwk("known", KEY))
-    return running
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def provider(key_server: Provider) -> Provider:
+    key_server.reset(jwk("known", KEY))
+    return key_server
 
 
 @pytest.fixture
