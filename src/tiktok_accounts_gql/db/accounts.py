@@ -73,8 +73,8 @@ class AccountFilter:
         object.__setattr__(self, "needle", fold(text).lstrip("@ ") if text else None)
 
 
-class ChangedAccount(NamedTuple):
-    """What a subscriber needs to know of an account that has changed."""
+class ConnectionTimes(NamedTuple):
+    """When an account was last connected and disconnected: what a subscriber to changes needs to know of it."""
 
     id: UUID
     connected_at: datetime
@@ -148,12 +148,12 @@ async def list_by_ids(session: AsyncSession, viewer_id: str, ids: Collection[UUI
     return (await session.scalars(select_connected(viewer_id).where(col(Account.id).in_(ids)))).all()
 
 
-async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime) -> Sequence[ChangedAccount]:
+async def list_changed(session: AsyncSession, viewer_id: str, *, since: datetime) -> Sequence[ConnectionTimes]:
     """Return the accounts that have changed since then, disconnected ones included, in the order of their changes."""
     columns = (col(Account.id), col(Account.connected_at), col(Account.disconnected_at))
     changed = select(*columns).where(col(Account.viewer_id) == viewer_id, col(Account.updated_at) >= since)
     rows = await session.execute(changed.order_by(col(Account.updated_at), col(Account.id)))
-    return [ChangedAccount(*row) for row in rows]
+    return [ConnectionTimes(*row) for row in rows]
 
 
 async def was_ever_connected(session: AsyncSession, viewer_id: str, account_id: UUID) -> bool:

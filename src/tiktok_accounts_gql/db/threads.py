@@ -68,7 +68,7 @@ class ThreadPool:
                 result = function(*arguments)
         except BaseException as exception:  # noqa: BLE001 - raised by the future
             error = exception
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        with suppress(RuntimeError):  # the loop has ended, and no caller waits
             loop.call_soon_threadsafe(self._set_result, future, result, error)
         del error  # whose traceback holds this frame
 

@@ -92,7 +92,7 @@ class HttpProtocol(WriteTimeout, HttpToolsProtocol):
             self._start()
 
     def _receive_in_pieces(self, data: bytes) -> None:
-        """Feed the parser no more than is allowed: each head and body that begins in the data sets the limit anew."""
+        """Feed the parser no more than is allowed: each head and body that begins in the data resets the limit."""
         while data and not self._is_lingering and not self.transport.is_closing():
             piece, data = data[: self._allowed_bytes], data[self._allowed_bytes :]
             self._feed(piece)

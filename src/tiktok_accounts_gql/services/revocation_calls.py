@@ -2,7 +2,7 @@
 
 Revoking one grant may end the next one of the same TikTok user. So each call to TikTok is made under a lease on the row of
 the pending revocation: a viewer who connects the account again waits for the lease, or cancels a revocation without one.
-The quota slot comes before the lease, so that nobody waits for a slot.
+The quota slot comes before the lease, so that no lease is held while a slot is awaited.
 """
 
 from collections.abc import Mapping

@@ -105,7 +105,7 @@ class SubscriptionService:
         return changed
 
 
-def _get_change_kind(account: accounts.ChangedAccount, since: datetime) -> ChangeKind:
+def _get_change_kind(account: accounts.ConnectionTimes, since: datetime) -> ChangeKind:
     if account.disconnected_at is not None:
         return ChangeKind.DISCONNECTED
     return ChangeKind.CONNECTED if account.connected_at >= since else ChangeKind.UPDATED
